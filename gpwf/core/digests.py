@@ -1,0 +1,79 @@
+"""Canonical bytes and tagged hashing.
+
+A digest is a lower-case hexadecimal SHA-256. Everything that is not a file is hashed as canonical
+JSON whose first element is a tag with a version, so that two kinds of thing, or two versions of
+the scheme, never share a digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NewType
+
+__all__ = ["Digest", "TaskKey", "canonical_json", "digest_bytes", "digest_file", "tagged_digest"]
+
+Digest = NewType("Digest", str)
+TaskKey = NewType("TaskKey", str)
+
+_CHUNK = 1 << 20
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` made of dict, list, str, int, float, bool and None, or raise TypeError."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, str):
+        return str(value)  # a StrEnum member becomes its text
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise TypeError(f"keys of canonical JSON must be text, got {key!r}")
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no canonical JSON form; convert it first")
+
+
+def canonical_json(value: Any) -> bytes:
+    """Return the canonical JSON bytes of plain data.
+
+    Keys are sorted, no white space, UTF-8, floats in their shortest round-trip form.
+
+    Parameters
+    ----------
+    value : dict, list, tuple, str, int, float, bool or None
+        Plain data. Never a repr, a pickle or a memory address.
+
+    Raises
+    ------
+    TypeError
+        For any other type.
+    ValueError
+        For NaN and infinities.
+    """
+    text = json.dumps(
+        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+    return text.encode()
+
+
+def tagged_digest(tag: str, *parts: Any) -> Digest:
+    """Return the SHA-256 of ``[tag, *parts]`` as canonical JSON."""
+    return digest_bytes(canonical_json([tag, *parts]))
+
+
+def digest_bytes(data: bytes) -> Digest:
+    """Return the SHA-256 of bytes."""
+    return Digest(hashlib.sha256(data).hexdigest())
+
+
+def digest_file(path: Path) -> Digest:
+    """Return the SHA-256 of a file's content, the same as ``sha256sum`` prints."""
+    state = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK):
+            state.update(chunk)
+    return Digest(state.hexdigest())

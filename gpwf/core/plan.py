@@ -1,0 +1,162 @@
+"""The plan: a frozen DAG of tasks, plain data from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpwf.core.digests import Digest
+from gpwf.core.spec import Port, StepPolicy
+
+__all__ = ["PLAN_FORMAT", "Plan", "PlannedFile", "PlannedStep", "Task", "TaskOutput"]
+
+PLAN_FORMAT = "gpwf-plan/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskOutput:
+    """A product that a task of this plan will make."""
+
+    task: str
+    product: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFile:
+    """An external file that a task reads, with the digest it had when the plan was made."""
+
+    setting: str
+    name: str
+    path: str
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One concrete node of the plan.
+
+    Parameters
+    ----------
+    id : str
+        Unique in the plan and readable: the step's name, with coordinates in brackets after
+        scatter (``fit`` or ``fit[seed=3]``).
+    step, tag, version : str
+        The declared step, its type, the version of the type.
+    settings : mapping
+        Settled settings; paths are absolute here and enter the task key by content.
+    types : mapping
+        Type of every leaf of ``settings`` by dotted path.
+    origins : mapping of str to (str, str)
+        Source and place (``file:line:column`` or empty) of every leaf.
+    inputs : mapping of str to tuple of TaskOutput
+        Wiring by port, in order.
+    input_ports, output_ports : tuple of Port
+        The ports of the step with these settings.
+    after : tuple of str
+        Task ids that must end first.
+    files : tuple of PlannedFile
+        External files, in a stable order.
+    packages : mapping of str to str
+        Distributions that can change the result, with their versions.
+    implementation : mapping of str to str
+        Module, package, version and source digest of the step type.
+    coordinates : mapping
+        Value of each axis.
+    policy : StepPolicy
+        Resources, retries, timeout; not part of the identity.
+    place : str
+        ``file:line:column`` of the step in the workflow, for messages.
+    """
+
+    id: str
+    step: str
+    tag: str
+    version: str
+    settings: Mapping[str, Any]
+    types: Mapping[str, str]
+    origins: Mapping[str, tuple[str, str]]
+    inputs: Mapping[str, tuple[TaskOutput, ...]]
+    input_ports: tuple[Port, ...]
+    output_ports: tuple[Port, ...]
+    after: tuple[str, ...] = ()
+    files: tuple[PlannedFile, ...] = ()
+    packages: Mapping[str, str] = field(default_factory=dict)
+    implementation: Mapping[str, str] = field(default_factory=dict)
+    coordinates: Mapping[str, Any] = field(default_factory=dict)
+    policy: StepPolicy = StepPolicy()
+    place: str = ""
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Ids of the tasks that must end before this one, without repeats."""
+        ids = [ref.task for refs in self.inputs.values() for ref in refs]
+        return tuple(dict.fromkeys([*ids, *self.after]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """A declared step as the plan shows it."""
+
+    name: str
+    tag: str
+    title: str
+    description: str = ""
+    axes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The DAG of tasks of one workflow.
+
+    Parameters
+    ----------
+    name : str
+        Name of the workflow.
+    workflow_digest : Digest
+        SHA-256 of the document as given.
+    tasks : tuple of Task
+        In topological order, ties in the order of the document.
+    steps : tuple of PlannedStep
+        In the order of the document.
+    outputs : mapping of str to tuple of TaskOutput
+        Named results.
+    params : mapping
+        Settled parameters.
+    overrides : mapping
+        What the command line changed.
+    sources : mapping of str to str
+        SHA-256 of every document that was read.
+    """
+
+    name: str
+    workflow_digest: Digest
+    tasks: tuple[Task, ...]
+    steps: tuple[PlannedStep, ...]
+    outputs: Mapping[str, tuple[TaskOutput, ...]] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    language: int = 1
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+    def task(self, task_id: str) -> Task:
+        """Return a task by id; KeyError where there is none."""
+        for task in self.tasks:
+            if task.id == task_id:
+                return task
+        raise KeyError(task_id)
+
+    def of_step(self, step: str) -> tuple[Task, ...]:
+        """Return the tasks of one declared step."""
+        return tuple(task for task in self.tasks if task.step == step)
+
+    @property
+    def edges(self) -> tuple[tuple[str, str], ...]:
+        """Pairs (upstream id, id), without repeats."""
+        return tuple((up, task.id) for task in self.tasks for up in task.upstream)

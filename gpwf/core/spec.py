@@ -1,0 +1,293 @@
+"""The validated form of a workflow, and what the language needs to know of the step types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from gpwf.core.diagnostics import Span
+
+__all__ = [
+    "Execution",
+    "ExternalFile",
+    "InputRef",
+    "Origin",
+    "Port",
+    "Settled",
+    "SettingProblem",
+    "StepCatalog",
+    "StepPolicy",
+    "StepSpec",
+    "WorkflowSpec",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A named, typed input or output slot of a step.
+
+    Parameters
+    ----------
+    name : str
+        Name in ``required_products`` or in ``step.product``.
+    kind : str
+        Product kind: ``observations``, ``datasets``, ``models``, ``fit-result``, ``flux-points`` …
+    optional : bool
+        An input that may stay unconnected.
+    multiple : bool
+        An input that takes a list of products.
+    help : str
+        One line for people.
+    """
+
+    name: str
+    kind: str
+    optional: bool = False
+    multiple: bool = False
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalFile:
+    """A file outside the store that a step reads.
+
+    Parameters
+    ----------
+    setting : str
+        Dotted path of the setting that names it, ``background.exclusion``.
+    path : Path
+        Where it is, absolute.
+    name : str
+        Name that does not depend on where it is: relative to the datastore, or the file name.
+    """
+
+    setting: str
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingProblem:
+    """What is wrong with one setting, before it has a place in a text.
+
+    ``path`` is the way to the value inside ``config``, list positions as integers; for a missing
+    key, the way to the missing key.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    code: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """Settings of a step after defaults and type checks.
+
+    Parameters
+    ----------
+    settings : mapping
+        Plain data, complete, canonical: quantities as ``"1.0 TeV"`` in the canonical unit of
+        their physical type, paths absolute.
+    types : mapping of str to str
+        Type of every leaf, by dotted path: ``int float bool str path energy angle time …``.
+    problems : sequence of SettingProblem
+        Empty when the settings are usable.
+    """
+
+    settings: Mapping[str, Any]
+    types: Mapping[str, str]
+    problems: Sequence[SettingProblem] = ()
+
+
+class StepCatalog(Protocol):
+    """The step types of an installation, as the language and the compiler see them."""
+
+    def tags(self) -> Sequence[str]:
+        """Return every tag, sorted."""
+
+    def title(self, tag: str) -> str:
+        """Return the one-line title of a step type."""
+
+    def help(self, tag: str) -> str:
+        """Return the description of a step type in Markdown."""
+
+    def schema(self, tag: str) -> Mapping[str, Any]:
+        """Return the draft-07 schema of ``config`` in the shape that editors complete well."""
+
+    def settle(self, tag: str, config: Mapping[str, Any], *, base: Path) -> Settled:
+        """Fill in defaults and check types; relative paths count from ``base``."""
+
+    def inputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
+        """Return the input ports for these settled settings."""
+
+    def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
+        """Return the output ports for these settled settings."""
+
+    def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
+        """Return the external files that decide which files are read; cheap, no gammapy."""
+
+    def external_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
+        """Return every external file that the step reads.
+
+        Raises
+        ------
+        StepInputError
+            Where a file or an observation is not there.
+        """
+
+    def version(self, tag: str) -> str:
+        """Return the version of the step type; it enters the task key."""
+
+    def packages(self, tag: str) -> Sequence[str]:
+        """Return the distributions whose versions can change the result."""
+
+    def implementation(self, tag: str) -> Mapping[str, str]:
+        """Return module, package, package version and source digest of the step type."""
+
+    def replaces(self, tag: str) -> Mapping[str, str]:
+        """Return output → input ports that this step replaces (``fit``: models → models)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a settled value came from.
+
+    ``source`` is one of ``step default``, ``defaults``, ``workflow``, ``profile``, ``params file``,
+    ``command line``.
+    """
+
+    source: str
+    span: Span | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputRef:
+    """A reference to a product of a step."""
+
+    step: str
+    product: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPolicy:
+    """How a step is run; nothing here changes its result or its identity."""
+
+    n_jobs: int = 1
+    memory_bytes: int | None = None
+    walltime_s: float | None = None
+    timeout_s: float | None = None
+    retries: int = 0
+    on_error: str = "fail"
+    cache: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpec:
+    """One declared step, validated, with its settings settled.
+
+    Parameters
+    ----------
+    name, tag, description : str
+        As declared; the name defaults to the tag.
+    settings : mapping
+        Settled settings (see `Settled`).
+    types : mapping
+        Type of every leaf of ``settings`` by dotted path.
+    origins : mapping of str to Origin
+        Where every leaf came from, by dotted path.
+    spans : mapping of str to Span
+        Place in a text of every setting that was written, by dotted path; ``""`` is the step.
+    inputs : mapping of str to tuple of InputRef
+        Wiring, complete: ports left out are already resolved. Unconnected optional ports are
+        absent.
+    outputs : mapping of str to str
+        Product name → kind.
+    after : tuple of str
+        Steps that must end first although nothing is used from them.
+    foreach : mapping of str to object
+        Axes of the scatter, in order; empty until the language expands them.
+    gather : tuple of str
+        Axes that end here.
+    policy : StepPolicy
+        Resources, retries, timeout.
+    """
+
+    name: str
+    tag: str
+    settings: Mapping[str, Any]
+    types: Mapping[str, str]
+    origins: Mapping[str, Origin]
+    spans: Mapping[str, Span]
+    inputs: Mapping[str, tuple[InputRef, ...]]
+    outputs: Mapping[str, str]
+    after: tuple[str, ...] = ()
+    foreach: Mapping[str, Any] = field(default_factory=dict)
+    gather: tuple[str, ...] = ()
+    policy: StepPolicy = StepPolicy()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """Settings of the execution; they never enter a task's identity."""
+
+    executor: str = "local"
+    jobs: int | None = None
+    log_level: str = "info"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkflowSpec:
+    """A workflow document after reading, merging, checking and wiring.
+
+    Parameters
+    ----------
+    name, description : str
+        As declared; the name defaults to the file name without its suffixes.
+    path : Path or None
+        The file; None for a text from elsewhere.
+    text : str
+        The document as given.
+    sources : mapping of str to str
+        SHA-256 of every file that was read to make this spec, by absolute path.
+    environment : mapping of str to str or None
+        Environment variables that were looked up, with the value found.
+    params : mapping
+        Settled parameters.
+    steps : tuple of StepSpec
+        In the order of the document.
+    outputs : mapping of str to InputRef
+        Named results of the workflow.
+    overrides : mapping
+        What the command line or a caller changed: ``params``, ``set``, ``profile``.
+    metadata : mapping
+        Free text about the analysis.
+    """
+
+    name: str
+    path: Path | None
+    text: str
+    sources: Mapping[str, str]
+    environment: Mapping[str, str | None]
+    params: Mapping[str, Any]
+    param_origins: Mapping[str, Origin]
+    steps: tuple[StepSpec, ...]
+    outputs: Mapping[str, InputRef]
+    execution: Execution = Execution()
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    description: str = ""
+    language: int = 1
+
+    def step(self, name: str) -> StepSpec:
+        """Return the step with this name; KeyError where there is none."""
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise KeyError(name)
