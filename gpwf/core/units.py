@@ -113,9 +113,7 @@ def _prefixed(
     symbol: str, dimension: _Dimension, factor: Fraction, prefixes: str
 ) -> Iterator[tuple[str, tuple[_Dimension, Fraction]]]:
     """Yield a unit and its prefixed forms."""
-    powers = dict(
-        zip("afpnumcdhkMGTPE", (-18, -15, -12, -9, -6, -3, -2, -1, 2, 3, 6, 9, 12, 15, 18))
-    )
+    powers = {"n": -9, "u": -6, "m": -3, "c": -2, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
     yield symbol, (dimension, factor)
     for prefix in prefixes:
         yield prefix + symbol, (dimension, factor * Fraction(10) ** powers[prefix])
@@ -249,7 +247,7 @@ def physical_type(unit: str, fallback: UnitFallback | None = None) -> str | None
 
 
 def split_quantity(text: str) -> tuple[str, str] | None:
-    """Split ``"1 TeV"`` into ``("1", "TeV")``; None for a text that does not begin with a number."""
+    """Split ``"1 TeV"`` into ``("1", "TeV")``; None where no number begins the text."""
     match = _QUANTITY.fullmatch(text) if len(text) <= _MAX_TEXT else None
     return (match[1], match[2]) if match else None
 
