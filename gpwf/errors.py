@@ -101,7 +101,7 @@ class ExecutorError(GpwfError):
 
 
 class RunError(GpwfError):
-    """A run cannot start or go on (another driver holds it, the journal is from a newer version)."""
+    """A run cannot start or go on: another driver holds it, or its journal is too new."""
 
     exit_code = ExitCode.USAGE
 
@@ -138,4 +138,4 @@ class StepInputError(StepError):
 
 
 class NoDataError(StepError):
-    """A step has nothing to work on (no observation selected, no counts): dependants are skipped."""
+    """A step has nothing to work on (no observation, no counts); dependants are skipped."""

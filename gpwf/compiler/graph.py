@@ -9,9 +9,9 @@ import networkx as nx
 __all__ = ["ancestors", "descendants", "find_cycle", "topological_order"]
 
 
-def _graph(edges: Mapping[str, Iterable[str]]) -> nx.DiGraph:
+def _graph(edges: Mapping[str, Iterable[str]]) -> nx.DiGraph[str]:
     """Return the graph of ``{node: its upstream nodes}``."""
-    graph: nx.DiGraph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(edges)
     for node, upstream in edges.items():
         graph.add_edges_from((item, node) for item in upstream)

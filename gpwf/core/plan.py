@@ -85,7 +85,7 @@ class Task:
     packages: Mapping[str, str] = field(default_factory=dict)
     implementation: Mapping[str, str] = field(default_factory=dict)
     coordinates: Mapping[str, Any] = field(default_factory=dict)
-    policy: StepPolicy = StepPolicy()
+    policy: StepPolicy = field(default_factory=StepPolicy)
     place: str = ""
 
     @property

@@ -21,8 +21,8 @@ __all__ = [
     "Resources",
     "RunEvent",
     "RunFinished",
-    "RunState",
     "RunStarted",
+    "RunState",
     "TaskCached",
     "TaskNotRun",
     "TaskState",
@@ -220,7 +220,7 @@ class AttemptFinished(RunEvent):
     ended: str
     products: Mapping[str, Product] = field(default_factory=dict)
     failure: Failure | None = None
-    resources: Resources = Resources()
+    resources: Resources = field(default_factory=Resources)
     retry: bool = False
 
 

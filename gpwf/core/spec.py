@@ -15,8 +15,8 @@ __all__ = [
     "InputRef",
     "Origin",
     "Port",
-    "Settled",
     "SettingProblem",
+    "Settled",
     "StepCatalog",
     "StepPolicy",
     "StepSpec",
@@ -228,7 +228,7 @@ class StepSpec:
     after: tuple[str, ...] = ()
     foreach: Mapping[str, Any] = field(default_factory=dict)
     gather: tuple[str, ...] = ()
-    policy: StepPolicy = StepPolicy()
+    policy: StepPolicy = field(default_factory=StepPolicy)
     description: str = ""
 
 
@@ -279,7 +279,7 @@ class WorkflowSpec:
     param_origins: Mapping[str, Origin]
     steps: tuple[StepSpec, ...]
     outputs: Mapping[str, InputRef]
-    execution: Execution = Execution()
+    execution: Execution = field(default_factory=Execution)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
