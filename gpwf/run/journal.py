@@ -1,0 +1,243 @@
+"""The journal of a run: append-only JSON Lines, one writer, every line checked and chained.
+
+A line is ``{"sum": "<sha256>", "v": 1, "seq": 7, "prev": "<sum of line 6>", "event": {…}}``. The
+sum is the SHA-256 of the rest of the line, from the comma behind it to the closing brace, so any
+changed, lost or reordered byte shows. What follows the first bad line was torn by a crash: the
+reader passes it over, the writer sets it aside before it goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from gpwf.core.codec import event_from_plain, event_to_plain
+from gpwf.core.runs import AttemptFinished, RunEvent, RunFinished, RunStarted
+from gpwf.errors import RunError
+
+__all__ = ["JOURNAL_VERSION", "Journal", "JournalScan", "read_journal", "scan_journal"]
+
+#: Version of the line format; a journal with a higher one is refused.
+JOURNAL_VERSION = 1
+
+_FIRST = "0" * 64
+_HEAD = b'{"sum": "'
+_SUM_END = len(_HEAD) + 64 + 1
+#: Events that must survive a power cut; the others can be inferred or do not matter.
+_DURABLE = (RunStarted, AttemptFinished, RunFinished)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalScan:
+    """What a journal holds.
+
+    Parameters
+    ----------
+    events : tuple of RunEvent
+        Up to the first bad line.
+    good_bytes, total_bytes : int
+        Length of the good part and of the file.
+    last_sum : str
+        Sum of the last good line: the end of the chain.
+    """
+
+    events: tuple[RunEvent, ...]
+    good_bytes: int
+    total_bytes: int
+    last_sum: str
+
+    @property
+    def is_torn(self) -> bool:
+        """True where something follows the good part."""
+        return self.good_bytes < self.total_bytes
+
+
+def _encode(seq: int, prev: str, event: RunEvent) -> tuple[bytes, str]:
+    body = json.dumps(
+        {"v": JOURNAL_VERSION, "seq": seq, "prev": prev, "event": event_to_plain(event)},
+        ensure_ascii=True,
+    )
+    rest = b", " + body[1:].encode()
+    checksum = hashlib.sha256(rest).hexdigest()
+    return _HEAD + checksum.encode() + b'"' + rest + b"\n", checksum
+
+
+def _decode(line: bytes, seq: int, prev: str) -> tuple[dict[str, Any], str] | None:
+    """Return the event and the sum of a line, None where the line is not the next of the chain."""
+    checksum = hashlib.sha256(line[_SUM_END:]).hexdigest()
+    if line[:_SUM_END] != _HEAD + checksum.encode() + b'"':
+        return None
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or document.get("seq") != seq or document["prev"] != prev:
+        return None
+    if document["v"] > JOURNAL_VERSION:
+        raise RunError(
+            f"the journal has version {document['v']}; this gpwf knows {JOURNAL_VERSION}",
+            hint="use the gpwf that wrote it, or a newer one",
+        )
+    event = document["event"]
+    return (event, checksum) if isinstance(event, dict) else None
+
+
+def scan_journal(path: Path) -> JournalScan:
+    """Return what a journal holds, up to its first bad line.
+
+    Raises
+    ------
+    RunError
+        Where the file cannot be read or was written by a newer gpwf.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise RunError(
+            f"cannot read the journal {path}: {error.strerror or error}",
+            hint="is this a run directory? `gpwf runs` lists them",
+        ) from None
+    events: list[RunEvent] = []
+    good, prev = 0, _FIRST
+    while (end := data.find(b"\n", good)) >= 0:
+        found = _decode(data[good:end], len(events), prev)
+        if found is None:
+            break
+        try:
+            events.append(event_from_plain(found[0]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"{path}, line {len(events) + 1}: an event that this gpwf does not know ({error})",
+                hint="use the gpwf that wrote it, or a newer one",
+            ) from None
+        good, prev = end + 1, found[1]
+    return JournalScan(events=tuple(events), good_bytes=good, total_bytes=len(data), last_sum=prev)
+
+
+def read_journal(path: Path) -> list[RunEvent]:
+    """Return the events of a journal; a torn end, of a live or a dead driver, is passed over.
+
+    Raises
+    ------
+    RunError
+        Where the file cannot be read or was written by a newer gpwf.
+    """
+    return list(scan_journal(path).events)
+
+
+class Journal:
+    """Writer of a journal; usable as a context manager.
+
+    The caller holds the lock of the run directory. A torn end is moved to
+    ``journal.jsonl.torn-<n>`` first.
+
+    Parameters
+    ----------
+    path : Path
+        File to make, or to go on with.
+
+    Attributes
+    ----------
+    events : tuple of RunEvent
+        What was there before.
+    last_sum : str
+        End of the chain so far; changes with every event.
+
+    Raises
+    ------
+    RunError
+        Where the file cannot be written or was written by a newer gpwf.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise RunError(
+                f"cannot write the journal {path}: {error.strerror or error}",
+                hint="choose another folder with --run-dir",
+            ) from None
+        try:
+            scan = scan_journal(path)
+            if scan.is_torn:
+                self._set_tail_aside(path, scan)
+        except BaseException:
+            os.close(self._handle)
+            raise
+        os.lseek(self._handle, 0, os.SEEK_END)
+        self.events = scan.events
+        self.last_sum = scan.last_sum
+        self._seq = len(scan.events)
+
+    def append(self, event: RunEvent) -> None:
+        """Write one event; those that matter are on the disk when this returns.
+
+        Raises
+        ------
+        RunError
+            Where the disk is full or gone.
+        """
+        line, checksum = _encode(self._seq, self.last_sum, event)
+        try:
+            _write_all(self._handle, line)
+            if isinstance(event, _DURABLE):
+                _sync(self._handle)
+        except OSError as error:
+            raise RunError(
+                f"cannot write the journal: {error.strerror or error}",
+                hint="make room and run again: finished tasks are kept",
+            ) from None
+        self._seq += 1
+        self.last_sum = checksum
+
+    def extend(self, events: Iterable[RunEvent]) -> None:
+        """Write several events in order."""
+        for event in events:
+            self.append(event)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _set_tail_aside(self, path: Path, scan: JournalScan) -> None:
+        number = 1
+        while (target := path.with_name(f"{path.name}.torn-{number}")).exists():
+            number += 1
+        os.lseek(self._handle, scan.good_bytes, os.SEEK_SET)
+        with target.open("xb") as stream:
+            while chunk := os.read(self._handle, 1 << 20):
+                stream.write(chunk)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.ftruncate(self._handle, scan.good_bytes)
+        os.fsync(self._handle)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def _sync(handle: int) -> None:
+    # macOS has no fdatasync
+    getattr(os, "fdatasync", os.fsync)(handle)

@@ -1,0 +1,244 @@
+"""Which task goes next: a pure state machine without clock, thread or console.
+
+The engine takes ready tasks out and puts ends in; everything here is names and states, so it is
+tested with strings.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gpwf.core.runs import TaskState
+
+__all__ = ["Decision", "NotRun", "Scheduler"]
+
+#: How often a task whose worker died is given to another; the step is not to blame.
+LOST_BUDGET = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRun:
+    """A task that ends without an attempt."""
+
+    task: str
+    state: TaskState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What follows from the end of an attempt.
+
+    Parameters
+    ----------
+    retry : bool
+        The task is ready again.
+    not_run : tuple of NotRun
+        Tasks that can no longer run, in the order of the plan.
+    """
+
+    retry: bool = False
+    not_run: tuple[NotRun, ...] = ()
+
+
+@dataclass(slots=True)
+class _Node:
+    state: TaskState = TaskState.WAITING
+    waits_for: set[str] = field(default_factory=set)
+    dependants: list[str] = field(default_factory=list)
+    rank: tuple[int, int] = (0, 0)
+    retries: int = 0
+    lost: int = LOST_BUDGET
+    slots: int = 1
+
+
+class Scheduler:
+    """Ready set in, done set out.
+
+    Parameters
+    ----------
+    upstream : mapping of str to sequence of str
+        For every task the tasks that must end before it; in topological order. Names that are
+        not keys are taken as done.
+    capacity : int
+        Slots; the tasks in flight never need more together, except a single one that alone
+        needs more than there are.
+    slots : mapping of str to int, optional
+        Slots that a task needs, 1 by default.
+    retries : mapping of str to int, optional
+        How often a task that fails for a passing reason is tried again, 0 by default.
+    fail_fast : bool
+        Start nothing more after the first failure; what runs may end.
+    """
+
+    def __init__(
+        self,
+        upstream: Mapping[str, Sequence[str]],
+        *,
+        capacity: int = 1,
+        slots: Mapping[str, int] | None = None,
+        retries: Mapping[str, int] | None = None,
+        fail_fast: bool = False,
+    ) -> None:
+        self._capacity = max(1, capacity)
+        self._used = 0
+        self._fail_fast = fail_fast
+        self._stopped = ""
+        self._order = {task: number for number, task in enumerate(upstream)}
+        self._nodes = {
+            task: _Node(
+                retries=(retries or {}).get(task, 0),
+                slots=min(max(1, (slots or {}).get(task, 1)), self._capacity),
+            )
+            for task in upstream
+        }
+        for task, above in upstream.items():
+            for name in dict.fromkeys(above):
+                if name in self._nodes:
+                    self._nodes[task].waits_for.add(name)
+                    self._nodes[name].dependants.append(task)
+        self._rank()
+        self._ready = [
+            (node.rank, task) for task, node in self._nodes.items() if not node.waits_for
+        ]
+        heapq.heapify(self._ready)
+
+    @property
+    def is_finished(self) -> bool:
+        """True where every task has come to an end."""
+        return all(node.state.is_final for node in self._nodes.values())
+
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Tasks that were taken and have not ended, in the order of the plan."""
+        return tuple(task for task, node in self._nodes.items() if node.state is TaskState.RUNNING)
+
+    def state(self, task: str) -> TaskState:
+        """Return how a task stands."""
+        return self._nodes[task].state
+
+    def take(self) -> str | None:
+        """Return the next task to start, the one with the longest way below it first.
+
+        None where nothing is ready or the slots are full. A large task that does not fit yet is
+        waited for, so that small ones cannot starve it.
+        """
+        if not self._ready or self._stopped:
+            return None
+        task = self._ready[0][1]
+        node = self._nodes[task]
+        if self._used + node.slots > self._capacity:
+            return None
+        heapq.heappop(self._ready)
+        node.state = TaskState.RUNNING
+        self._used += node.slots
+        return task
+
+    def put_back(self, task: str) -> None:
+        """Make a taken task ready again, without an attempt having been made."""
+        node = self._release(task)
+        node.state = TaskState.WAITING
+        heapq.heappush(self._ready, (node.rank, task))
+
+    def hold(self, task: str) -> None:
+        """Free the slots of a taken task that waits for something else; see `put_back`."""
+        self._used -= self._nodes[task].slots
+        self._nodes[task].slots = 0
+
+    def finish(self, task: str, state: TaskState, *, transient: bool = False) -> Decision:
+        """Take in the end of an attempt.
+
+        Parameters
+        ----------
+        task : str
+            A task that was taken.
+        state : TaskState
+            How the attempt ended; ``skipped`` where the step had no data.
+        transient : bool
+            True where the step calls its failure passing.
+        """
+        node = self._release(task)
+        if self._may_retry(node, state, transient=transient):
+            node.state = TaskState.WAITING
+            heapq.heappush(self._ready, (node.rank, task))
+            return Decision(retry=True)
+        node.state = state
+        if state.has_products:
+            for name in node.dependants:
+                below = self._nodes[name]
+                below.waits_for.discard(task)
+                if not below.waits_for and below.state is TaskState.WAITING:
+                    heapq.heappush(self._ready, (below.rank, name))
+            return Decision()
+        return Decision(not_run=self._drop_below(task, state) + self._after_failure(task, state))
+
+    def stop(self, reason: str) -> tuple[NotRun, ...]:
+        """Start nothing more; every waiting task is cancelled with this reason."""
+        self._stopped = self._stopped or reason
+        self._ready.clear()
+        waiting = [task for task, node in self._nodes.items() if node.state is TaskState.WAITING]
+        return self._drop(waiting, TaskState.CANCELLED, reason)
+
+    def _may_retry(self, node: _Node, state: TaskState, *, transient: bool) -> bool:
+        if self._stopped:
+            return False
+        if state is TaskState.LOST and node.lost > 0:
+            node.lost -= 1
+            return True
+        if state is TaskState.FAILED and transient and node.retries > 0:
+            node.retries -= 1
+            return True
+        return False
+
+    def _release(self, task: str) -> _Node:
+        node = self._nodes[task]
+        if node.state is not TaskState.RUNNING:
+            raise ValueError(f"task {task} is {node.state}, not running")
+        self._used -= node.slots
+        node.slots = max(1, node.slots)
+        return node
+
+    def _after_failure(self, task: str, state: TaskState) -> tuple[NotRun, ...]:
+        if self._fail_fast and state not in (TaskState.SKIPPED, TaskState.CANCELLED):
+            return self.stop(f"{task} {state} and fail-fast is on")
+        return ()
+
+    def _drop_below(self, task: str, state: TaskState) -> tuple[NotRun, ...]:
+        """End everything below a task that has no products."""
+        seen: dict[str, None] = {}
+        stack = list(self._nodes[task].dependants)
+        while stack:
+            name = stack.pop()
+            if name not in seen and self._nodes[name].state is TaskState.WAITING:
+                seen[name] = None
+                stack.extend(self._nodes[name].dependants)
+        if state is TaskState.SKIPPED:
+            return self._drop(seen, TaskState.SKIPPED, f"{task} had no data")
+        if state is TaskState.CANCELLED:
+            return self._drop(seen, TaskState.CANCELLED, f"{task} was cancelled")
+        return self._drop(seen, TaskState.BLOCKED, f"{task} {_PAST.get(state, state.value)}")
+
+    def _drop(
+        self, tasks: Sequence[str] | Mapping[str, None], state: TaskState, reason: str
+    ) -> tuple[NotRun, ...]:
+        ordered = sorted(tasks, key=self._order.__getitem__)
+        for task in ordered:
+            self._nodes[task].state = state
+        return tuple(NotRun(task=task, state=state, reason=reason) for task in ordered)
+
+    def _rank(self) -> None:
+        """Rank tasks by the longest way below them, then by the order of the plan."""
+        depth: dict[str, int] = {}
+        for task in reversed(self._nodes):
+            below = self._nodes[task].dependants
+            depth[task] = 1 + max((depth[name] for name in below), default=0)
+            self._nodes[task].rank = (-depth[task], self._order[task])
+
+
+_PAST = {
+    TaskState.LOST: "lost its worker",
+    TaskState.TIMEOUT: "took too long",
+    TaskState.OOM: "needed too much memory",
+}

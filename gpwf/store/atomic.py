@@ -1,0 +1,59 @@
+"""Writing that is whole or not there: fsync, rename, fsync of the folder.
+
+A rename without fsync leaves empty files behind after a power cut; with it the file is either the
+old one or the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+__all__ = ["PRIVATE_FILE", "PRIVATE_FOLDER", "sync_folder", "write_atomic"]
+
+#: Stores and run directories may hold data under embargo: they are private to the user.
+PRIVATE_FOLDER = 0o700
+PRIVATE_FILE = 0o600
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never a part.
+
+    Parameters
+    ----------
+    path : Path
+        File to write or replace; its folder exists.
+    data : bytes
+        The whole content.
+    durable : bool
+        False for what may be lost in a power cut (a cache).
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written; nothing is left behind.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)

@@ -1,0 +1,222 @@
+"""Content-addressed bytes: ``objects/ab/<sha256>``, read-only, published whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gpwf.core.digests import Digest, digest_file, tagged_digest
+from gpwf.core.runs import Product, ProductFile
+from gpwf.errors import StoreError
+from gpwf.store.atomic import PRIVATE_FOLDER, sync_folder
+
+__all__ = ["ObjectStore", "product_digest"]
+
+_READ_ONLY = 0o444
+_CHUNK = 1 << 20
+
+
+def product_digest(kind: str, files: tuple[ProductFile, ...]) -> Digest:
+    """Return the digest of a product: over its kind, the names and the digests of its files."""
+    return tagged_digest("gpwf-product/1", kind, [[item.name, item.digest] for item in files])
+
+
+class ObjectStore:
+    """Files by the SHA-256 of their content.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of a store; ``objects`` and ``damaged`` lie in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._objects = root / "objects"
+        self._damaged = root / "damaged"
+        self._drafts = root / "tmp"
+        self._verified: dict[Digest, tuple[int, ...]] = {}
+
+    def path(self, digest: Digest) -> Path:
+        """Return where the bytes with this digest are, or would be."""
+        return self._objects / digest[:2] / digest
+
+    def has(self, digest: Digest, size: int | None = None) -> bool:
+        """Return True where the bytes are there, with this size if one is given."""
+        try:
+            found = self.path(digest).stat()
+        except OSError:
+            return False
+        return size is None or found.st_size == size
+
+    def verify(self, digest: Digest) -> bool:
+        """Return True where the bytes are there and have this digest.
+
+        The bytes are read once per process as long as the file stays the same.
+        """
+        path = self.path(digest)
+        try:
+            found = _identity(path.stat())
+            if self._verified.get(digest) == found:
+                return True
+            whole = digest_file(path) == digest
+        except OSError:
+            return False
+        if whole:
+            self._verified[digest] = found
+        return whole
+
+    def set_aside(self, digest: Digest) -> Path | None:
+        """Move damaged bytes to ``damaged``, so that their task runs again.
+
+        Returns
+        -------
+        Path or None
+            Where they are now; None where there was nothing to move.
+        """
+        self._damaged.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        target = self._damaged / f"{digest}.{secrets.token_hex(4)}"
+        self._verified.pop(digest, None)
+        try:
+            self.path(digest).rename(target)
+        except FileNotFoundError:
+            return None
+        sync_folder(self.path(digest).parent)
+        return target
+
+    def put(self, path: Path, *, name: str | None = None) -> ProductFile:
+        """Move a finished file into the store.
+
+        Bytes that are there already are replaced by the same bytes: this mends damage.
+
+        Parameters
+        ----------
+        path : Path
+            Regular file, nobody writes to it any more; gone afterwards.
+        name : str, optional
+            Name of the file in its product; the file's own by default.
+
+        Raises
+        ------
+        StoreError
+            Where it is no regular file.
+        """
+        handle = _open_regular(path)
+        try:
+            status = os.fstat(handle)
+            if status.st_nlink > 1:  # the bytes have another name, under which they may change
+                return self._put_copy(path, name or path.name)
+            digest = _digest_of(handle)
+            os.fchmod(handle, _READ_ONLY)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        target = self._prepared(digest)
+        try:
+            path.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return self._put_copy(path, name or path.name)
+        sync_folder(target.parent)
+        return ProductFile(name=name or path.name, digest=digest, size=status.st_size)
+
+    def publish(self, folder: Path, kind: str, summary: Mapping[str, Any]) -> Product:
+        """Move the files of a product into the store.
+
+        Parameters
+        ----------
+        folder : Path
+            Private folder that holds the files of one product and nothing else.
+        kind : str
+            Product kind.
+        summary : mapping
+            A few plain values for people.
+
+        Raises
+        ------
+        StoreError
+            Where there is no file, or something other than files and folders, a symbolic link
+            for example.
+        """
+        found = sorted(_files_of(folder), key=lambda path: path.relative_to(folder).as_posix())
+        if not found:
+            raise StoreError(f"{kind}: nothing was written for this product")
+        files = tuple(self.put(path, name=path.relative_to(folder).as_posix()) for path in found)
+        return Product(
+            kind=kind, digest=product_digest(kind, files), files=files, summary=dict(summary)
+        )
+
+    def _prepared(self, digest: Digest) -> Path:
+        target = self.path(digest)
+        if not target.parent.is_dir():
+            target.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            sync_folder(self._objects)
+        return target
+
+    def _put_copy(self, path: Path, name: str) -> ProductFile:
+        """Publish from another file system, or bytes that have a second name."""
+        self._drafts.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        draft = self._drafts / secrets.token_hex(16)
+        try:
+            shutil.copyfile(path, draft, follow_symlinks=False)
+            stored = self.put(draft, name=name)
+        finally:
+            draft.unlink(missing_ok=True)
+        path.unlink()
+        return stored
+
+
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def _open_regular(path: Path) -> int:
+    """Open a file that is no link, pipe or device; never block on one."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StoreError(
+                f"{path.name} is a symbolic link; products hold regular files"
+            ) from None
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise StoreError(f"{path.name} is not a regular file; products hold regular files")
+    return handle
+
+
+def _digest_of(handle: int) -> Digest:
+    state = hashlib.sha256()
+    while chunk := os.read(handle, _CHUNK):
+        state.update(chunk)
+    return Digest(state.hexdigest())
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; refuse what is neither file nor folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files_of(path)
+            elif entry.is_file(follow_symlinks=False):
+                yield path
+            else:
+                raise StoreError(
+                    f"{path.relative_to(folder)} is neither file nor folder (a symbolic link?)",
+                    hint="products hold regular files only",
+                )

@@ -1,0 +1,106 @@
+"""Recorded results: ``results/cd/<task key>``, one JSON document each."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gpwf.core.codec import from_plain, to_plain
+from gpwf.core.digests import TaskKey, tagged_digest
+from gpwf.core.runs import Product, Resources
+from gpwf.store.atomic import PRIVATE_FOLDER, sync_folder, write_atomic
+
+__all__ = ["ResultStore", "StoredResult"]
+
+_FORMAT = "gpwf-result/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredResult:
+    """What a task key gave, and which attempt of which run made it.
+
+    Parameters
+    ----------
+    key : TaskKey
+        Identity of the computation.
+    products : mapping of str to Product
+        By output port.
+    run_id, attempt_id : str
+        Who made it.
+    started, ended : str
+        Times of that attempt, ISO 8601 in UTC.
+    tag : str
+        Step type.
+    resources : Resources
+        What that attempt used.
+    """
+
+    key: TaskKey
+    products: Mapping[str, Product]
+    run_id: str
+    attempt_id: str
+    started: str
+    ended: str
+    tag: str
+    resources: Resources = field(default_factory=Resources)
+
+
+class ResultStore:
+    """Results by task key.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of a store; ``results`` and ``damaged`` lie in it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._results = root / "results"
+        self._damaged = root / "damaged"
+
+    def path(self, key: TaskKey) -> Path:
+        """Return where the result of this key is, or would be."""
+        return self._results / key[:2] / key
+
+    def get(self, key: TaskKey) -> StoredResult | None:
+        """Return the recorded result of a key.
+
+        None where there is none, or where the record is damaged; a damaged record is set aside.
+        """
+        path = self.path(key)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        result = _read(data)
+        if result is None or result.key != key:
+            self._damaged.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            path.replace(self._damaged / f"{key}.{secrets.token_hex(4)}.result")
+            return None
+        return result
+
+    def put(self, key: TaskKey, result: StoredResult) -> None:
+        """Record a result; its objects must be in the store already."""
+        path = self.path(key)
+        if not path.parent.is_dir():
+            path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            sync_folder(self._results)
+        body = to_plain(result)
+        document = {"format": _FORMAT, "check": tagged_digest(_FORMAT, body), "result": body}
+        write_atomic(path, json.dumps(document, ensure_ascii=False).encode())
+
+
+def _read(data: bytes) -> StoredResult | None:
+    """Return the result, None where the document is not what was written."""
+    try:
+        document: Any = json.loads(data)
+        body = document["result"]
+        if document["check"] != tagged_digest(_FORMAT, body):
+            return None
+        return from_plain(StoredResult, body)
+    except (ValueError, KeyError, TypeError):
+        return None
