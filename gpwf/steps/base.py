@@ -1,0 +1,210 @@
+"""What a step is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.errors import StepInputError
+from gpwf.steps.quantities import InputPath, unset_variable
+from gpwf.steps.settings import StepSettings
+
+__all__ = ["Step", "StepContext", "input_file", "missing_path"]
+
+
+def _no_progress(done: int, total: int, label: str) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContext:
+    """What a running step may know of its surroundings.
+
+    Parameters
+    ----------
+    step, task_id : str
+        Name of the declared step and of the task.
+    work_dir : Path
+        Private scratch folder; it exists and is empty. Files of a ``datastore`` product are
+        written here.
+    n_jobs : int
+        Processor cores that the step may use.
+    progress : callable
+        ``progress(done, total, label)`` tells how far the step is.
+    """
+
+    step: str
+    task_id: str
+    work_dir: Path
+    n_jobs: int = 1
+    progress: Callable[[int, int, str], None] = _no_progress
+
+
+class Step(ABC):
+    """Base of the step types; one subclass per file in ``gpwf/steps/builtin``.
+
+    A step takes gammapy objects and returns gammapy objects. It opens no product file, knows no
+    run directory and logs through `logging` only. gammapy, astropy and numpy are imported inside
+    `run`.
+
+    Attributes
+    ----------
+    tag : str
+        Name in documents, kebab-case.
+    version : str
+        Version of the step type, part of the task key: raised when the same settings and inputs
+        give another result.
+    title : str
+        One line for people.
+    group : str
+        ``data``, ``reduction``, ``models``, ``fit``, ``estimators``, ``simulation`` or ``results``.
+    Settings : type
+        Subclass of `StepSettings`.
+    input_ports, output_ports : tuple of Port
+        Slots, unless they depend on the settings (see `inputs`, `outputs`).
+    packages : tuple of str
+        Distributions whose versions can change the result.
+    replaces : mapping of str to str
+        Output port → input port whose product it supersedes for the steps below.
+    """
+
+    tag: ClassVar[str]
+    version: ClassVar[str]
+    title: ClassVar[str]
+    group: ClassVar[str]
+    Settings: ClassVar[type[StepSettings]]
+    input_ports: ClassVar[tuple[Port, ...]] = ()
+    output_ports: ClassVar[tuple[Port, ...]] = ()
+    packages: ClassVar[tuple[str, ...]] = (
+        "gammapy",
+        "numpy",
+        "scipy",
+        "astropy",
+        "regions",
+        "iminuit",
+    )
+    replaces: ClassVar[Mapping[str, str]] = {}
+
+    def inputs(self, settings: Any) -> tuple[Port, ...]:  # noqa: ARG002  (for subclasses)
+        """Return the input ports for these settings."""
+        return self.input_ports
+
+    def outputs(self, settings: Any) -> tuple[Port, ...]:  # noqa: ARG002  (for subclasses)
+        """Return the output ports for these settings."""
+        return self.output_ports
+
+    def check(self, settings: Any) -> Sequence[SettingProblem]:  # noqa: ARG002  (for subclasses)
+        """Return what is inconsistent between settings; no data, no gammapy."""
+        return ()
+
+    def index_files(self, settings: Any) -> tuple[ExternalFile, ...]:
+        """Return the external files that decide which files are read; standard library only.
+
+        Raises
+        ------
+        StepInputError
+            Where one is not there.
+        """
+        return self.external_files(settings)
+
+    def external_files(self, settings: Any) -> tuple[ExternalFile, ...]:
+        """Return every external file that the step reads: each setting of type `InputPath`.
+
+        Raises
+        ------
+        StepInputError
+            Where one is not there.
+        """
+        return tuple(input_file(name, path) for name, path in _input_paths(settings, ""))
+
+    @abstractmethod
+    def run(self, settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Mapping[str, Any]:
+        """Compute the products.
+
+        Parameters
+        ----------
+        settings : StepSettings
+            Settled settings, an instance of `Settings`.
+        inputs : mapping
+            Value of each connected input port; a list for a ``multiple`` port.
+        ctx : StepContext
+            Scratch folder, number of cores, progress.
+
+        Returns
+        -------
+        outputs : mapping
+            Value of each output port.
+
+        Raises
+        ------
+        NoDataError
+            Where there is nothing to work on.
+        TransientStepError
+            Where trying again may help.
+        StepError
+            For every other failure that the user can do something about.
+        """
+
+
+def _input_paths(value: Any, at: str) -> Iterator[tuple[str, InputPath]]:
+    """Yield (dotted path, value) of every setting that is an `InputPath`."""
+    if isinstance(value, InputPath):
+        yield at, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _input_paths(item, f"{at}.{key}" if at else str(key))
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from _input_paths(item, f"{at}.{number}")
+    elif hasattr(type(value), "model_fields"):
+        for name in type(value).model_fields:
+            yield from _input_paths(getattr(value, name), f"{at}.{name}" if at else name)
+
+
+def input_file(setting: str, path: InputPath) -> ExternalFile:
+    """Return a setting's file.
+
+    Raises
+    ------
+    StepInputError
+        Where it is not there or no file.
+    """
+    if not path.path.is_file():
+        raise missing_path(setting, path, "file")
+    return ExternalFile(setting=setting, path=path.path, name=path.path.name)
+
+
+def missing_path(setting: str, path: str, what: str) -> StepInputError:
+    """Return the error for a path that is not there, or is not what it should be.
+
+    Parameters
+    ----------
+    setting : str
+        Dotted path of the setting.
+    path : str
+        Settled path.
+    what : str
+        ``file``, ``folder`` …
+    """
+    variable = unset_variable(path)
+    if variable is not None:
+        return StepInputError(
+            f"{setting}: {path}: the environment variable {variable} is not set",
+            setting=setting,
+            hint=f"export {variable}=/where/the/data/are, or give the path in full",
+        )
+    place = Path(path)
+    if place.exists():
+        return StepInputError(
+            f"{setting}: {path} is not a {what}", setting=setting, hint=f"give the path of a {what}"
+        )
+    parent = next((str(item) for item in place.parents if item.exists()), "/")
+    return StepInputError(
+        f"{setting}: no such {what}: {path}",
+        setting=setting,
+        hint=f"the path exists as far as {parent}",
+    )

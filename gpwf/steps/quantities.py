@@ -1,0 +1,426 @@
+"""Text types of settings: quantities, times and paths that know what they are.
+
+Each type is a ``str`` whose text is the settled, canonical form, so that settings are plain data
+that can be hashed and written as they are. In `Step.run` the same value gives the astropy object
+(``settings.radius.quantity``) or the path (``settings.file.path``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+from gpwf.core import units
+
+if TYPE_CHECKING:
+    from astropy.time import Time as AstropyTime
+    from astropy.units import Quantity as AstropyQuantity
+
+__all__ = [
+    "Angle",
+    "Area",
+    "DiffFlux",
+    "Duration",
+    "Energy",
+    "EnergyFlux",
+    "Flux",
+    "Frequency",
+    "InputPath",
+    "Instant",
+    "Length",
+    "Quantity",
+    "Radius",
+    "TextType",
+    "astropy_unit",
+    "kind_of",
+    "problem",
+    "unset_variable",
+]
+
+
+def problem(code: str, message: str, hint: str = "") -> PydanticCustomError:
+    """Return the error that a validator raises for a problem with this code.
+
+    Parameters
+    ----------
+    code : str
+        ``GP302`` wrong type, ``GP303`` wrong unit, ``GP304`` out of range, ``GP306`` inconsistent.
+    message : str
+        What is wrong and what was expected.
+    hint : str, optional
+        What to do.
+    """
+    # the message goes through a template, in which braces would be fields
+    return PydanticCustomError(code, "{text}", {"text": message, "hint": hint})
+
+
+def astropy_unit(text: str) -> units.Unit | None:
+    """Return a unit that only astropy knows, as the fallback of `gpwf.core.units`; None for none.
+
+    Imports astropy: it is asked for units outside the fast table alone.
+    """
+    import astropy.units as u
+
+    try:
+        unit = u.Unit(text)
+    except (ValueError, TypeError):
+        return None
+    for name, canonical in units.CANONICAL_UNITS.items():
+        if canonical and unit.is_equivalent(u.Unit(canonical)):
+            factor = Fraction(float(unit.to(u.Unit(canonical))))
+            return units.Unit(text=text, physical_type=name, factor=factor, canonical=canonical)
+    base = unit.si
+    return units.Unit(
+        text=text,
+        physical_type=str(unit.physical_type).split("/")[0],
+        factor=Fraction(float(base.scale)),
+        canonical=(base / base.scale).to_string(),
+    )
+
+
+class TextType(str):
+    """Base of the text types: pydantic validates them with `settle`.
+
+    Attributes
+    ----------
+    type_name : str
+        Name of the type in messages, in the schema and in records.
+    examples : tuple of str
+        Values to show to people.
+    """
+
+    __slots__ = ()
+
+    type_name: ClassVar[str] = "text"
+    examples: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def settle(cls, value: Any, base: Path | None = None) -> Self:
+        """Return the settled value, or raise a `PydanticCustomError` with a code."""
+        raise NotImplementedError
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        def validate(value: Any, info: core_schema.ValidationInfo) -> Any:
+            return cls.settle(value, (info.context or {}).get("base"))
+
+        return core_schema.with_info_plain_validator_function(
+            validate, serialization=core_schema.plain_serializer_function_ser_schema(str)
+        )
+
+
+class Quantity(TextType):
+    """A number with a unit of one physical type, ``"1.0 TeV"`` when settled.
+
+    The settled text is in the canonical unit of the physical type and rounded to 15 significant
+    digits, so that ``300 GeV`` and ``0.3 TeV`` are the same setting.
+
+    Attributes
+    ----------
+    physical_type : str
+        As in `gpwf.core.units`.
+    lowest : float or None
+        Smallest value allowed, in canonical units.
+    above_lowest : bool
+        True where the value must be greater than ``lowest``.
+    """
+
+    __slots__ = ()
+
+    physical_type: ClassVar[str] = "dimensionless"
+    lowest: ClassVar[float | None] = None
+    above_lowest: ClassVar[bool] = False
+
+    def __new__(cls, text: str) -> Self:
+        """Parse a text in any unit of the physical type."""
+        return str.__new__(cls, cls._canonical(text))
+
+    @classmethod
+    def settle(cls, value: Any, base: Path | None = None) -> Self:  # noqa: ARG003
+        """Return the settled quantity; a bare number has no unit and is refused."""
+        if isinstance(value, cls):
+            return value
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            raise problem(
+                "GP303",
+                f"{value!r} has no unit; expected {cls._expected()}",
+                f"write '{value!r} {units.CANONICAL_UNITS[cls.physical_type]}' if that is meant",
+            )
+        if not isinstance(value, str):
+            raise problem("GP302", f"expected {cls._expected()}, not {kind_of(value)}")
+        return cls(value)
+
+    @classmethod
+    def _expected(cls) -> str:
+        article = "an" if cls.type_name[0] in "aei" else "a"
+        return f"{article} {cls.type_name} such as '{cls.examples[0]}'"
+
+    @classmethod
+    def _canonical(cls, text: str) -> str:
+        try:
+            number, unit = units.parse_quantity(text, astropy_unit)
+            known = units.resolve_unit(unit, astropy_unit)
+        except units.UnitError as error:
+            code = "GP303" if units.split_quantity(text) else "GP302"
+            raise problem(code, f"{error}; expected {cls._expected()}") from None
+        if known.physical_type != cls.physical_type:
+            what = f"unit {unit!r} is not a unit of {cls.physical_type}" if unit else "no unit"
+            raise problem("GP303", f"{what}; expected {cls._expected()}")
+        try:
+            value, canonical = units.canonical(number, unit, astropy_unit)
+        except units.UnitError as error:
+            raise problem("GP304", f"{error}; expected {cls._expected()}") from None
+        cls._check_range(text, value)
+        return units.format_quantity(value, canonical)
+
+    @classmethod
+    def _check_range(cls, text: str, value: float) -> None:
+        if cls.lowest is None:
+            return
+        bound = f"{cls.lowest:g} {units.CANONICAL_UNITS[cls.physical_type]}".strip()
+        if value < cls.lowest or (cls.above_lowest and value == cls.lowest):
+            word = "greater than" if cls.above_lowest else "at least"
+            raise problem("GP304", f"{text.strip()!r} is out of range; it must be {word} {bound}")
+
+    @property
+    def value(self) -> float:
+        """Number in the canonical unit of the physical type."""
+        return float(self.partition(" ")[0])
+
+    @property
+    def unit(self) -> str:
+        """Canonical unit of the physical type."""
+        return self.partition(" ")[2]
+
+    @property
+    def quantity(self) -> AstropyQuantity:
+        """The same as an `astropy.units.Quantity`."""
+        import astropy.units as u
+
+        return u.Quantity(self.value, self.unit)
+
+
+class Energy(Quantity):
+    """An energy greater than zero; settled in TeV."""
+
+    __slots__ = ()
+    type_name = "energy"
+    physical_type = "energy"
+    examples = ("1 TeV", "300 GeV")
+    lowest = 0.0
+    above_lowest = True
+
+
+_SEXAGESIMAL = re.compile(
+    r"\s*([+-]?)(\d+)([hd])\s*(?:(\d+)m\s*)?(?:(\d+(?:\.\d*)?)s)?\s*", re.ASCII
+)
+
+
+class Angle(Quantity):
+    """An angle of any sign; settled in deg. ``05h34m31.9s`` and ``22d00m52s`` are read too."""
+
+    __slots__ = ()
+    type_name = "angle"
+    physical_type = "angle"
+    examples = ("83.633 deg", "05h34m31.9s")
+
+    @classmethod
+    def _canonical(cls, text: str) -> str:
+        match = _SEXAGESIMAL.fullmatch(text) if len(text) < 100 else None
+        if match is None or (match[3] == "h" and match[4] is None and match[5] is None):
+            return super()._canonical(text)  # "5 h" alone is a time
+        minutes, seconds = Fraction(match[4] or 0), Fraction(match[5] or 0)
+        if minutes >= 60 or seconds >= 60:
+            raise problem("GP304", f"{text.strip()!r} has 60 or more minutes or seconds")
+        degrees = (int(match[2]) + minutes / 60 + seconds / 3600) * (15 if match[3] == "h" else 1)
+        value = units.round_value(-degrees if match[1] == "-" else degrees)
+        cls._check_range(text, value)
+        return units.format_quantity(value, "deg")
+
+
+class Radius(Angle):
+    """An angle greater than zero; settled in deg."""
+
+    __slots__ = ()
+    examples = ("0.11 deg", "6.6 arcmin")
+    lowest = 0.0
+    above_lowest = True
+
+
+class Duration(Quantity):
+    """A span of time greater than zero; settled in s."""
+
+    __slots__ = ()
+    type_name = "duration"
+    physical_type = "time"
+    examples = ("28 min", "1680 s")
+    lowest = 0.0
+    above_lowest = True
+
+
+class Length(Quantity):
+    """A length; settled in m."""
+
+    __slots__ = ()
+    type_name = "length"
+    physical_type = "length"
+    examples = ("1835 m", "2 kpc")
+
+
+class Area(Quantity):
+    """An area greater than zero; settled in m2."""
+
+    __slots__ = ()
+    type_name = "area"
+    physical_type = "area"
+    examples = ("1e5 m2", "1e9 cm2")
+    lowest = 0.0
+    above_lowest = True
+
+
+class Frequency(Quantity):
+    """A rate that is not negative; settled in s-1."""
+
+    __slots__ = ()
+    type_name = "rate"
+    physical_type = "frequency"
+    examples = ("1 s-1", "5 Hz")
+    lowest = 0.0
+
+
+class Flux(Quantity):
+    """An integral photon flux that is not negative; settled in cm-2 s-1."""
+
+    __slots__ = ()
+    type_name = "photon flux"
+    physical_type = "photon flux"
+    examples = ("1e-12 cm-2 s-1",)
+    lowest = 0.0
+
+
+class DiffFlux(Quantity):
+    """A differential photon flux that is not negative; settled in TeV-1 cm-2 s-1."""
+
+    __slots__ = ()
+    type_name = "differential flux"
+    physical_type = "differential flux"
+    examples = ("3.4e-11 TeV-1 cm-2 s-1",)
+    lowest = 0.0
+
+
+class EnergyFlux(Quantity):
+    """An energy flux that is not negative; settled in TeV cm-2 s-1."""
+
+    __slots__ = ()
+    type_name = "energy flux"
+    physical_type = "energy flux"
+    examples = ("1e-11 erg cm-2 s-1",)
+    lowest = 0.0
+
+
+_INSTANT = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(\.\d{1,9})?)?)?", re.ASCII
+)
+
+
+class Instant(TextType):
+    """A point in time, ISO 8601, on the UTC scale; settled as ``2004-12-04T22:00:00.000``."""
+
+    __slots__ = ()
+    type_name = "time"
+    examples = ("2004-12-04T22:00:00", "2004-12-04")
+
+    def __new__(cls, text: str) -> Self:
+        """Parse an ISO 8601 date, or date and time, in UTC."""
+        return str.__new__(cls, cls._canonical(text))
+
+    @classmethod
+    def settle(cls, value: Any, base: Path | None = None) -> Self:  # noqa: ARG003
+        """Return the settled time."""
+        if not isinstance(value, str):
+            raise problem(
+                "GP302", f"expected a time such as '{cls.examples[0]}', not {kind_of(value)}"
+            )
+        return cls(value)
+
+    @staticmethod
+    def _canonical(text: str) -> str:
+        from datetime import datetime
+
+        bare = text.strip().removesuffix("Z")
+        match = _INSTANT.fullmatch(bare)
+        wanted = "expected a time in UTC such as '2004-12-04T22:00:00'"
+        if match is None:
+            raise problem("GP302", f"{text[:60]!r} is not an ISO 8601 time; {wanted}")
+        try:
+            datetime(*(int(part or 0) for part in match.groups()[:6]))  # type: ignore[arg-type]
+        except ValueError as error:
+            raise problem("GP304", f"{text[:60]!r}: {error}; {wanted}") from None
+        day, clock = "-".join(match.groups()[:3]), [part or "00" for part in match.groups()[3:6]]
+        fraction = (match[7] or ".").rstrip("0").ljust(4, "0")
+        return f"{day}T{':'.join(clock)}{fraction}"
+
+    @property
+    def time(self) -> AstropyTime:
+        """The same as an `astropy.time.Time` on the UTC scale."""
+        from astropy.time import Time
+
+        return Time(str(self), format="isot", scale="utc")
+
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+class InputPath(TextType):
+    """A file or folder that the step reads; absolute when settled.
+
+    ``~`` and ``$NAME`` expand; a relative path counts from the file that contains it. A variable
+    that is not set stays in the text, and the missing file is reported with the name of the
+    variable when the workflow is planned: a document is as valid on a machine without the data.
+    """
+
+    __slots__ = ()
+    type_name = "path"
+    examples = ("data/file.fits", "$GAMMAPY_DATA/hess-dl3-dr1")
+
+    @classmethod
+    def settle(cls, value: Any, base: Path | None = None) -> Self:
+        """Return the expanded, absolute path."""
+        if not isinstance(value, str):
+            raise problem("GP302", f"expected a path, not {kind_of(value)}")
+        if not value.strip() or "\0" in value:
+            raise problem("GP304", "the path is empty or holds a NUL character")
+        text = os.path.expandvars(value)
+        if unset_variable(text) is None:
+            # normpath, not resolve: a link keeps its name
+            text = os.path.normpath((base or Path.cwd()) / Path(text).expanduser())
+        return cls(text)
+
+    @property
+    def path(self) -> Path:
+        """The same as a `pathlib.Path`."""
+        return Path(str(self))
+
+
+def unset_variable(path: str) -> str | None:
+    """Return the first environment variable of a path that has no value; None for none."""
+    for match in _VARIABLE.finditer(path):
+        name = match[1] or match[2]
+        if name not in os.environ:
+            return name
+    return None
+
+
+def kind_of(value: Any) -> str:
+    """Return what a value from a document is, in the words of YAML."""
+    words = {"dict": "a mapping", "list": "a list", "tuple": "a list", "NoneType": "null"}
+    words |= {"bool": "a boolean", "int": "a whole number", "float": "a number", "str": "a text"}
+    return words.get(type(value).__name__, type(value).__name__)

@@ -1,0 +1,202 @@
+"""The step types of this installation: built-in ones and those of plug-ins.
+
+A step type is imported when it is first asked for; nothing here imports gammapy or astropy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from gpwf.core.spec import ExternalFile, Port, Settled
+from gpwf.errors import GpwfError, UsageError
+from gpwf.steps.base import Step
+from gpwf.steps.composer import config_schema
+from gpwf.steps.settings import StepSettings
+from gpwf.steps.settle import restore, settle
+
+__all__ = ["ENTRY_POINTS", "Catalog", "load_catalog"]
+
+ENTRY_POINTS = "gpwf.steps"
+"""Entry-point group of plug-ins: ``tag = "module:StepClass"``."""
+
+_BUILTIN = {
+    "datasets": "gpwf.steps.builtin.datasets:DatasetsStep",
+    "fit": "gpwf.steps.builtin.fit:FitStep",
+    "flux-points": "gpwf.steps.builtin.flux_points:FluxPointsStep",
+    "light-curve": "gpwf.steps.builtin.light_curve:LightCurveStep",
+    "models": "gpwf.steps.builtin.models:ModelsStep",
+    "observations": "gpwf.steps.builtin.observations:ObservationsStep",
+    "plot": "gpwf.steps.builtin.plot:PlotStep",
+    "simulate-observations": "gpwf.steps.builtin.simulate_observations:SimulateObservationsStep",
+}
+
+# what a module that somebody else wrote may raise while it is imported
+_IMPORT_ERRORS = (ImportError, AttributeError, SyntaxError, TypeError, ValueError, NameError)
+
+
+class Catalog:
+    """Step types by tag; implements `gpwf.core.spec.StepCatalog`.
+
+    Parameters
+    ----------
+    sources : mapping of str to (str, str)
+        Where each tag's class is (``module:Class``), and the distribution it comes from.
+    """
+
+    def __init__(self, sources: Mapping[str, tuple[str, str]]) -> None:
+        self._sources = dict(sources)
+        self._steps: dict[str, Step] = {}
+        self._schemas: dict[str, Mapping[str, Any]] = {}
+
+    def tags(self) -> Sequence[str]:
+        """Return every tag, sorted."""
+        return sorted(self._sources)
+
+    def step(self, tag: str) -> Step:
+        """Return the step type with this tag.
+
+        Raises
+        ------
+        UsageError
+            Where there is none.
+        GpwfError
+            Where a plug-in cannot be loaded.
+        """
+        if tag not in self._steps:
+            self._steps[tag] = self._load(tag)
+        return self._steps[tag]
+
+    def _load(self, tag: str) -> Step:
+        if tag not in self._sources:
+            near = difflib.get_close_matches(tag, self._sources, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`gpwf steps` lists the step types"
+            raise UsageError(f"no step type {tag!r}", hint=hint)
+        place, distribution = self._sources[tag]
+        module, _, name = place.partition(":")
+        try:
+            found = getattr(importlib.import_module(module), name)
+        except _IMPORT_ERRORS as error:
+            raise GpwfError(
+                f"step type {tag!r} of {distribution} cannot be loaded from {place}: "
+                f"{type(error).__name__}: {error}",
+                hint=f"repair or uninstall {distribution}",
+            ) from error
+        if not (inspect.isclass(found) and issubclass(found, Step)):
+            raise GpwfError(f"step type {tag!r} of {distribution}: {place} is no Step class")
+        if found.tag != tag:
+            raise GpwfError(f"{place} of {distribution} has the tag {found.tag!r}, not {tag!r}")
+        return found()
+
+    def title(self, tag: str) -> str:
+        """Return the one-line title of a step type."""
+        return self.step(tag).title
+
+    def help(self, tag: str) -> str:
+        """Return the description of a step type in Markdown: its class's docstring."""
+        return inspect.cleandoc(type(self.step(tag)).__doc__ or "")
+
+    def group(self, tag: str) -> str:
+        """Return the group of a step type."""
+        return self.step(tag).group
+
+    def schema(self, tag: str) -> Mapping[str, Any]:
+        """Return the draft-07 schema of ``config`` in the shape that editors complete well."""
+        if tag not in self._schemas:
+            self._schemas[tag] = config_schema(type(self.step(tag)).Settings, title=tag)
+        return self._schemas[tag]
+
+    def settle(self, tag: str, config: Mapping[str, Any], *, base: Path) -> Settled:
+        """Fill in defaults and check types; relative paths count from ``base``."""
+        return settle(self.step(tag), config, base=base)
+
+    def restore(self, tag: str, settings: Mapping[str, Any]) -> StepSettings:
+        """Return the settings model of settled settings, as `Step.run` takes it."""
+        return restore(self.step(tag), settings)
+
+    def inputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
+        """Return the input ports for these settled settings."""
+        return self.step(tag).inputs(self.restore(tag, settings))
+
+    def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
+        """Return the output ports for these settled settings."""
+        return self.step(tag).outputs(self.restore(tag, settings))
+
+    def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
+        """Return the external files that decide which files are read; cheap, no gammapy."""
+        return self.step(tag).index_files(self.restore(tag, settings))
+
+    def external_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
+        """Return every external file that the step reads."""
+        return self.step(tag).external_files(self.restore(tag, settings))
+
+    def version(self, tag: str) -> str:
+        """Return the version of the step type; it enters the task key."""
+        return self.step(tag).version
+
+    def packages(self, tag: str) -> Sequence[str]:
+        """Return the distributions whose versions can change the result."""
+        return self.step(tag).packages
+
+    def replaces(self, tag: str) -> Mapping[str, str]:
+        """Return output → input ports that this step replaces."""
+        return self.step(tag).replaces
+
+    def implementation(self, tag: str) -> Mapping[str, str]:
+        """Return module, package, package version and source digest of the step type."""
+        kind = type(self.step(tag))
+        distribution = self._sources[tag][1]
+        return {
+            "module": kind.__module__,
+            "class": kind.__qualname__,
+            "package": distribution,
+            "version": self._versions.get(distribution, ""),
+            "source": _source_digest(kind),
+        }
+
+    @cached_property
+    def _versions(self) -> dict[str, str]:
+        names = {distribution for _, distribution in self._sources.values()}
+        versions: dict[str, str] = {}
+        for name in names:
+            try:
+                versions[name] = metadata.version(name)
+            except metadata.PackageNotFoundError:  # run from a source tree
+                versions[name] = ""
+        return versions
+
+
+def _source_digest(kind: type[Step]) -> str:
+    """Return the SHA-256 of the file that a step type is written in; empty where there is none."""
+    path = inspect.getsourcefile(kind)
+    if path is None or not Path(path).is_file():
+        return ""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def load_catalog() -> Catalog:
+    """Return the step types of this installation.
+
+    Raises
+    ------
+    GpwfError
+        Where two distributions bring the same tag.
+    """
+    sources = {tag: (place, "gpwf") for tag, place in _BUILTIN.items()}
+    for point in metadata.entry_points(group=ENTRY_POINTS):
+        distribution = point.dist.name if point.dist else "an unknown distribution"
+        if point.name in sources:
+            other = sources[point.name][1]
+            raise GpwfError(
+                f"step type {point.name!r} is in both {other} and {distribution}",
+                hint=f"uninstall {distribution}, or rename its step type",
+            )
+        sources[point.name] = (point.value, distribution)
+    return Catalog(sources)
