@@ -1,0 +1,118 @@
+"""Products on disk: one module per kind, deterministic bytes, read back equal field by field.
+
+A module of this package has two functions, ``write(value, directory, card)`` and
+``read(directory, locate)``. Modules are imported when their kind is used, so that importing this
+package costs nothing.
+
+The same value always gives the same bytes: no dates, no random labels, no absolute paths, no
+checksum cards. ``card`` is written where the file format has a place for it (FITS header, YAML,
+JSON and ECSV metadata, metadata of pictures), so that a file that was copied away still tells
+which task made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gpwf.core.digests import Digest
+from gpwf.errors import StoreError
+
+__all__ = ["kinds", "main_file", "read", "write"]
+
+# kind → (module of this package, the file that a person opens first; None for a whole directory)
+_KINDS: Mapping[str, tuple[str, str | None]] = {
+    "datastore": ("datastore", None),
+    "observations": ("observations", "observations.json"),
+    "datasets": ("datasets", "datasets.yaml"),
+    "models": ("models", "models.yaml"),
+    "fit-result": ("fit_result", "fit_result.json"),
+    "flux-points": ("flux_points", "flux_points.fits"),
+    "light-curve": ("light_curve", "light_curve.fits"),
+    "figure": ("figure", "figure.png"),
+}
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the product kinds that can be stored."""
+    return tuple(_KINDS)
+
+
+def main_file(kind: str) -> str | None:
+    """Return the name of the file that a person or a gammapy script opens first.
+
+    None stands for the directory as a whole.
+
+    Raises
+    ------
+    StoreError
+        For a kind that nobody knows how to store.
+    """
+    return _entry(kind)[1]
+
+
+def write(
+    kind: str, value: Any, directory: Path, card: Mapping[str, str] | None = None
+) -> Mapping[str, Any]:
+    """Write a product into an empty directory.
+
+    Parameters
+    ----------
+    kind : str
+        Product kind.
+    value : object
+        The object in memory; its type belongs to the kind.
+    directory : Path
+        Exists and is empty.
+    card : mapping of str to str, optional
+        What the files say about themselves: ``GPWFKEY``, ``GPWFPORT``, … at most eight characters
+        per name.
+
+    Returns
+    -------
+    mapping
+        A few plain values for people.
+
+    Raises
+    ------
+    StoreError
+        For a kind that nobody knows how to store.
+    """
+    summary: Mapping[str, Any] = _module(kind).write(value, directory, dict(card or {}))
+    return summary
+
+
+def read(kind: str, directory: Path, locate: Callable[[Digest], Path]) -> Any:
+    """Read a product back.
+
+    Parameters
+    ----------
+    kind : str
+        Product kind.
+    directory : Path
+        Holds the product's files under their names.
+    locate : callable
+        Gives the path of content by digest; only products that refer to content elsewhere
+        (observations) use it.
+
+    Raises
+    ------
+    StoreError
+        For an unknown kind, and for files that are not what the kind needs.
+    """
+    return _module(kind).read(directory, locate)
+
+
+def _entry(kind: str) -> tuple[str, str | None]:
+    try:
+        return _KINDS[kind]
+    except KeyError:
+        known = ", ".join(_KINDS)
+        raise StoreError(f"no format for products of kind '{kind}'; known are {known}") from None
+
+
+def _module(kind: str) -> ModuleType:
+    return import_module(f"{__name__}.{_entry(kind)[0]}")

@@ -1,0 +1,141 @@
+"""Flux estimates over energy, or over energy and time: what flux points and light curves share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gpwf.store.formats._fits import (
+    exact_gti,
+    gti_to_plain,
+    native,
+    plain,
+    read_json,
+    time_from_plain,
+    time_to_plain,
+    write_hdulist,
+    write_json,
+)
+from gpwf.store.formats.models import read_models, write_models
+
+__all__ = ["read_flux", "write_flux"]
+
+_REFERENCE = "reference_"
+
+
+def write_flux(
+    flux: Any, directory: Path, stem: str, layout: str, sed_type: str, card: Mapping[str, str]
+) -> None:
+    """Write flux points as a FITS file that keeps everything, and as a table for people.
+
+    Parameters
+    ----------
+    flux : `gammapy.estimators.FluxPoints`
+        Flux points with an energy axis, and a time axis where ``layout`` is ``lightcurve``.
+    directory : Path
+        Where to.
+    stem : str
+        Name of the files without ending.
+    layout : str
+        gammapy's name: ``gadf-sed`` or ``lightcurve``.
+    sed_type : str
+        Of the table for people: ``dnde``, ``flux``, …
+    card : mapping of str to str
+        What the files say about themselves.
+    """
+    from astropy.io import fits
+
+    table = flux.to_table(sed_type="likelihood", format=layout)
+    for name, item in flux._data.items():
+        # as the estimator left it: gammapy's table blanks points whose fit failed
+        table[name] = native(item.data)[..., 0, 0]
+    table.meta = {key: plain(value) for key, value in table.meta.items()}
+    hdus = [fits.PrimaryHDU(), fits.BinTableHDU(table, name="FLUXPOINTS")]
+    if flux.gti is not None:
+        hdus.append(flux.gti.to_table_hdu())
+    write_hdulist(fits.HDUList(hdus), directory / f"{stem}.fits", card)
+    write_models(_as_models(flux.reference_model), directory, card, stem=_REFERENCE)
+    write_json(_details(flux), directory / f"{stem}.json", card)
+    _write_ecsv(flux, directory / f"{stem}.ecsv", layout, sed_type, card)
+
+
+def read_flux(directory: Path, stem: str, layout: str) -> Any:
+    """Read the `gammapy.estimators.FluxPoints` that `write_flux` wrote."""
+    from astropy.table import Table
+    from gammapy.estimators import FluxPoints
+
+    details = read_json(directory / f"{stem}.json")
+    table = Table.read(directory / f"{stem}.fits", hdu="FLUXPOINTS")
+    flux = FluxPoints.from_table(
+        table,
+        sed_type="likelihood",
+        format=layout,
+        reference_model=read_models(directory, stem=_REFERENCE)[0],
+        gti=exact_gti(details["gti"]),
+    )
+    flux.meta = dict(details["meta"])
+    flux._data = {
+        name: _restored(flux._data[name], dtype, details)
+        for name, dtype in details["quantities"].items()
+    }
+    return flux
+
+
+def _as_models(model: Any) -> Any:
+    """Return the reference model as a list of models with one entry."""
+    from gammapy.modeling.models import Models
+
+    return Models([model])
+
+
+def _details(flux: Any) -> dict[str, Any]:
+    """Return what the table in FITS loses."""
+    details: dict[str, Any] = {
+        "format": "gpwf-flux/1",
+        "meta": plain(flux.meta),
+        "quantities": {name: item.data.dtype.name for name, item in flux._data.items()},
+        "gti": gti_to_plain(flux.gti),
+    }
+    for item in flux._data.values():
+        for axis in item.geom.axes:
+            if axis.name == "dataset":
+                details["datasets"] = plain(axis.center)
+            elif axis.name == "time":
+                details["time"] = {
+                    "reference": time_to_plain(axis.reference_time),
+                    "min": {"value": plain(axis.edges_min.value), "unit": str(axis.edges_min.unit)},
+                    "max": {"value": plain(axis.edges_max.value), "unit": str(axis.edges_max.unit)},
+                }
+    return details
+
+
+def _restored(item: Any, dtype: str, details: Mapping[str, Any]) -> Any:
+    """Return a map with its own number type and with exact time and dataset axes."""
+    from astropy import units as u
+    from gammapy.maps import LabelMapAxis, RegionNDMap, TimeMapAxis
+
+    geom = item.geom
+    if "dataset" in geom.axes.names and "datasets" in details:
+        geom = geom.replace_axis(LabelMapAxis(labels=details["datasets"], name="dataset"))
+    if "time" in geom.axes.names:
+        time = details["time"]
+        axis = TimeMapAxis(
+            edges_min=u.Quantity(time["min"]["value"], time["min"]["unit"]),
+            edges_max=u.Quantity(time["max"]["value"], time["max"]["unit"]),
+            reference_time=time_from_plain(time["reference"]),
+        )
+        geom = geom.replace_axis(axis)
+    data = native(item.data).astype(dtype, copy=False)
+    return RegionNDMap(geom=geom, data=data, unit=item.unit, dtype=data.dtype)
+
+
+def _write_ecsv(flux: Any, path: Path, layout: str, sed_type: str, card: Mapping[str, str]) -> None:
+    """Write the table that people open: fluxes with units, one row per point."""
+    table = flux.to_table(sed_type=sed_type, format=layout)
+    for name in ("stat_scan", "norm_scan"):
+        if name in table.colnames:
+            table.remove_column(name)  # arrays of likelihood profiles stay in the FITS file
+    table.meta = {key: plain(value) for key, value in table.meta.items()}
+    table.meta.update(card)
+    table.write(path, format="ascii.ecsv")

@@ -1,0 +1,147 @@
+"""Models: gammapy's YAML with every parameter in full, its covariance, and template maps beside.
+
+``gammapy.modeling.models.Models.read("models.yaml")`` works on the result. Our own reader also
+gives back the covariance between linked parameters, which gammapy sets to zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gpwf.core.digests import Digest
+from gpwf.store.formats._fits import (
+    card_yaml,
+    dump_yaml,
+    load_yaml,
+    unique_names,
+    write_hdulist,
+)
+
+__all__ = ["read", "read_models", "write", "write_models"]
+
+_INDEX = "models.yaml"
+_COVARIANCE = "models_covariance.dat"
+_PARTS = ("spectral_model", "spatial_model", "temporal_model", "model1", "model2")
+
+
+def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, Any]:
+    """Write models, see `gpwf.store.formats.write`.
+
+    Parameters
+    ----------
+    value : `gammapy.modeling.models.Models`
+        With their covariance.
+    """
+    write_models(value, directory, card)
+    return {
+        "names": list(value.names),
+        "n_parameters": len(value.parameters),
+        "n_free": len(value.parameters.free_parameters.unique_parameters),
+    }
+
+
+def read(directory: Path, locate: Callable[[Digest], Path]) -> Any:  # noqa: ARG001
+    """Read `gammapy.modeling.models.Models`, see `gpwf.store.formats.read`."""
+    return read_models(directory)
+
+
+def write_models(models: Any, directory: Path, card: Mapping[str, str], stem: str = "") -> None:
+    """Write models under ``<stem>models.yaml`` and beside it.
+
+    Parameters
+    ----------
+    models : `gammapy.modeling.models.Models`
+        The models; link labels are renamed in place.
+    directory : Path
+        Where to.
+    card : mapping of str to str
+        What the file says about itself.
+    stem : str
+        Prefix of all file names.
+    """
+    covariance = models.covariance.data.copy()
+    models.update_link_label()
+    _settle_link_labels(models)
+    with_maps = list(_with_maps(models))
+    before = [part.filename for part in with_maps]
+    names = unique_names([f"{stem}template-{part.tag[-1]}" for part in with_maps])
+    try:
+        for part, name in zip(with_maps, names, strict=True):
+            part.filename = f"{name}.fits"
+            write_hdulist(part.map.to_hdulist(), directory / part.filename, card)
+        components = [_floats(model.to_dict(full_output=True)) for model in models]
+    finally:
+        for part, name in zip(with_maps, before, strict=True):
+            part.filename = name
+    index: dict[str, Any] = {"components": components}
+    if len(models.parameters):
+        _write_covariance(models, covariance, directory / f"{stem}{_COVARIANCE}")
+        index["covariance"] = f"{stem}{_COVARIANCE}"
+    index.update(card_yaml(card))
+    (directory / f"{stem}{_INDEX}").write_text(dump_yaml(index), encoding="utf-8")
+
+
+def read_models(directory: Path, stem: str = "") -> Any:
+    """Read what `write_models` wrote."""
+    import numpy as np
+    from astropy.table import Table
+    from gammapy.modeling.models import Models
+
+    index = load_yaml(directory / f"{stem}{_INDEX}")
+    models = Models.from_dict({"components": index["components"]}, path=str(directory))
+    if "covariance" in index:
+        table = Table.read(
+            directory / index["covariance"], format="ascii.fixed_width", delimiter="|"
+        )
+        rows = [np.asarray(table[name], dtype=float) for name in table.colnames[1:]]
+        # only now: gammapy links parameters after it reads the covariance, which clears what lies
+        # off the diagonal
+        models.covariance = np.array(rows).T
+    return models
+
+
+def _floats(data: Any) -> Any:
+    """Return a model's dictionary with floats where gammapy has both 0 and 0.0."""
+    if isinstance(data, Mapping):
+        if {"name", "value", "unit"} <= data.keys():
+            numbers = ("value", "error", "min", "max")
+            return {**data, **{key: float(data[key]) for key in numbers if key in data}}
+        return {key: _floats(item) for key, item in data.items()}
+    if isinstance(data, list):
+        return [_floats(item) for item in data]
+    return data
+
+
+def _settle_link_labels(models: Any) -> None:
+    """Give links labels that depend on nothing but their order."""
+    labels: dict[str, str] = {}
+    for parameter in models.parameters:
+        label = parameter._link_label_io
+        if label is not None and label not in labels.values():
+            parameter._link_label_io = labels.setdefault(
+                label, f"{parameter.name}@link{len(labels) + 1}"
+            )
+
+
+def _with_maps(models: Any) -> Iterator[Any]:
+    """Yield the models and parts of models that keep a map in a file of its own."""
+    for model in models:
+        if hasattr(model, "filename") and getattr(model, "map", None) is not None:
+            yield model
+        for name in _PARTS:
+            part = getattr(model, name, None)
+            if part is not None:
+                yield from _with_maps([part])
+
+
+def _write_covariance(models: Any, covariance: Any, path: Path) -> None:
+    """Write the covariance matrix in the table that gammapy reads."""
+    from astropy.table import Table
+
+    table = Table()
+    table["Parameters"] = models.parameters_unique_names
+    for index, row in enumerate(covariance):
+        table[str(index)] = row
+    table.write(path, format="ascii.fixed_width", delimiter="|")
