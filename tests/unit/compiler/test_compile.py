@@ -110,9 +110,7 @@ def step(name: str, uses: Sequence[str] = (), **settings: Any) -> StepSpec:
         types={"index": "path"},
         origins={"index": Origin(source="workflow", span=span(5))},
         spans={"": span(4), "index": span(5)},
-        inputs={"text": tuple(InputRef(step=item, product="text") for item in uses)}
-        if uses
-        else {},
+        inputs={"text": refs} if refs else {},
         outputs={"text": "text"},
     )
 
