@@ -1,0 +1,207 @@
+"""The stable JSON of the listing commands, and the rows of their tables, from plan and view.
+
+Fields may be added here; none may be renamed or change its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from gpwf.core.diagnostics import Diagnostic
+from gpwf.core.plan import Plan
+from gpwf.core.runs import Failure
+from gpwf.core.view import RunView, TaskView
+
+__all__ = [
+    "StepSummary",
+    "diagnostic_data",
+    "elapsed_s",
+    "first_failure",
+    "plan_data",
+    "run_data",
+    "status_data",
+    "step_summaries",
+]
+
+
+def diagnostic_data(item: Diagnostic) -> dict[str, Any]:
+    """Return one problem as the JSON of ``gpwf validate`` has it."""
+    span = item.span
+    return {
+        "code": item.code,
+        "severity": str(item.severity),
+        "message": item.message,
+        "file": span.file if span else None,
+        "line": span.line if span else None,
+        "column": span.column if span else None,
+        "end_line": span.end_line if span else None,
+        "end_column": span.end_column if span else None,
+        "step": item.step,
+        "hint": item.hint,
+    }
+
+
+def plan_data(plan: Plan, cached: Iterable[str]) -> dict[str, Any]:
+    """Return a plan as the JSON of ``gpwf plan`` has it.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    cached : iterable of str
+        Ids of the tasks whose results are in the store.
+    """
+    found = set(cached)
+    steps = []
+    for step in plan.steps:
+        tasks = plan.of_step(step.name)
+        steps.append(
+            {
+                "name": step.name,
+                "tag": step.tag,
+                "axes": dict(step.axes),
+                "n_tasks": len(tasks),
+                "n_cached": sum(task.id in found for task in tasks),
+            }
+        )
+    return {
+        "workflow": plan.name,
+        "n_tasks": len(plan.tasks),
+        "n_edges": len(plan.edges),
+        "n_cached": sum(task.id in found for task in plan.tasks),
+        "steps": steps,
+    }
+
+
+def run_data(path: str, view: RunView) -> dict[str, Any]:
+    """Return one line of ``gpwf runs``."""
+    return {
+        "run": view.run_id,
+        "workflow": view.workflow,
+        "state": str(view.state),
+        "started": view.started or None,
+        "ended": view.ended or None,
+        "n_tasks": len(view.tasks),
+        "counts": view.counts(),
+        "path": path,
+    }
+
+
+def status_data(view: RunView) -> dict[str, Any]:
+    """Return a run as the JSON of ``gpwf status`` has it."""
+    return {
+        "run": view.run_id,
+        "workflow": view.workflow,
+        "state": str(view.state),
+        "started": view.started or None,
+        "ended": view.ended or None,
+        "reason": view.reason or None,
+        "tasks": [_task_data(item) for item in view.tasks.values()],
+    }
+
+
+def _task_data(item: TaskView) -> dict[str, Any]:
+    last = item.last
+    used = last.resources if last is not None else None
+    return {
+        "id": item.task.id,
+        "step": item.task.step,
+        "coordinates": dict(item.task.coordinates),
+        "state": str(item.state),
+        "attempt": item.attempts[-1].started_event.attempt if item.attempts else None,
+        "wall_s": used.wall_s if used else None,
+        "cpu_s": used.cpu_s if used else None,
+        "peak_rss_bytes": used.peak_rss_bytes if used else None,
+        "key": item.key,
+        "error": item.reason or None,
+    }
+
+
+@dataclass(slots=True, kw_only=True)
+class StepSummary:
+    """What one step of a run came to.
+
+    Parameters
+    ----------
+    name, tag : str
+        As declared.
+    counts : dict
+        Number of tasks by state.
+    wall_s, cpu_s : float
+        Sums over the attempts of this run; None where nothing ran.
+    peak_rss_bytes : int
+        Largest of the attempts of this run; None where nothing ran.
+    """
+
+    name: str
+    tag: str
+    counts: dict[str, int] = field(default_factory=dict)
+    wall_s: float | None = None
+    cpu_s: float | None = None
+    peak_rss_bytes: int | None = None
+
+    @property
+    def state(self) -> str:
+        """One word for the step: ``ok`` and ``cached`` only where that holds for all tasks."""
+        for state in self.counts:
+            if state not in ("ok", "cached"):
+                return state
+        return "ok" if "ok" in self.counts else "cached"
+
+
+def step_summaries(view: RunView) -> list[StepSummary]:
+    """Return a summary for every step, in the order of the document."""
+    summaries = {step.name: StepSummary(name=step.name, tag=step.tag) for step in view.plan.steps}
+    for item in view.tasks.values():
+        summary = summaries[item.task.step]
+        state = str(item.state)
+        summary.counts[state] = summary.counts.get(state, 0) + 1
+        for attempt in item.attempts:
+            if attempt.finished_event is not None:
+                used = attempt.finished_event.resources
+                summary.wall_s = (summary.wall_s or 0.0) + used.wall_s
+                summary.cpu_s = (summary.cpu_s or 0.0) + used.cpu_s
+                summary.peak_rss_bytes = max(summary.peak_rss_bytes or 0, used.peak_rss_bytes)
+    return list(summaries.values())
+
+
+def first_failure(view: RunView) -> tuple[TaskView, Failure] | None:
+    """Return the task that failed first, with the reason; None where none did."""
+    ends = [
+        (item.last.ended, item, item.last.failure)
+        for item in view.tasks.values()
+        if item.last is not None and item.last.failure is not None and item.state.is_final
+    ]
+    hard = [end for end in ends if not end[2].no_data] or ends
+    if not hard:
+        return None
+    _, task, failure = min(hard, key=lambda end: end[0])
+    return task, failure
+
+
+def elapsed_s(view: RunView, now: datetime | None = None) -> float | None:
+    """Return how long a run took in seconds, up to now where it goes on."""
+    if not view.started:
+        return None
+    if view.ended:
+        end = datetime.fromisoformat(view.ended)
+    elif view.state == "running":
+        end = now or datetime.now(UTC)
+    else:
+        return None
+    return (end - datetime.fromisoformat(view.started)).total_seconds()
+
+
+def local_time(iso: str | None) -> str:
+    """Return an ISO 8601 time as local time for people, ``-`` where there is none."""
+    if not iso:
+        return "-"
+    return f"{datetime.fromisoformat(iso).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def counts_text(counts: Mapping[str, int]) -> str:
+    """Return ``4 ok, 2 cached``."""
+    return ", ".join(f"{number} {state}" for state, number in counts.items()) or "-"
