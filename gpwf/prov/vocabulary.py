@@ -1,0 +1,141 @@
+"""Names of the provenance record: namespaces, types, attributes, identifiers.
+
+Everything here is plain text, so that a reader of records needs no provenance library. The terms
+of the ``gpwf:`` vocabulary are explained one by one in ``docs/reference/provenance.md``; `TERMS`
+is the list that this page is tested against.
+
+References
+----------
+PROV-DM, https://www.w3.org/TR/prov-dm/; wfprov and wfdesc, https://w3id.org/ro/2016-01-28/;
+IVOA Provenance Data Model 1.0, https://www.ivoa.net/documents/ProvenanceDM/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from gpwf.core.digests import tagged_digest
+
+__all__ = [
+    "GPWF",
+    "NAMESPACES",
+    "TERMS",
+    "VOPROV",
+    "WFDESC",
+    "WFPROV",
+    "hashed_id",
+    "local_id",
+]
+
+GPWF = "urn:gpwf:"
+WFPROV = "http://purl.org/wf4ever/wfprov#"
+WFDESC = "http://purl.org/wf4ever/wfdesc#"
+VOPROV = "http://www.ivoa.net/documents/ProvenanceDM/voprov/"
+
+#: Prefix → namespace, as declared in every record; ``prov`` and ``xsd`` come with PROV itself.
+NAMESPACES: Mapping[str, str] = {
+    "gpwf": GPWF,
+    "wfprov": WFPROV,
+    "wfdesc": WFDESC,
+    "voprov": VOPROV,
+}
+
+#: Every ``gpwf:`` term that a record may use, with its meaning in one line.
+TERMS: Mapping[str, str] = {
+    # types
+    "ResolvedPlan": "type: the plan after defaults, parameters and wiring, as plan.json holds it",
+    "Environment": "type: software and machine that a run used",
+    "Product": "type: what one attempt gave at one output port; a collection of its files",
+    "Value": "type: content of a product, whoever made it",
+    "File": "type: one file at one place",
+    "Content": "type: bytes, wherever they lie",
+    "Log": "type: a log or the journal of a run",
+    "CacheHit": "type: a task was not run because the store held its result",
+    # identity and description
+    "name": "name of a step, file or workflow",
+    "task": "id of the task, with coordinates in brackets",
+    "step": "name of the declared step",
+    "tag": "type of the step",
+    "version": "version of the step type or of the engine",
+    "place": "file:line:column of the step in the workflow",
+    "language": "version of the workflow language",
+    "title": "title of a step type",
+    "description": "free text of the author",
+    "coordinate": "value of one axis, axis=value",
+    "axis": "axis of a declared step with its length, axis=n",
+    "metadata": "free metadata of the workflow, canonical JSON",
+    "overrides": "what the command line changed, canonical JSON",
+    # run and attempt
+    "runId": "UUID of the run",
+    "state": "how the run or the attempt ended",
+    "reason": "why it ended so",
+    "attempt": "number of the attempt, from 1",
+    "retryOf": "the earlier attempt of the same task",
+    "willRetry": "true where another attempt follows",
+    "taskKey": "SHA-256 of everything that decides the result",
+    "worker": "worker that ran the attempt",
+    "jobs": "tasks that could run at once",
+    "store": "path of the store",
+    "command": "command line, canonical JSON list, redacted",
+    "count": "number of tasks per state, state=n",
+    "notRun": "a task without an attempt: canonical JSON of task, step, state, reason, upstream",
+    "clockStep": "seconds by which the wall clock went back during the activity",
+    "wallTime_s": "wall time in seconds",
+    "cpuTime_s": "CPU time in seconds",
+    "peakMemory_B": "largest resident set in bytes",
+    "host": "name of the machine",
+    "pid": "process id of the worker",
+    "errorKind": "class of the error, or killed, timeout, oom",
+    "errorMessage": "message of the error",
+    "errorHint": "what to do about the error",
+    "exitCode": "exit code of the process that died",
+    "signal": "signal that killed the process",
+    # data
+    "kind": "product kind",
+    "port": "output port",
+    "sha256": "SHA-256 of the bytes of a file",
+    "digest": "SHA-256 of kind, file names and file digests of a product",
+    "size_B": "size in bytes",
+    "summary": "a few values of a product for people, canonical JSON",
+    "output": "name of the workflow result that the product is",
+    "order": "identifiers of the members of a collection in order, canonical JSON",
+    "position": "place of an input in its port, from 0",
+    "origin": "where a setting came from: step default, defaults, workflow, profile, …",
+    "originPlace": "file:line:column of the setting",
+    # implementation and environment
+    "module": "module that implements the step type",
+    "package": "distribution that implements the step type",
+    "packageVersion": "version of that distribution",
+    "sourceDigest": "SHA-256 of the source of the step type",
+    "distribution": "an installed distribution, name==version",
+    "user": "account that started the run",
+    "environment": "one fact on the environment, name=value",
+}
+
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?<!\.)\Z")
+
+
+def local_id(kind: str, *parts: str) -> str:
+    """Return a local name ``kind-part-part``.
+
+    Slashes, colons and leading digits break qualified names in PROV-XML and PROV-N, so a part
+    with anything but letters, digits, ``_``, ``.`` and ``-`` is replaced by its digest.
+
+    Parameters
+    ----------
+    kind : str
+        ``run``, ``act``, ``product`` …
+    *parts : str
+        What identifies the thing, a UUID or a digest as a rule.
+    """
+    return "-".join([kind, *(part if _SAFE.match(part) else _short(part) for part in parts)])
+
+
+def hashed_id(kind: str, *parts: object) -> str:
+    """Return a local name ``kind-<SHA-256>`` of canonical parts."""
+    return f"{kind}-{tagged_digest(f'gpwf-prov-{kind}/1', *parts)}"
+
+
+def _short(text: str) -> str:
+    return "x" + tagged_digest("gpwf-prov-part/1", text)[:32]
