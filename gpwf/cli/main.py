@@ -1,0 +1,120 @@
+"""The command ``gpwf``: global options, the table of commands, exit codes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from gpwf.cli.lazy import Entry, LazyGroup
+
+__all__ = ["ENTRIES", "cli", "main"]
+
+_RUN, _LOOK, _PROV = "Write and run", "Look at runs", "Provenance"
+
+ENTRIES = (
+    Entry(
+        name="run",
+        module="gpwf.cli.run",
+        help="Run what is not in the store yet.",
+        section=_RUN,
+    ),
+    Entry(
+        name="validate",
+        module="gpwf.cli.validate",
+        help="Show every problem of workflows at once.",
+        section=_RUN,
+    ),
+    Entry(
+        name="plan",
+        module="gpwf.cli.plan",
+        help="Show the tasks of a workflow, cached or new.",
+        section=_RUN,
+    ),
+    Entry(
+        name="graph",
+        module="gpwf.cli.graph",
+        help="Show the workflow as a picture.",
+        section=_RUN,
+    ),
+    Entry(
+        name="steps",
+        module="gpwf.cli.steps",
+        help="List the step types, or show one.",
+        section=_RUN,
+    ),
+    Entry(
+        name="schema",
+        module="gpwf.cli.schema",
+        help="Write the JSON Schema of this installation.",
+        section=_RUN,
+    ),
+    Entry(
+        name="runs",
+        module="gpwf.cli.runs",
+        help="List the runs, newest first.",
+        section=_LOOK,
+    ),
+    Entry(
+        name="status",
+        module="gpwf.cli.status",
+        help="Show the tasks of a run and what they used.",
+        section=_LOOK,
+    ),
+    Entry(
+        name="logs",
+        module="gpwf.cli.logs",
+        help="Show the log of a run.",
+        section=_LOOK,
+    ),
+    Entry(
+        name="products",
+        module="gpwf.cli.products",
+        help="List the products of a run.",
+        section=_LOOK,
+    ),
+    Entry(
+        name="prov",
+        module="gpwf.cli.prov",
+        help="Show and export provenance.",
+        section=_PROV,
+    ),
+)
+
+
+class RootGroup(LazyGroup):
+    """The command ``gpwf``; turns every exception into a message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click's own ways out
+        except (Exception, KeyboardInterrupt) as error:
+            from gpwf.cli.failure import report
+
+            raise click.exceptions.Exit(report(error, debug=ctx.params["debug"])) from None
+
+
+@click.group(
+    cls=RootGroup,
+    entries=ENTRIES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`gpwf COMMAND --help` explains a command.",
+)
+@click.option(
+    "--debug", is_flag=True, envvar="GPWF_DEBUG", help="Show the traceback of an internal fault."
+)
+@click.version_option(package_name="gpwf", prog_name="gpwf")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 (read by RootGroup)
+    """Declarative gamma-ray analyses with gammapy, in parallel and with provenance."""
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    cli(prog_name="gpwf")
