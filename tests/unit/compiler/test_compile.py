@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from gpwf.compiler.compile import MISSING_INPUT, compile_plan
+from gpwf.compiler.compile import compile_plan
+from gpwf.compiler.inputs import MISSING_INPUT, missing_inputs
 from gpwf.core.diagnostics import Span
 from gpwf.core.digests import Digest
 from gpwf.core.spec import (
@@ -196,6 +197,15 @@ def test_all_missing_files_are_reported_at_their_setting(tmp_path: Path) -> None
     assert [item.code for item in problems] == [MISSING_INPUT] * 2
     assert {item.step for item in problems} == {"one", "two"}
     assert all(item.span == span(5) and item.hint == "make it" for item in problems)
+
+
+def test_missing_files_are_found_without_reading_them(tmp_path: Path) -> None:
+    (tmp_path / "index").write_text("a")
+    workflow = spec(step("one", index=str(tmp_path / "index")), step("two"))
+    (problem,) = missing_inputs(workflow, Catalog())
+    assert (problem.code, problem.step, problem.span) == (MISSING_INPUT, "one", span(5))
+    (tmp_path / "a").touch()
+    assert missing_inputs(workflow, Catalog()) == []
 
 
 def test_a_cycle_is_refused() -> None:

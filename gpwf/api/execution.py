@@ -1,0 +1,119 @@
+"""One run, wired: engine, workers, journal, log, console, provenance."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpwf.api.runs import RUNS_FOLDER, Run
+from gpwf.api.selection import Selection
+from gpwf.core.digests import digest_file
+from gpwf.core.runs import RunEvent
+from gpwf.prov.environment import capture_agent, capture_environment
+from gpwf.prov.redact import redact_command
+from gpwf.run.engine import RunHeader, execute
+from gpwf.run.executors.local import LocalExecutor
+from gpwf.run.journal import read_journal
+from gpwf.run.rundir import RunDirectory, new_run_path
+from gpwf.store.store import Store
+
+__all__ = ["Execution", "write_provenance"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """What a run needs; see `gpwf.api.Workflow.run` for the meaning of the fields."""
+
+    selection: Selection
+    text: str
+    store: Store
+    run_dir: Path | None
+    jobs: int | None
+    fail_fast: bool
+    console: str
+    command: tuple[str, ...]
+    listeners: tuple[Callable[[RunEvent], None], ...]
+
+    def run(self) -> Run:
+        """Run; the record is written whatever the end."""
+        plan = self.selection.plan
+        path = self.run_dir or new_run_path(Path.cwd() / RUNS_FOLDER, plan.name)
+        header = RunHeader(
+            command=redact_command(self.command),
+            agent=capture_agent(),
+            environment=capture_environment(),
+        )
+        with RunDirectory(path) as rundir:
+            try:
+                with self._watchers(rundir, header) as (on_event, on_log):
+                    execute(
+                        plan,
+                        store=self.store,
+                        rundir=rundir,
+                        executor=LocalExecutor(self.jobs),
+                        text=self.text,
+                        header=header,
+                        on_event=on_event,
+                        on_log=on_log,
+                        fail_fast=self.fail_fast,
+                        force=self.selection.forced,
+                    )
+            finally:
+                if rundir.journal.is_file():
+                    write_provenance(Run(rundir.path))
+        return Run(path)
+
+    @contextlib.contextmanager
+    def _watchers(
+        self, rundir: RunDirectory, header: RunHeader
+    ) -> Iterator[
+        tuple[tuple[Callable[[RunEvent], None], ...], Callable[[Mapping[str, Any]], None]]
+    ]:
+        """Open log and console; close both whatever happens."""
+        from gpwf.report.console import open_console
+        from gpwf.report.logging import RunLog
+
+        plan = self.selection.plan
+        step_of = {task.id: task.step for task in plan.tasks}
+        console = open_console(plan, mode=self.console)
+        try:
+            with RunLog(rundir.log, header.run_id, step_of=step_of.get) as log:
+
+                def on_log(record: Mapping[str, Any]) -> None:
+                    log.record(record)
+                    console.record(record)
+
+                yield (log.event, console.event, *self.listeners), on_log
+        finally:
+            console.close()
+
+
+def write_provenance(run: Run) -> Path:
+    """Write ``prov/prov.json`` of a run from its plan and its journal; return the path.
+
+    Raises
+    ------
+    ProvenanceError, RunError
+        Where plan or journal cannot be read.
+    """
+    from gpwf.prov.document import build_document
+    from gpwf.prov.export import write
+
+    workflow = run.path / "workflow.yaml"
+    digests = {
+        name: digest_file(run.path / name)
+        for name in ("journal.jsonl", "log.jsonl")
+        if (run.path / name).is_file()
+    }
+    document = build_document(
+        run.plan,
+        read_journal(run.path / "journal.jsonl"),
+        workflow_text=workflow.read_text(encoding="utf-8") if workflow.is_file() else None,
+        plan_digest=digest_file(run.path / "plan.json"),
+        log_digests=digests,
+    )
+    run.provenance.parent.mkdir(exist_ok=True)
+    return write(document, run.provenance, "json")

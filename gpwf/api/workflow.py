@@ -1,0 +1,347 @@
+"""A workflow document, from reading it to running it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpwf.api.runs import Run
+from gpwf.api.selection import Selection, select
+from gpwf.core.diagnostics import Diagnostic
+from gpwf.core.digests import Digest, TaskKey
+from gpwf.core.plan import Plan
+from gpwf.core.runs import RunEvent
+from gpwf.errors import DocumentError, PlanError, UsageError
+from gpwf.store.store import Store
+
+if TYPE_CHECKING:
+    from gpwf.core.spec import WorkflowSpec
+
+__all__ = ["PlannedTask", "Workflow", "default_store", "read"]
+
+_STORE_FOLDER = ".gpwf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """What a run would do with a task.
+
+    Parameters
+    ----------
+    id, step, tag : str
+        The task.
+    key : TaskKey or None
+        Known only where everything above the task is in the store.
+    cached : bool
+        True where the store holds the result.
+    """
+
+    id: str
+    step: str
+    tag: str
+    key: TaskKey | None
+    cached: bool
+
+
+def read(
+    path: str | Path,
+    *,
+    params: Mapping[str, Any] | None = None,
+    sets: Sequence[tuple[str, Any]] = (),
+    profile: str | None = None,
+) -> Workflow:
+    """Open a workflow document.
+
+    Nothing is checked yet: `Workflow.validate` returns every problem, `Workflow.spec`, `plan` and
+    `run` raise them.
+
+    Parameters
+    ----------
+    path : str or Path
+        The document.
+    params : mapping, optional
+        Values of parameters; text is parsed by the declared type.
+    sets : sequence of (str, object)
+        Path in the document and value: ``("steps.fit.config.fit_range.min", "2 TeV")``.
+    profile : str, optional
+        Name of a profile of the document.
+    """
+    return Workflow(
+        Path(path),
+        params={name: _text(value) for name, value in (params or {}).items()},
+        sets=tuple((name, _text(value)) for name, value in sets),
+        profile=profile,
+    )
+
+
+def _text(value: Any) -> str:
+    """Return a value as the command line would give it."""
+    if isinstance(value, str):
+        return value
+    import json
+
+    return json.dumps(value)
+
+
+def default_store(workflow: Path) -> Path:
+    """Return the store that a workflow uses unless told otherwise: ``.gpwf`` beside it.
+
+    The environment variable ``GPWF_STORE`` goes first.
+    """
+    named = os.environ.get("GPWF_STORE")
+    return Path(named) if named else workflow.absolute().parent / _STORE_FOLDER
+
+
+class Workflow:
+    """A workflow document with the values given for it; see `read`.
+
+    Parameters
+    ----------
+    path : Path
+        The document.
+    params : mapping of str to str
+        Values of parameters as text.
+    sets : sequence of (str, str)
+        Other values as text, by path.
+    profile : str, optional
+        Name of a profile.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        params: Mapping[str, str],
+        sets: Sequence[tuple[str, str]],
+        profile: str | None,
+    ) -> None:
+        self.path = path
+        self._params = dict(params)
+        self._sets = tuple(sets)
+        self._profile = profile
+
+    def validate(self, *, data: bool = True) -> list[Diagnostic]:
+        """Return every problem of the document, in the order of the text.
+
+        Parameters
+        ----------
+        data : bool
+            Also look whether the files and observations that it names are there.
+        """
+        from gpwf.lang import check_workflow
+        from gpwf.steps.registry import load_catalog
+
+        catalog = load_catalog()
+        spec, found = check_workflow(
+            self.path, catalog, params=self._params, sets=self._sets, profile=self._profile
+        )
+        problems = list(found)
+        if data and spec is not None:
+            from gpwf.compiler.inputs import missing_inputs
+
+            problems += missing_inputs(spec, catalog)
+        return sorted(problems, key=lambda item: item.sort_key)
+
+    @cached_property
+    def spec(self) -> WorkflowSpec:
+        """The validated form.
+
+        Raises
+        ------
+        DocumentError
+            With every problem of the document.
+        """
+        from gpwf.lang import read_workflow
+        from gpwf.steps.registry import load_catalog
+
+        return read_workflow(
+            self.path,
+            load_catalog(),
+            params=self._params,
+            sets=self._sets,
+            profile=self._profile,
+        )
+
+    def plan(self, *, store: str | Path | None = None) -> Plan:
+        """Return the plan.
+
+        Parameters
+        ----------
+        store : str or Path, optional
+            Store whose memory of file digests is used; `default_store` by default.
+
+        Raises
+        ------
+        DocumentError
+            With every problem of the document, or every input that is not there.
+        """
+        return self._planned(self._store(store))[0]
+
+    def preview(
+        self, *, store: str | Path | None = None, targets: Sequence[str] = ()
+    ) -> tuple[Plan, list[PlannedTask]]:
+        """Return the plan, and for every task whether a run would find it in the store."""
+        opened = self._store(store)
+        plan = select(self._planned(opened)[0], targets=targets).plan
+        return plan, _preview(plan, opened)
+
+    def run(
+        self,
+        *,
+        jobs: int | None = None,
+        store: str | Path | None = None,
+        run_dir: str | Path | None = None,
+        targets: Sequence[str] = (),
+        from_: Sequence[str] = (),
+        only: Sequence[str] = (),
+        fail_fast: bool = False,
+        console: str = "off",
+        command: Sequence[str] = (),
+        listeners: Sequence[Callable[[RunEvent], None]] = (),
+    ) -> Run:
+        """Run what is not in the store yet.
+
+        Parameters
+        ----------
+        jobs : int, optional
+            Worker processes; the number of usable cores by default.
+        store : str or Path, optional
+            Folder of the store; see `default_store`.
+        run_dir : str or Path, optional
+            Folder of the run; ``runs/<workflow>/<UTC time>-<id>`` below the current folder by
+            default.
+        targets : sequence of str
+            Steps to run, with what they depend on; everything by default.
+        from_ : sequence of str
+            Steps to run again, with what depends on them.
+        only : sequence of str
+            Steps to run again alone; what they depend on must be in the store.
+        fail_fast : bool
+            Start nothing more after the first failure.
+        console : {"off", "auto", "live", "plain"}
+            Progress on standard error.
+        command : sequence of str
+            Command line for the record.
+        listeners : sequence of callable
+            Called with every event of the run.
+
+        Returns
+        -------
+        Run
+            Whatever its end: look at `Run.state`.
+
+        Raises
+        ------
+        DocumentError, PlanError, StoreError, RunError, UsageError
+            Before any task starts.
+        """
+        opened = self._store(store)
+        plan, text = self._planned(opened)
+        selection = select(plan, targets=targets, from_=from_, only=only)
+        _check_known(selection, opened)
+        from gpwf.api.execution import Execution
+
+        return Execution(
+            selection=selection,
+            text=text,
+            store=opened,
+            run_dir=Path(run_dir) if run_dir is not None else None,
+            jobs=jobs,
+            fail_fast=fail_fast,
+            console=console,
+            command=tuple(command),
+            listeners=tuple(listeners),
+        ).run()
+
+    def _store(self, store: str | Path | None) -> Store:
+        return Store(Path(store) if store is not None else default_store(self.path))
+
+    def _planned(self, store: Store) -> tuple[Plan, str]:
+        """Return plan and text: the ones kept from last time, or made now."""
+        from gpwf.api.plan_cache import load_plan, save_plan
+
+        arguments = {
+            "path": str(self.path.absolute()),
+            "given": str(self.path),
+            "params": self._params,
+            "sets": [list(item) for item in self._sets],
+            "profile": self._profile,
+        }
+        kept = load_plan(store, arguments)
+        if kept is not None:
+            return kept
+        from gpwf.compiler.compile import compile_plan
+        from gpwf.steps.registry import load_catalog
+
+        plan = compile_plan(self.spec, load_catalog(), store.inputs)
+        save_plan(store, arguments, plan, self.spec.environment, self.spec.text)
+        store.flush()
+        return plan, self.spec.text
+
+    def __repr__(self) -> str:
+        return f"<gpwf workflow {self.path}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        try:
+            spec = self.spec
+        except (DocumentError, PlanError) as error:
+            return f"<pre>{escape(str(error))}</pre>"
+        rows = "".join(
+            f"<tr><td>{escape(step.name)}</td><td>{escape(step.tag)}</td>"
+            f"<td>{escape(', '.join(step.outputs))}</td></tr>"
+            for step in spec.steps
+        )
+        return (
+            f"<p><b>{escape(spec.name)}</b> {escape(spec.description)}</p>"
+            f"<table><tr><th>step</th><th>tag</th><th>products</th></tr>{rows}</table>"
+        )
+
+
+def _preview(plan: Plan, store: Store) -> list[PlannedTask]:
+    """Return what a run would do; keys below a task that must run are not known yet."""
+    from gpwf.compiler.keys import task_key
+
+    made: dict[tuple[str, str], Digest] = {}
+    found: list[PlannedTask] = []
+    for task in plan.tasks:
+        refs = [(ref.task, ref.product) for refs in task.inputs.values() for ref in refs]
+        key, result = None, None
+        if all(ref in made for ref in refs):
+            digests = {
+                port: tuple(made[ref.task, ref.product] for ref in refs)
+                for port, refs in task.inputs.items()
+            }
+            key = task_key(task, digests)
+            result = store.results.get(key) if task.policy.cache else None
+        if result is not None and not any(store.damage(item) for item in result.products.values()):
+            made |= {(task.id, port): item.digest for port, item in result.products.items()}
+        else:
+            result = None
+        found.append(
+            PlannedTask(
+                id=task.id, step=task.step, tag=task.tag, key=key, cached=result is not None
+            )
+        )
+    return found
+
+
+def _check_known(selection: Selection, store: Store) -> None:
+    """Refuse ``--only`` where something that it needs was never made."""
+    if not selection.must_be_known:
+        return
+    missing = [
+        item.id
+        for item in _preview(selection.plan, store)
+        if item.id in selection.must_be_known and not item.cached
+    ]
+    if missing:
+        raise UsageError(
+            f"--only: {', '.join(missing)} must be made first",
+            hint="use --target instead: it runs what is missing",
+        )
