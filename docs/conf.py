@@ -28,7 +28,11 @@ myst_fence_as_directive = []
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say it in words
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    "ignore-module-all": True,  # what a module exports from elsewhere is documented there
+}
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 default_role = "py:obj"
