@@ -51,7 +51,9 @@ class _Node:
     rank: tuple[int, int] = (0, 0)
     retries: int = 0
     lost: int = LOST_BUDGET
+    heals: int = LOST_BUDGET
     slots: int = 1
+    held: bool = False
 
 
 class Scheduler:
@@ -84,6 +86,7 @@ class Scheduler:
     ) -> None:
         self._capacity = max(1, capacity)
         self._used = 0
+        self._open = len(upstream)
         self._fail_fast = fail_fast
         self._stopped = ""
         self._order = {task: number for number, task in enumerate(upstream)}
@@ -108,7 +111,7 @@ class Scheduler:
     @property
     def is_finished(self) -> bool:
         """True where every task has come to an end."""
-        return all(node.state.is_final for node in self._nodes.values())
+        return self._open == 0
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -125,6 +128,8 @@ class Scheduler:
         None where nothing is ready or the slots are full. A large task that does not fit yet is
         waited for, so that small ones cannot starve it.
         """
+        while self._ready and self._nodes[self._ready[0][1]].waits_for:
+            heapq.heappop(self._ready)  # an input is made again: it comes back when that ends
         if not self._ready or self._stopped:
             return None
         task = self._ready[0][1]
@@ -144,8 +149,41 @@ class Scheduler:
 
     def hold(self, task: str) -> None:
         """Free the slots of a taken task that waits for something else; see `put_back`."""
-        self._used -= self._nodes[task].slots
-        self._nodes[task].slots = 0
+        node = self._nodes[task]
+        if not node.held:
+            node.held = True
+            self._used -= node.slots
+
+    def reopen(self, task: str, makers: Sequence[str]) -> bool:
+        """Make inputs of a taken task again: their bytes were found damaged.
+
+        Parameters
+        ----------
+        task : str
+            The task that found the damage; it becomes ready when the makers have ended.
+        makers : sequence of str
+            The tasks that made the inputs.
+
+        Returns
+        -------
+        bool
+            False where this happened too often or the run was stopped: the task is still taken.
+        """
+        node = self._nodes[task]
+        if self._stopped or node.heals == 0:
+            return False
+        node.heals -= 1
+        self._release(task)
+        node.state = TaskState.WAITING
+        for name in makers:
+            maker = self._nodes[name]
+            if maker.state.is_final:
+                maker.state = TaskState.WAITING
+                self._open += 1
+                heapq.heappush(self._ready, (maker.rank, name))
+            for below in maker.dependants:
+                self._nodes[below].waits_for.add(name)
+        return True
 
     def finish(self, task: str, state: TaskState, *, transient: bool = False) -> Decision:
         """Take in the end of an attempt.
@@ -165,6 +203,7 @@ class Scheduler:
             heapq.heappush(self._ready, (node.rank, task))
             return Decision(retry=True)
         node.state = state
+        self._open -= 1
         if state.has_products:
             for name in node.dependants:
                 below = self._nodes[name]
@@ -196,8 +235,9 @@ class Scheduler:
         node = self._nodes[task]
         if node.state is not TaskState.RUNNING:
             raise ValueError(f"task {task} is {node.state}, not running")
-        self._used -= node.slots
-        node.slots = max(1, node.slots)
+        if not node.held:
+            self._used -= node.slots
+        node.held = False
         return node
 
     def _after_failure(self, task: str, state: TaskState) -> tuple[NotRun, ...]:
@@ -226,6 +266,7 @@ class Scheduler:
         ordered = sorted(tasks, key=self._order.__getitem__)
         for task in ordered:
             self._nodes[task].state = state
+        self._open -= len(ordered)
         return tuple(NotRun(task=task, state=state, reason=reason) for task in ordered)
 
     def _rank(self) -> None:

@@ -1,0 +1,403 @@
+"""The loop of a run: what is ready goes to the executor, what ends comes back as events."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpwf.compiler.keys import task_key
+from gpwf.core.digests import Digest, TaskKey
+from gpwf.core.plan import Plan, PlannedFile, Task
+from gpwf.core.runs import (
+    AttemptFinished,
+    AttemptStarted,
+    Product,
+    RunEvent,
+    RunFinished,
+    RunStarted,
+    RunState,
+    TaskCached,
+    TaskNotRun,
+    TaskState,
+)
+from gpwf.errors import GpwfError
+from gpwf.run.capture import utc_now
+from gpwf.run.executors.base import Executor, Job, Message, Outcome
+from gpwf.run.interrupts import Interrupts
+from gpwf.run.journal import Journal
+from gpwf.run.rundir import RunDirectory
+from gpwf.run.scheduler import NotRun, Scheduler
+from gpwf.store.results import StoredResult
+from gpwf.store.store import Store
+
+__all__ = ["Driver", "RunHeader"]
+
+_LISTEN_S = 1.0
+_CANCEL_S = 15.0
+_GOOD = frozenset({TaskState.OK, TaskState.CACHED, TaskState.SKIPPED})
+_FAILURES = frozenset({TaskState.FAILED, TaskState.TIMEOUT, TaskState.OOM, TaskState.LOST})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeader:
+    """What the first event of a run says about who runs it and where.
+
+    Parameters
+    ----------
+    run_id : str
+        UUID; a new one by default.
+    command : tuple of str
+        Command line, redacted.
+    agent, environment : mapping
+        See `gpwf.core.runs.RunStarted`.
+    """
+
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    command: tuple[str, ...] = ()
+    agent: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A task that was handed to the executor."""
+
+    task: Task
+    attempt: int
+    attempt_id: str
+    key: TaskKey
+    started: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Driver:
+    """One execution of a plan.
+
+    Parameters
+    ----------
+    plan, store, rundir, executor, header, on_event, on_log, log_level
+        See `gpwf.run.engine.execute`.
+    journal : Journal
+        Where events are written first.
+    scheduler : Scheduler
+        Over the tasks that are wanted.
+    imports : tuple of str
+        Import strings of catalogue and formats.
+    forced : frozenset of str
+        Ids of tasks whose stored results are not used.
+    """
+
+    plan: Plan
+    store: Store
+    rundir: RunDirectory
+    executor: Executor
+    journal: Journal
+    scheduler: Scheduler
+    header: RunHeader
+    imports: tuple[str, str]
+    on_event: tuple[Callable[[RunEvent], None], ...]
+    on_log: Callable[[Mapping[str, Any]], None] | None
+    log_level: str
+    forced: frozenset[str]
+    events: list[RunEvent] = field(default_factory=list)
+    states: dict[str, TaskState] = field(default_factory=dict)
+    products: dict[str, Mapping[str, Product]] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    flights: dict[str, _Flight] = field(default_factory=dict)
+    by_key: dict[TaskKey, list[str]] = field(default_factory=dict)
+    done_keys: set[TaskKey] = field(default_factory=set)
+    tasks: dict[str, Task] = field(init=False)
+    above: dict[str, dict[str, PlannedFile]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.tasks = {task.id: task for task in self.plan.tasks}
+
+    def drive(self, plan_digest: Digest, interrupts: Interrupts) -> None:
+        """Run until every task has come to an end."""
+        self.emit(
+            RunStarted(
+                **_now(),
+                run_id=self.header.run_id,
+                plan_digest=plan_digest,
+                workflow=self.plan.name,
+                command=self.header.command,
+                agent=self.header.agent,
+                environment=self.header.environment,
+                store=str(self.store.root),
+                jobs=self.executor.capacity,
+            )
+        )
+        try:
+            while not self.scheduler.is_finished and not interrupts.received:
+                self._start_ready(interrupts)
+                if self.flights:
+                    self._take_in(self.executor.wait(_LISTEN_S))
+            if not self.scheduler.is_finished:
+                self._cancel(interrupts)
+        except GpwfError as error:
+            self._give_up(error)
+            raise
+        self._finish(interrupts.received)
+
+    def emit(self, event: RunEvent) -> None:
+        """Tell everybody, the journal first."""
+        self.journal.append(event)
+        self.events.append(event)
+        for listener in self.on_event:
+            listener(event)
+
+    def _start_ready(self, interrupts: Interrupts) -> None:
+        while not interrupts.received and (name := self.scheduler.take()) is not None:
+            task = self.tasks[name]
+            absent = self._absent(task)
+            if absent:
+                self._tell_not_run((NotRun(task=name, state=TaskState.SKIPPED, reason=absent),))
+                self._tell_not_run(self.scheduler.finish(name, TaskState.SKIPPED).not_run)
+                continue
+            inputs = {
+                port: tuple(self.products[ref.task][ref.product] for ref in refs)
+                for port, refs in task.inputs.items()
+            }
+            digests = {port: tuple(item.digest for item in inputs[port]) for port in inputs}
+            key = task_key(task, digests)
+            if key in self.by_key:  # the same computation runs now: take its result
+                self.by_key[key].append(name)
+                self.scheduler.hold(name)
+                continue
+            found = self._stored(task, key)
+            if found is not None:
+                self._cached(task, key, found, digests)
+            else:
+                self._submit(task, key, inputs, digests)
+
+    def _absent(self, task: Task) -> str:
+        """Return which input an upstream task did not give (its port is optional), or nothing."""
+        for refs in task.inputs.values():
+            for ref in refs:
+                if ref.product not in self.products[ref.task]:
+                    return f"{ref.task} gave no {ref.product}"
+        return ""
+
+    def _stored(self, task: Task, key: TaskKey) -> StoredResult | None:
+        """Return the whole result of a key; damaged objects are set aside."""
+        if key not in self.done_keys and (task.id in self.forced or not task.policy.cache):
+            return None
+        result = self.store.results.get(key)
+        if result is None:
+            return None
+        needed = {port.name for port in task.output_ports if not port.optional}
+        if not needed <= set(result.products):
+            return None
+        bad = [item for product in result.products.values() for item in self.store.damage(product)]
+        for digest in bad:
+            self.store.objects.set_aside(digest)
+        return None if bad else result
+
+    def _cached(
+        self,
+        task: Task,
+        key: TaskKey,
+        found: StoredResult,
+        inputs: Mapping[str, tuple[Digest, ...]],
+    ) -> None:
+        self.emit(
+            TaskCached(
+                **_now(),
+                task=task.id,
+                attempt_id=str(uuid.uuid4()),
+                key=key,
+                products=found.products,
+                made_by_run=found.run_id,
+                made_by_attempt=found.attempt_id,
+                made_started=found.started,
+                made_ended=found.ended,
+                inputs=inputs,
+            )
+        )
+        self._settle(task, key, TaskState.CACHED, found.products)
+
+    def _submit(
+        self,
+        task: Task,
+        key: TaskKey,
+        inputs: Mapping[str, tuple[Product, ...]],
+        digests: Mapping[str, tuple[Digest, ...]],
+    ) -> None:
+        number = self.attempts[task.id] = self.attempts.get(task.id, 0) + 1
+        flight = _Flight(task, number, str(uuid.uuid4()), key, utc_now())
+        self.flights[flight.attempt_id] = flight
+        self.by_key[key] = []
+        self.emit(
+            AttemptStarted(
+                **_now(),
+                task=task.id,
+                attempt=number,
+                attempt_id=flight.attempt_id,
+                key=key,
+                worker=self.executor.name,
+                inputs=digests,
+            )
+        )
+        self.executor.submit(self._job(flight, inputs))
+
+    def _job(self, flight: _Flight, inputs: Mapping[str, tuple[Product, ...]]) -> Job:
+        task = flight.task
+        return Job(
+            run_id=self.header.run_id,
+            attempt_id=flight.attempt_id,
+            task=task.id,
+            step=task.step,
+            tag=task.tag,
+            attempt=flight.attempt,
+            key=flight.key,
+            settings=dict(task.settings),
+            inputs=dict(inputs),
+            input_ports=task.input_ports,
+            output_ports=task.output_ports,
+            files=task.files,
+            known_files=tuple(self._files_above(task.id).values()),
+            work_dir=str(self.rundir.attempt_folder(task.id, flight.attempt)),
+            store=str(self.store.root),
+            catalog=self.imports[0],
+            formats=self.imports[1],
+            n_jobs=task.policy.n_jobs,
+            log_level=self.log_level,
+        )
+
+    def _files_above(self, name: str) -> dict[str, PlannedFile]:
+        """Return the external files that the tasks above one read, by path."""
+        if name not in self.above:
+            files: dict[str, PlannedFile] = {}
+            for up in self.tasks[name].upstream:
+                files.update({item.path: item for item in self.tasks[up].files})
+                files.update(self._files_above(up))
+            self.above[name] = files
+        return self.above[name]
+
+    def _take_in(self, items: Sequence[Message | Outcome]) -> None:
+        for item in items:
+            if isinstance(item, Message):
+                if self.on_log is not None:
+                    self.on_log(item.record)
+            else:
+                self._ended(self.flights.pop(item.attempt_id), item)
+
+    def _ended(self, flight: _Flight, outcome: Outcome) -> None:
+        """Take in the end of an attempt."""
+        task, failure = flight.task, outcome.failure
+        twins = self.by_key.pop(flight.key)
+        makers = self._makers(task, outcome.damaged)
+        again = bool(makers) and self.scheduler.reopen(task.id, makers)
+        if not again and outcome.state is not TaskState.OK:
+            decision = self.scheduler.finish(
+                task.id, outcome.state, transient=failure is not None and failure.transient
+            )
+            again, not_run = decision.retry, decision.not_run
+        else:
+            not_run = ()
+        self._tell_end(flight, outcome, retry=again)
+        if outcome.state is TaskState.OK:
+            self._settle(task, flight.key, TaskState.OK, outcome.products)
+        elif not again:
+            self.states[task.id] = outcome.state
+        self._tell_not_run(not_run)
+        for twin in twins:
+            if self.scheduler.state(twin) is TaskState.RUNNING:
+                self.scheduler.put_back(twin)
+
+    def _makers(self, task: Task, damaged: Collection[Digest]) -> list[str]:
+        """Return the tasks above one whose products hold these bytes."""
+        found = [
+            ref.task
+            for refs in task.inputs.values()
+            for ref in refs
+            if any(item.digest in damaged for item in self.products[ref.task][ref.product].files)
+        ]
+        return list(dict.fromkeys(found))
+
+    def _settle(
+        self, task: Task, key: TaskKey, state: TaskState, products: Mapping[str, Product]
+    ) -> None:
+        """Go on below a task that has products."""
+        self.done_keys.add(key)
+        self.products[task.id] = products
+        self.states[task.id] = state
+        self.rundir.show(task, products, self.store.objects)
+        self.scheduler.finish(task.id, state)
+
+    def _tell_end(self, flight: _Flight, outcome: Outcome, *, retry: bool) -> None:
+        self.emit(
+            AttemptFinished(
+                **_now(),
+                task=flight.task.id,
+                attempt=flight.attempt,
+                attempt_id=flight.attempt_id,
+                key=flight.key,
+                state=outcome.state,
+                started=outcome.started or flight.started,
+                ended=outcome.ended or utc_now(),
+                products=outcome.products,
+                failure=outcome.failure,
+                resources=outcome.resources,
+                retry=retry,
+            )
+        )
+
+    def _tell_not_run(self, items: Sequence[NotRun]) -> None:
+        for item in items:
+            self.states[item.task] = item.state
+            self.emit(TaskNotRun(**_now(), task=item.task, state=item.state, reason=item.reason))
+
+    def _cancel(self, interrupts: Interrupts) -> None:
+        """End what runs; cancel what waits. At the second signal nothing is waited for."""
+        self._tell_not_run(self.scheduler.stop(f"interrupted by {interrupts.received}"))
+        for flight in list(self.flights.values()):
+            self.executor.cancel(flight.attempt_id)
+        deadline = time.monotonic() + _CANCEL_S
+        while self.flights and time.monotonic() < deadline and interrupts.count < 2:
+            self._take_in(self.executor.wait(_LISTEN_S))
+        self.executor.close()
+        self._abandon(f"interrupted by {interrupts.received}")
+
+    def _give_up(self, error: GpwfError) -> None:
+        """Write down the end of a run that cannot go on, as far as that is still possible."""
+        self.executor.close()
+        with contextlib.suppress(GpwfError):
+            self._abandon(error.message)
+            self._finish("", RunState.FAILED, error.message)
+
+    def _abandon(self, reason: str) -> None:
+        """Write down as cancelled whatever has not come to an end."""
+        for flight in list(self.flights.values()):
+            del self.flights[flight.attempt_id]
+            self._tell_end(
+                flight,
+                Outcome(attempt_id=flight.attempt_id, state=TaskState.CANCELLED),
+                retry=False,
+            )
+            self.states[flight.task.id] = TaskState.CANCELLED
+        self._tell_not_run(self.scheduler.stop(reason))
+        for name in self.scheduler.running:
+            if name not in self.states:
+                self._tell_not_run((NotRun(task=name, state=TaskState.CANCELLED, reason=reason),))
+
+    def _finish(self, interrupted: str, state: RunState | None = None, reason: str = "") -> None:
+        counts = Counter(item.value for item in self.states.values())
+        bad = [name for name, item in self.states.items() if item in _FAILURES]
+        if state is None:
+            good = set(self.states.values()) <= _GOOD
+            state = RunState.OK if good else RunState.FAILED
+            if interrupted and not good:
+                state, reason = RunState.CANCELLED, f"interrupted by {interrupted}"
+            elif bad:
+                reason = f"failed: {', '.join(bad)}"
+        self.emit(RunFinished(**_now(), state=state, reason=reason, counts=dict(counts)))
+
+
+def _now() -> dict[str, Any]:
+    return {"time": utc_now(), "clock_s": time.monotonic()}

@@ -1,0 +1,162 @@
+"""Scheduler + executor + store → run events.
+
+`execute` is the loop; it decides nothing that the scheduler can decide, and does nothing that a
+worker can do. What happens is told as events, the journal first; everything else (log, progress,
+provenance) listens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from gpwf.core.plan import Plan
+from gpwf.core.runs import RunEvent, RunState
+from gpwf.core.view import RunView, fold
+from gpwf.errors import ExitCode, UsageError
+from gpwf.run.driver import Driver, RunHeader
+from gpwf.run.executors.base import Executor
+from gpwf.run.interrupts import Interrupts
+from gpwf.run.journal import Journal
+from gpwf.run.rundir import RunDirectory
+from gpwf.run.scheduler import Scheduler
+from gpwf.store.store import Store
+
+__all__ = ["CATALOG", "FORMATS", "RunHeader", "execute", "exit_code"]
+
+CATALOG = "gpwf.steps.registry:load_catalog"
+FORMATS = "gpwf.store.formats"
+
+
+def execute(
+    plan: Plan,
+    *,
+    store: Store,
+    rundir: RunDirectory,
+    executor: Executor,
+    text: str | None = None,
+    header: RunHeader | None = None,
+    catalog: str = CATALOG,
+    formats: str = FORMATS,
+    on_event: Sequence[Callable[[RunEvent], None]] = (),
+    on_log: Callable[[Mapping[str, Any]], None] | None = None,
+    fail_fast: bool = False,
+    targets: Collection[str] | None = None,
+    force: Collection[str] = (),
+    log_level: str = "INFO",
+) -> RunView:
+    """Run a plan: what is not in the store yet.
+
+    SIGINT and SIGTERM, once: nothing more is started, running tasks are ended, the journal says
+    so, and the run can be taken up again. Twice: everything is killed at once. The executor is
+    closed in any case.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to run.
+    store : Store
+        Where results are looked up and kept.
+    rundir : RunDirectory
+        Folder of the run, locked.
+    executor : Executor
+        Where tasks run; not started where everything is in the store.
+    text : str, optional
+        The workflow document as given, for the record.
+    header : RunHeader, optional
+        Run id, command, agent, environment.
+    catalog, formats : str
+        Import strings for the workers: ``module:function`` of the step catalogue, module of the
+        product formats.
+    on_event : sequence of callable
+        Called with every event, after the journal.
+    on_log : callable, optional
+        Called with what tasks say: ``{level, logger, message, time, task_id, step, attempt}``,
+        or ``event: task.progress`` with ``done`` and ``total``.
+    fail_fast : bool
+        Start nothing more after the first failure; what runs may end.
+    targets : collection of str, optional
+        Ids of tasks, or names of steps, to run with all they need; everything by default.
+    force : collection of str
+        Ids of tasks, or names of steps, to run even where the store has their result.
+    log_level : str
+        Python logging level below which records of tasks are dropped.
+
+    Returns
+    -------
+    RunView
+        How the run ended. See `exit_code`.
+
+    Raises
+    ------
+    StoreError, RunError
+        Where the store or the run directory cannot be written (any more).
+    ExecutorError
+        Where workers cannot be started.
+    UsageError
+        Where a target is not in the plan.
+    """
+    try:
+        wanted = _wanted(plan, targets)
+        forced = _ids(plan, force)
+        scheduler = Scheduler(
+            {task.id: task.upstream for task in plan.tasks if task.id in wanted},
+            capacity=executor.capacity,
+            slots={task.id: task.policy.n_jobs for task in plan.tasks},
+            retries={task.id: task.policy.retries for task in plan.tasks},
+            fail_fast=fail_fast,
+        )
+        plan_digest = rundir.freeze(plan, text)
+        store.flush()  # the workers need to know where external content lies
+        with Journal(rundir.journal) as journal, Interrupts(executor.wake) as interrupts:
+            driver = Driver(
+                plan=plan,
+                store=store,
+                rundir=rundir,
+                executor=executor,
+                journal=journal,
+                scheduler=scheduler,
+                header=header or RunHeader(),
+                imports=(catalog, formats),
+                on_event=tuple(on_event),
+                on_log=on_log,
+                log_level=log_level,
+                forced=forced,
+            )
+            driver.drive(plan_digest, interrupts)
+        store.flush()
+        return fold(plan, driver.events)
+    finally:
+        executor.close()
+
+
+def exit_code(view: RunView) -> ExitCode:
+    """Return the exit code of a run that ended."""
+    if view.state is RunState.OK:
+        return ExitCode.OK
+    if view.state is RunState.CANCELLED:
+        return ExitCode.TERMINATED if "SIGTERM" in view.reason else ExitCode.INTERRUPTED
+    return ExitCode.RUN_FAILED
+
+
+def _ids(plan: Plan, names: Collection[str]) -> frozenset[str]:
+    """Return the ids of tasks named by id or by step."""
+    found: set[str] = set()
+    for name in names:
+        ids = {task.id for task in plan.tasks if name in (task.id, task.step)}
+        if not ids:
+            known = ", ".join(step.name for step in plan.steps)
+            raise UsageError(f"there is no step {name}", hint=f"the steps are {known}")
+        found |= ids
+    return frozenset(found)
+
+
+def _wanted(plan: Plan, targets: Collection[str] | None) -> frozenset[str]:
+    """Return the ids of the targets and of everything above them."""
+    if targets is None:
+        return frozenset(task.id for task in plan.tasks)
+    wanted = set(_ids(plan, targets))
+    for task in reversed(plan.tasks):  # the plan is in topological order
+        if task.id in wanted:
+            wanted.update(task.upstream)
+    return frozenset(wanted)

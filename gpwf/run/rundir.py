@@ -1,0 +1,255 @@
+"""The folder of a run: what was asked, what happened, and what came out, under readable names."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+from gpwf.core.codec import to_plain
+from gpwf.core.digests import Digest, digest_bytes
+from gpwf.core.plan import PLAN_FORMAT, Plan, Task
+from gpwf.core.runs import Product
+from gpwf.errors import RunError
+from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
+from gpwf.store.objects import ObjectStore
+
+__all__ = ["RunDirectory", "lock_holder", "new_run_path", "product_folder"]
+
+_HINT = "choose another folder with --run-dir"
+_UNSAFE = re.compile(r"[^\w.=,+@-]+")
+
+
+def new_run_path(root: Path, workflow: str) -> Path:
+    """Return a path for a new run: ``<root>/<workflow>/<UTC time>-<short id>``."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return root / _safe(workflow) / f"{stamp}-{secrets.token_hex(3)}"
+
+
+def lock_holder(path: Path) -> str | None:
+    """Return who drives the run in this folder now, None where nobody does."""
+    lock = path / "run.lock"
+    try:
+        with lock.open("r+") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _describe(stream.read())
+    except OSError:
+        pass
+    return None
+
+
+def product_folder(products: Path, task: Task, port: str) -> Path:
+    """Return the folder of a product below ``products``: ``<step>[/<coordinates>]/<port>``."""
+    folder = products / _safe(task.step)
+    if task.id != task.step:
+        folder = folder / _safe(task.id.removeprefix(task.step).strip("[]"))
+    return folder / _safe(port)
+
+
+class RunDirectory:
+    """Make the folder of a run, or take over the one of an earlier run, and hold its lock.
+
+    Usable as a context manager; leaving it gives the lock back.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; its parents are made as needed. ``latest`` beside it is made to point here.
+
+    Raises
+    ------
+    RunError
+        Where the folder cannot be written or another driver holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+        try:
+            self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            self._lock = os.open(
+                self.path / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        except OSError as error:
+            raise self._unwritable(error) from None
+        try:
+            self._take_lock()
+            for name in ("work", "products", "prov"):
+                (self.path / name).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        except OSError as error:
+            self.close()
+            raise self._unwritable(error) from None
+        except RunError:
+            self.close()
+            raise
+        self._point_latest()
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def log(self) -> Path:
+        """The log for people and machines, JSON Lines."""
+        return self.path / "log.jsonl"
+
+    @property
+    def plan(self) -> Path:
+        """The frozen plan."""
+        return self.path / "plan.json"
+
+    @property
+    def workflow(self) -> Path:
+        """The document as given."""
+        return self.path / "workflow.yaml"
+
+    @property
+    def work(self) -> Path:
+        """Private folders of the attempts."""
+        return self.path / "work"
+
+    @property
+    def products(self) -> Path:
+        """Products under readable names."""
+        return self.path / "products"
+
+    @property
+    def prov(self) -> Path:
+        """Provenance documents."""
+        return self.path / "prov"
+
+    def freeze(self, plan: Plan, text: str | None = None) -> Digest:
+        """Write the plan, and the document as given; return the SHA-256 of ``plan.json``.
+
+        Raises
+        ------
+        RunError
+            Where they cannot be written.
+        """
+        document = {"format": PLAN_FORMAT, **to_plain(plan)}
+        data = (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
+        try:
+            write_atomic(self.plan, data)
+            if text is not None:
+                write_atomic(self.workflow, text.encode())
+        except OSError as error:
+            raise self._unwritable(error) from None
+        return digest_bytes(data)
+
+    def attempt_folder(self, task: str, attempt: int) -> Path:
+        """Return a path for a new attempt that nobody else uses; it is not made."""
+        return self.work / _safe(task) / f"{attempt}-{secrets.token_hex(4)}"
+
+    def show(self, task: Task, products: Mapping[str, Product], objects: ObjectStore) -> None:
+        """Give the products of a task readable names: ``products/<step>/<port>/<file>``.
+
+        The names are links into the store, which protects itself; where links are impossible,
+        copies.
+
+        Raises
+        ------
+        RunError
+            Where they cannot be made.
+        """
+        try:
+            for port, product in products.items():
+                self._show_product(product_folder(self.products, task, port), product, objects)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._lock, 0)
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _take_lock(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = os.read(self._lock, 4096).decode(errors="replace")
+            raise RunError(
+                f"{self.path} is in use by {_describe(text)}",
+                hint="wait for it or stop it; `gpwf run` without --run-dir takes a new folder",
+            ) from None
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, (json.dumps(holder) + "\n").encode(), 0)
+
+    def _point_latest(self) -> None:
+        """Make ``latest`` beside the folder point to it; a convenience, never a reason to fail."""
+        latest = self.path.parent / "latest"
+        if self.path.name == "latest" or (latest.exists() and not latest.is_symlink()):
+            return
+        draft = latest.with_name(f".latest.{secrets.token_hex(4)}")
+        with contextlib.suppress(OSError):
+            draft.symlink_to(self.path.name)
+            draft.replace(latest)
+
+    def _show_product(self, target: Path, product: Product, objects: ObjectStore) -> None:
+        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        for item in product.files:
+            place = draft / item.name
+            place.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            _link(place, objects.path(item.digest), seen_from=target / item.name)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        draft.rename(target)
+
+    def _unwritable(self, error: OSError) -> RunError:
+        reason = error.strerror or str(error)
+        return RunError(f"the run directory {self.path} cannot be written: {reason}", hint=_HINT)
+
+
+def _link(place: Path, source: Path, *, seen_from: Path) -> None:
+    """Link to bytes of the store; relative where both lie in one tree, so that it can be moved."""
+    root = Path(os.path.commonpath([source, seen_from]))
+    text = source if root == Path(root.anchor) else os.path.relpath(source, seen_from.parent)
+    try:
+        place.symlink_to(text)
+    except OSError:
+        shutil.copyfile(source, place)
+
+
+def _safe(name: str) -> str:
+    """Return a name that is one component of a path whatever it holds."""
+    text = _UNSAFE.sub("_", name).strip(".") or "_"
+    if text == name and len(text) <= 120:
+        return text
+    return f"{text[:100]}-{digest_bytes(name.encode())[:8]}"
+
+
+def _describe(text: str) -> str:
+    try:
+        holder = json.loads(text)
+        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"

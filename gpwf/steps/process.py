@@ -1,0 +1,30 @@
+"""What a process that runs steps needs before its first step."""
+
+from __future__ import annotations
+
+import logging
+
+__all__ = ["prepare_process"]
+
+
+def prepare_process() -> None:
+    """Import gammapy and keep astropy from the network; takes seconds, once per machine and run.
+
+    Earth orientation data come with astropy: what has no table yet is extrapolated with a warning
+    instead of downloaded, so that a result does not depend on the day it was computed.
+    """
+    import gammapy.data
+    import gammapy.datasets
+    import gammapy.estimators
+    import gammapy.makers
+    import gammapy.modeling.models  # noqa: F401 - imported for the workers forked from here
+    from astropy.utils import data, iers
+
+    iers.conf.auto_download = False
+    iers.conf.auto_max_age = None
+    iers.conf.iers_degraded_accuracy = "warn"
+    data.conf.allow_internet = False
+    astropy_log = logging.getLogger("astropy")
+    for handler in list(astropy_log.handlers):  # its records go the way of all others
+        astropy_log.removeHandler(handler)
+    astropy_log.propagate = True

@@ -1,0 +1,108 @@
+"""Runs plans of the fake catalogue, in this process or in a driver of their own."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from gpwf.core.plan import Plan
+from gpwf.core.runs import RunEvent
+from gpwf.core.view import RunView
+from gpwf.run.engine import execute, exit_code
+from gpwf.run.executors.local import LocalExecutor
+from gpwf.run.rundir import RunDirectory
+from gpwf.store.store import Store
+
+HERE = Path(__file__).parent
+
+
+def run(
+    plan: Plan,
+    folder: Path,
+    *,
+    name: str = "run",
+    jobs: int = 2,
+    events: list[RunEvent] | None = None,
+    logs: list[Any] | None = None,
+    executor: LocalExecutor | None = None,
+    fail_fast: bool = False,
+    targets: Collection[str] | None = None,
+    force: Collection[str] = (),
+) -> RunView:
+    """Run a plan in ``folder/<name>`` over the store ``folder/store``."""
+    with RunDirectory(folder / name) as rundir:
+        return execute(
+            plan,
+            store=Store(folder / "store"),
+            rundir=rundir,
+            executor=executor or LocalExecutor(jobs, prepare="fakecatalog:prepare"),
+            text="gpwf: 1\n",
+            catalog="fakecatalog:load_catalog",
+            formats="fakecatalog",
+            on_event=() if events is None else (events.append,),
+            on_log=None if logs is None else logs.append,
+            fail_fast=fail_fast,
+            targets=targets,
+            force=force,
+        )
+
+
+def states(view: RunView) -> dict[str, str]:
+    """Return the state of every task."""
+    return {name: item.state.value for name, item in view.tasks.items()}
+
+
+def start_driver(plan: Plan, folder: Path, *, name: str = "run") -> subprocess.Popen[bytes]:
+    """Run a plan in a process of its own, that can be signalled and killed."""
+    (folder / "plan.pickle").write_bytes(pickle.dumps(plan))
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__)), str(folder), name],
+        stdin=subprocess.DEVNULL,
+        cwd=HERE,
+    )
+
+
+def wait_for(condition: Callable[[], Any], what: str, limit_s: float = 60.0) -> Any:
+    """Return the first true value of a condition; fail where it never becomes true."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come within {limit_s} s")
+
+
+def is_alive(pid: int) -> bool:
+    """Return True where a process exists and is no zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def lines(path: Path) -> list[str]:
+    """Return the lines of a file, none where it is not there yet."""
+    try:
+        return path.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def main() -> None:
+    """Be the driver."""
+    folder = Path(sys.argv[1])
+    plan = pickle.loads((folder / "plan.pickle").read_bytes())
+    view = run(plan, folder, name=sys.argv[2])
+    os._exit(int(exit_code(view)))
+
+
+if __name__ == "__main__":
+    main()
