@@ -1,0 +1,114 @@
+"""Energy edges against the bins that the data have: gammapy moves them without a word."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from gpwf.errors import StepError
+
+__all__ = ["align_edges", "common_energy_axis", "warn_moved"]
+
+_TOLERANCE = 1e-6
+
+
+def common_energy_axis(datasets: Any, step: str) -> Any:
+    """Return the reconstructed-energy axis that all datasets share.
+
+    Parameters
+    ----------
+    datasets : `gammapy.datasets.Datasets`
+        At least one.
+    step : str
+        Name of the step, for the message.
+
+    Returns
+    -------
+    axis : `gammapy.maps.MapAxis`
+        With edges.
+
+    Raises
+    ------
+    StepError
+        Where the axes differ.
+    """
+    axes = [dataset.counts.geom.axes["energy"] for dataset in datasets]
+    if any(axis != axes[0] for axis in axes[1:]):
+        raise StepError(
+            f"{step}: the datasets have different energy axes",
+            hint="make them with the same 'geom.axes.energy'",
+        )
+    return axes[0]
+
+
+def align_edges(edges: Any, axis: Any, step: str, setting: str) -> Any:
+    """Return energy edges moved to the nearest edges of an axis, the way gammapy moves them.
+
+    Warns with both numbers where an edge moves.
+
+    Parameters
+    ----------
+    edges : `astropy.units.Quantity`
+        Wanted edges, rising, shape (n,).
+    axis : `gammapy.maps.MapAxis`
+        Axis of the datasets.
+    step, setting : str
+        For the messages.
+
+    Returns
+    -------
+    edges : `astropy.units.Quantity`
+        Edges of the axis, shape (n,).
+
+    Raises
+    ------
+    StepError
+        Where two edges fall on one edge of the axis.
+
+    References
+    ----------
+    ``gammapy.maps.MapAxis.group_table`` rounds edges in pixel coordinates.
+    """
+    import numpy as np
+
+    pixels = np.clip(axis.coord_to_pix(edges), -0.5, axis.nbin - 0.5)
+    indices = np.round(pixels + 0.5).astype(int)
+    used = axis.edges[indices].to(edges.unit)
+    if np.any(np.diff(indices) == 0):
+        lowest, highest = axis.edges[[0, -1]].to_value(edges.unit)
+        raise StepError(
+            f"{step}: the bins of '{setting}' are narrower than the energy bins of the datasets "
+            f"({axis.nbin} bins from {lowest:.4g} to {highest:.4g} {edges.unit}), or outside them",
+            hint=f"use fewer or wider bins in '{setting}', or more bins in the datasets",
+        )
+    unit = str(edges.unit)
+    warn_moved(step, setting, list(edges.value), list(used.value), unit)
+    return used
+
+
+def warn_moved(
+    step: str, setting: str, wanted: Sequence[float], used: Sequence[float], unit: str
+) -> None:
+    """Warn where used energies differ from wanted ones, with both numbers.
+
+    Parameters
+    ----------
+    step, setting : str
+        What to name.
+    wanted, used : sequence of float
+        Energies in ``unit``, one by one.
+    unit : str
+        Unit of both.
+    """
+    moved = [
+        f"{one:.4g} became {two:.4g}"
+        for one, two in zip(wanted, used, strict=True)
+        if abs(one - two) > _TOLERANCE * abs(one)
+    ]
+    if moved:
+        warnings.warn(
+            f"{step}: energies of '{setting}' moved to the bins of the datasets: "
+            f"{', '.join(moved)} {unit}",
+            stacklevel=3,
+        )

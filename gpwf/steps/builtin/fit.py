@@ -1,0 +1,249 @@
+"""The step ``fit``: parameters of models from datasets, by maximum likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from gpwf.core.products import DatasetStat, FitSummary, FittedParameter
+from gpwf.core.spec import Port
+from gpwf.errors import StepError
+from gpwf.steps.attach import attach_models
+from gpwf.steps.base import Step, StepContext
+from gpwf.steps.binning import warn_moved
+from gpwf.steps.settings import EnergyRange, Field, Section, StepSettings
+
+__all__ = ["FitStep"]
+
+_ADVICE = (
+    "start closer to the solution, give parameters 'min' and 'max', freeze one, or use more data "
+    "(a wider 'fit_range', more observations, 'stack: true')"
+)
+
+
+class FitOptions(Section):
+    """Options of the minimiser."""
+
+    strategy: Literal[0, 1, 2] = Field(1, description="minuit: 0 fast, 1 default, 2 careful")
+    tolerance: float = Field(0.1, gt=0, description="minuit: tolerance of the convergence (EDM)")
+    max_calls: int | None = Field(
+        None, ge=1, description="Most evaluations of the statistic; left out: the minimiser's own"
+    )
+    method: str = Field("Nelder-Mead", description="scipy: method of `scipy.optimize.minimize`")
+
+
+class FitSettings(StepSettings):
+    """Settings of the step."""
+
+    fit_range: EnergyRange = Field(
+        EnergyRange.model_validate({}),
+        description="Energies to fit; bins that lie inside as a whole are used",
+    )
+    backend: Literal["minuit", "scipy"] = Field(
+        "minuit", description="What minimises; errors always come from minuit"
+    )
+    options: FitOptions = Field(
+        FitOptions.model_validate({}), description="Options of the minimiser"
+    )
+
+
+class FitStep(Step):
+    """Fit models to datasets.
+
+    Minimises the fit statistic of all datasets together, inside the safe range and ``fit_range``,
+    and computes the covariance. A fit that does not converge is a failed step. A model without
+    ``datasets_names`` acts on all datasets; names that match nothing are errors.
+    """
+
+    tag: ClassVar[str] = "fit"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Fit models to datasets"
+    group: ClassVar[str] = "fit"
+    Settings: ClassVar[type[StepSettings]] = FitSettings
+    input_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="datasets", kind="datasets", help="What to fit to"),
+        Port(name="models", kind="models", help="Models with their start values"),
+    )
+    output_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="models", kind="models", help="Models at the best fit, with covariance"),
+        Port(name="fit_result", kind="fit-result", help="Statistic, parameters, covariance"),
+    )
+    replaces: ClassVar[Mapping[str, str]] = {"models": "models"}
+
+    def run(
+        self, settings: FitSettings, inputs: Mapping[str, Any], ctx: StepContext
+    ) -> Mapping[str, Any]:
+        """Return ``models`` (`gammapy.modeling.models.Models`) and ``fit_result``."""
+        datasets, models = attach_models(inputs["datasets"], inputs["models"], ctx.step)
+        _set_fit_range(datasets, settings.fit_range, ctx.step)
+        if not len(models.parameters.free_parameters):
+            raise StepError(
+                f"{ctx.step}: every parameter of the models is frozen",
+                hint="set 'frozen: false' for the parameters to fit",
+            )
+        result = _fit(settings).run(datasets)
+        _check_result(result, models, ctx.step)
+        _set_covariance(models, result.models)
+        return {"models": models, "fit_result": _summary(result, datasets, models)}
+
+
+def _set_fit_range(datasets: Any, fit_range: EnergyRange, step: str) -> None:
+    """Set the fit mask as gammapy's Analysis does, and warn where the range ends inside a bin.
+
+    Raises
+    ------
+    StepError
+        Where no bin is left.
+    """
+    low = fit_range.min.quantity if fit_range.min else None
+    high = fit_range.max.quantity if fit_range.max else None
+    warned: set[tuple[float, ...]] = set()
+    for dataset in datasets:
+        geom = dataset.counts.geom
+        if low is not None or high is not None:
+            dataset.mask_fit = geom.energy_mask(energy_min=low, energy_max=high)
+            _warn_range(dataset.mask_fit, fit_range, step, warned)
+    if not any(dataset.mask is None or dataset.mask.data.any() for dataset in datasets):
+        text = f"{fit_range.min or 'the lowest'} to {fit_range.max or 'the highest energy'}"
+        raise StepError(
+            f"{step}: no bin is both in the safe range and in the fit range ({text})",
+            hint="widen 'fit_range', or change 'safe_mask' of the datasets",
+        )
+
+
+def _warn_range(
+    mask: Any, fit_range: EnergyRange, step: str, warned: set[tuple[float, ...]]
+) -> None:
+    """Warn once per axis about the energies between which the fit really runs."""
+    import numpy as np
+
+    used = np.flatnonzero(mask.data.reshape(mask.data.shape[0], -1).any(axis=1))
+    if not used.size:
+        return
+    edges = mask.geom.axes["energy"].edges.to_value("TeV")
+    pairs = [
+        (bound.value, float(edge))
+        for bound, edge in (
+            (fit_range.min, edges[used[0]]),
+            (fit_range.max, edges[used[-1] + 1]),
+        )
+        # a bound beyond the axis limits nothing
+        if bound is not None and edges[0] <= bound.value <= edges[-1]
+    ]
+    key = tuple(edge for _, edge in pairs)
+    if key not in warned:
+        warned.add(key)
+        warn_moved(step, "fit_range", [one for one, _ in pairs], list(key), "TeV")
+
+
+def _fit(settings: FitSettings) -> Any:
+    """Return gammapy's fit for these settings."""
+    from gammapy.modeling import Fit
+
+    options = settings.options
+    minuit: dict[str, Any] = {"strategy": options.strategy, "tol": options.tolerance}
+    optimize: dict[str, Any] = {"backend": settings.backend}
+    if settings.backend == "minuit":
+        optimize |= minuit
+        if options.max_calls is not None:
+            optimize["migrad_opts"] = {"ncall": options.max_calls}
+    else:
+        optimize["method"] = options.method
+        if options.max_calls is not None:
+            optimize["options"] = {"maxfev": options.max_calls}
+    return Fit(
+        backend="minuit", optimize_opts=optimize, covariance_opts={"backend": "minuit", **minuit}
+    )
+
+
+def _check_result(result: Any, models: Any, step: str) -> None:
+    """Refuse a fit that is no result.
+
+    Raises
+    ------
+    StepError
+        Where the minimiser or the covariance failed, or a number is not finite.
+    """
+    import numpy as np
+
+    optimum, covariance = result.optimize_result, result.covariance_result
+    if not optimum.success:
+        raise StepError(f"{step}: the fit did not converge: {optimum.message}", hint=_ADVICE)
+    if covariance is None or not covariance.success:
+        text = covariance.message if covariance is not None else "not computed"
+        raise StepError(f"{step}: the errors of the fit are unknown: {text}", hint=_ADVICE)
+    if not np.isfinite(optimum.total_stat):
+        raise StepError(f"{step}: the fit statistic is {optimum.total_stat}", hint=_ADVICE)
+    bad = [
+        f"{model.name}.{parameter.name}"
+        for model in models
+        for parameter in model.parameters.free_parameters
+        if not (np.isfinite(parameter.value) and np.isfinite(parameter.error))
+    ]
+    if bad:
+        raise StepError(f"{step}: no finite value or error for {', '.join(bad)}", hint=_ADVICE)
+
+
+def _set_covariance(models: Any, fitted: Any) -> None:
+    """Copy the covariance to our models, whose order may differ from that of the fit."""
+    import numpy as np
+
+    starts = np.cumsum([0, *(len(model.parameters) for model in fitted)])
+    indices = np.concatenate(
+        [
+            starts[fitted.names.index(model.name)] + np.arange(len(model.parameters))
+            for model in models
+        ]
+    )
+    models.covariance = fitted.covariance.data[np.ix_(indices, indices)].copy()
+
+
+def _summary(result: Any, datasets: Any, models: Any) -> FitSummary:
+    """Return the result as plain data."""
+    optimum = result.optimize_result
+    return FitSummary(
+        total_stat=float(optimum.total_stat),
+        success=bool(optimum.success),
+        message=str(optimum.message),
+        nfev=int(optimum.nfev),
+        backend=str(optimum.backend),
+        method=str(optimum.method),
+        n_free=len(models.parameters.free_parameters.unique_parameters),
+        parameters=tuple(
+            _parameter(parameter, model.name) for model in models for parameter in model.parameters
+        ),
+        covariance=tuple(tuple(float(x) for x in row) for row in models.covariance.data),
+        datasets=tuple(_dataset(dataset) for dataset in datasets),
+    )
+
+
+def _parameter(parameter: Any, model: str) -> FittedParameter:
+    """Return one parameter as plain data."""
+
+    def bound(value: float) -> float | None:
+        return None if value != value else float(value)  # NaN stands for no bound
+
+    return FittedParameter(
+        name=parameter.name,
+        model=model,
+        value=float(parameter.value),
+        error=float(parameter.error),
+        unit=parameter.unit.to_string("fits"),
+        min=bound(parameter.min),
+        max=bound(parameter.max),
+        frozen=bool(parameter.frozen),
+    )
+
+
+def _dataset(dataset: Any) -> DatasetStat:
+    """Return what a dataset contributes, inside its mask."""
+    import numpy as np
+
+    mask = dataset.mask.data if dataset.mask is not None else np.ones(dataset.data_shape, bool)
+    return DatasetStat(
+        name=dataset.name,
+        stat=float(dataset.stat_sum()),
+        n_bins=int(mask.sum()),
+        counts=float(dataset.counts.data[mask].sum()),
+        npred=float(dataset.npred().data[mask].sum()),
+    )

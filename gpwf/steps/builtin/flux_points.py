@@ -1,0 +1,122 @@
+"""The step ``flux-points``: the flux of a source in energy bins."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from gpwf.core.spec import Port
+from gpwf.errors import NoDataError
+from gpwf.steps.attach import attach_models, require_source
+from gpwf.steps.base import Step, StepContext
+from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.settings import EnergyEdges, Field, StepSettings
+
+__all__ = ["FluxPointsStep"]
+
+
+class FluxPointsSettings(StepSettings):
+    """Settings of the step."""
+
+    source: str = Field(description="Name of the model whose flux is measured")
+    energy: EnergyEdges = Field(description="Energy bins of the points")
+    selection_optional: tuple[Literal["errn-errp", "ul", "scan"], ...] = Field(
+        (),
+        description="What to compute besides: asymmetric errors, upper limits, likelihood profiles",
+    )
+    n_sigma: float = Field(1.0, gt=0, description="Confidence of asymmetric errors, in sigma")
+    n_sigma_ul: float = Field(2.0, gt=0, description="Confidence of upper limits, in sigma")
+    sqrt_ts_threshold_ul: float = Field(
+        2.0, ge=0, description="Significance below which a point counts as an upper limit"
+    )
+    reoptimize: bool = Field(
+        False, description="Fit the other models again in every bin instead of keeping them"
+    )
+
+
+class FluxPointsStep(Step):
+    """Measure the flux of a source in energy bins.
+
+    In each bin the normalisation of the source's spectrum is fitted, its shape kept. The edges of
+    the bins move to the nearest ones of the datasets, with a warning. The whole safe range of the
+    datasets is used, whatever range the fit had. A bin without counts gives no flux, only an upper
+    limit.
+    """
+
+    tag: ClassVar[str] = "flux-points"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Measure fluxes in energy bins"
+    group: ClassVar[str] = "estimators"
+    Settings: ClassVar[type[StepSettings]] = FluxPointsSettings
+    input_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="datasets", kind="datasets", help="What to measure in"),
+        Port(name="models", kind="models", help="Models at their best fit"),
+    )
+    output_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="flux_points", kind="flux-points", help="Flux per energy bin"),
+    )
+
+    def run(
+        self, settings: FluxPointsSettings, inputs: Mapping[str, Any], ctx: StepContext
+    ) -> Mapping[str, Any]:
+        """Return ``flux_points``: `gammapy.estimators.FluxPoints`."""
+        from gammapy.estimators import FluxPointsEstimator
+
+        require_source(settings.source, inputs["models"].names, ctx.step)
+        datasets, _ = attach_models(inputs["datasets"], inputs["models"], ctx.step)
+        axis = common_energy_axis(datasets, ctx.step)
+        estimator = FluxPointsEstimator(
+            source=settings.source,
+            energy_edges=align_edges(settings.energy.quantity, axis, ctx.step, "energy"),
+            selection_optional=list(settings.selection_optional),
+            n_sigma=settings.n_sigma,
+            n_sigma_ul=settings.n_sigma_ul,
+            reoptimize=settings.reoptimize,
+            n_jobs=ctx.n_jobs,
+        )
+        flux_points = estimator.run(datasets)
+        flux_points.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
+        blank_empty_bins(flux_points, ctx.step)
+        return {"flux_points": flux_points}
+
+
+def blank_empty_bins(flux: Any, step: str) -> None:
+    """Take the flux out of bins without counts, and warn of fits that failed.
+
+    gammapy gives such bins a flux of about -1e-30 times the model; their upper limits mean
+    something, their fluxes do not.
+
+    Parameters
+    ----------
+    flux : `gammapy.estimators.FluxPoints`
+        Changed in place.
+    step : str
+        Name of the step, for the message.
+
+    Raises
+    ------
+    NoDataError
+        Where no bin has counts.
+    """
+    import numpy as np
+
+    counts = flux.counts
+    axis = counts.data.ndim - 1 - 2 - counts.geom.axes.names.index("dataset")
+    empty = ~(np.nansum(counts.data, axis=axis) > 0)
+    if empty.all():
+        raise NoDataError(
+            f"{step}: there are no counts in any bin",
+            hint="check the energy range, and the safe range of the datasets",
+        )
+    for name in ("norm", "norm_err", "norm_errn", "norm_errp"):
+        if name in flux._data:
+            flux._data[name].data[empty] = np.nan
+    if "ts" in flux._data:
+        flux._data["ts"].data[empty] = 0.0
+    failed = int((~flux.success.data & ~empty).sum())
+    if failed:
+        warnings.warn(
+            f"{step}: the fit failed in {failed} of {empty.size} bins; they have no flux",
+            stacklevel=2,
+        )

@@ -1,0 +1,237 @@
+"""The step ``light-curve``: the flux of a source over time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from gpwf.core.spec import Port
+from gpwf.errors import NoDataError, StepError
+from gpwf.steps.attach import attach_models, require_source
+from gpwf.steps.base import Step, StepContext
+from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.builtin.flux_points import blank_empty_bins
+from gpwf.steps.settings import (
+    Duration,
+    EnergyEdges,
+    Field,
+    Instant,
+    Section,
+    StepSettings,
+    problem,
+)
+
+__all__ = ["LightCurveStep"]
+
+# runs of one night are less than this apart; days are longer
+_SAME_NIGHT_H = 8.0
+# gammapy's own tolerance when it compares times of different scales
+_TOLERANCE_S = 1e-6
+
+
+class TimeIntervals(Section):
+    """Time intervals: by run or night, of one width, or one by one."""
+
+    by: Literal["run", "night"] = Field(
+        "run", description="One interval per observation, or per night (runs less than 8 h apart)"
+    )
+    width: Duration | None = Field(
+        None, description="Width of equal intervals from the first start on, instead of 'by'"
+    )
+    start: tuple[Instant, ...] | None = Field(
+        None, description="Start of each interval in UTC, instead of 'by'"
+    )
+    stop: tuple[Instant, ...] | None = Field(None, description="Stop of each interval in UTC")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.start is None) != (self.stop is None):
+            raise problem("GP306", "'start' and 'stop' belong together")
+        if self.start is None or self.stop is None:
+            return self
+        if self.width is not None:
+            raise problem("GP306", "give either 'width' or 'start' and 'stop', not both")
+        if len(self.start) != len(self.stop) or not self.start:
+            raise problem("GP306", "'start' and 'stop' need the same number of times")
+        for number, (start, stop) in enumerate(zip(self.start, self.stop, strict=True)):
+            if start >= stop:  # settled times sort as text
+                raise problem("GP306", f"interval {number + 1} stops before it starts")
+            if number and start < self.stop[number - 1]:
+                raise problem("GP306", f"interval {number + 1} starts before the one before ends")
+        return self
+
+
+class LightCurveSettings(StepSettings):
+    """Settings of the step."""
+
+    source: str = Field(description="Name of the model whose flux is measured")
+    energy_edges: EnergyEdges = Field(description="Energy bands, one light curve each")
+    time_intervals: TimeIntervals = Field(
+        TimeIntervals.model_validate({}), description="Time bins; one per observation by default"
+    )
+    selection_optional: tuple[Literal["errn-errp", "ul", "scan"], ...] = Field(
+        ("ul",),
+        description="What to compute besides: asymmetric errors, upper limits, likelihood profiles",
+    )
+    n_sigma: float = Field(1.0, gt=0, description="Confidence of asymmetric errors, in sigma")
+    n_sigma_ul: float = Field(2.0, gt=0, description="Confidence of upper limits, in sigma")
+    sqrt_ts_threshold_ul: float = Field(
+        2.0, ge=0, description="Significance below which a point counts as an upper limit"
+    )
+    reoptimize: bool = Field(
+        False, description="Fit the other models again in every interval instead of keeping them"
+    )
+
+
+class LightCurveStep(Step):
+    """Measure the flux of a source in time intervals.
+
+    In each interval and energy band the normalisation of the source's spectrum is fitted to the
+    observations that lie inside as a whole. Needs datasets that are not stacked.
+    """
+
+    tag: ClassVar[str] = "light-curve"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Measure fluxes in time intervals"
+    group: ClassVar[str] = "estimators"
+    Settings: ClassVar[type[StepSettings]] = LightCurveSettings
+    input_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="datasets", kind="datasets", help="One dataset per observation, not stacked"),
+        Port(name="models", kind="models", help="Models at their best fit"),
+    )
+    output_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="light_curve", kind="light-curve", help="Flux per time interval and energy band"),
+    )
+
+    def run(
+        self, settings: LightCurveSettings, inputs: Mapping[str, Any], ctx: StepContext
+    ) -> Mapping[str, Any]:
+        """Return ``light_curve``: `gammapy.estimators.FluxPoints` with a time axis."""
+        from gammapy.estimators import LightCurveEstimator
+
+        require_source(settings.source, inputs["models"].names, ctx.step)
+        datasets, _ = attach_models(inputs["datasets"], inputs["models"], ctx.step)
+        spans = _spans(datasets, ctx.step)
+        intervals = _intervals(settings.time_intervals, spans)
+        _check_coverage(intervals, spans, ctx.step)
+        axis = common_energy_axis(datasets, ctx.step)
+        estimator = LightCurveEstimator(
+            source=settings.source,
+            time_intervals=intervals,
+            energy_edges=align_edges(
+                settings.energy_edges.quantity, axis, ctx.step, "energy_edges"
+            ),
+            selection_optional=list(settings.selection_optional),
+            n_sigma=settings.n_sigma,
+            n_sigma_ul=settings.n_sigma_ul,
+            reoptimize=settings.reoptimize,
+            n_jobs=ctx.n_jobs,
+        )
+        light_curve = estimator.run(datasets)
+        light_curve.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
+        blank_empty_bins(light_curve, ctx.step)
+        return {"light_curve": light_curve}
+
+
+def _spans(datasets: Any, step: str) -> list[tuple[str, Any, Any]]:
+    """Return (name, start, stop) of each dataset, by start.
+
+    Raises
+    ------
+    StepError
+        Where a dataset has no times, or is several observations in one.
+    """
+    spans = []
+    for dataset in datasets:
+        if dataset.gti is None or not len(dataset.gti.table):
+            raise StepError(f"{step}: dataset '{dataset.name}' has no good time intervals")
+        if _is_stacked(dataset):
+            raise StepError(
+                f"{step}: dataset '{dataset.name}' is stacked from several observations, which "
+                "leaves one point in time",
+                hint="set 'stack: false' in the step that makes the datasets",
+            )
+        spans.append((dataset.name, dataset.gti.time_start.min(), dataset.gti.time_stop.max()))
+    return sorted(spans, key=lambda span: (span[1].tt.mjd, span[0]))
+
+
+def _is_stacked(dataset: Any) -> bool:
+    """Tell whether a dataset is made of several observations."""
+    import numpy as np
+
+    table = dataset.meta_table
+    if table is not None and "OBS_ID" in table.colnames:
+        return bool(np.unique(np.asarray(table["OBS_ID"]).ravel()).size > 1)
+    gaps = dataset.gti.time_start[1:] - dataset.gti.time_stop[:-1]
+    return bool(np.any(gaps.to_value("h") > 1)) if len(gaps) else False
+
+
+def _intervals(wanted: TimeIntervals, spans: Sequence[tuple[str, Any, Any]]) -> list[Any]:
+    """Return time intervals as pairs of `astropy.time.Time`, without those that hold no data."""
+    from astropy.time import Time
+
+    if wanted.start is not None and wanted.stop is not None:
+        pairs = [
+            Time([start.time, stop.time])
+            for start, stop in zip(wanted.start, wanted.stop, strict=True)
+        ]
+    elif wanted.width is not None:
+        pairs = _equal_intervals(wanted.width.quantity, spans)
+    else:
+        gap = _SAME_NIGHT_H if wanted.by == "night" else 0.0
+        pairs = [Time(pair) for pair in _groups(spans, gap)]
+    return pairs
+
+
+def _groups(spans: Sequence[tuple[str, Any, Any]], gap_h: float) -> list[list[Any]]:
+    """Return (start, stop) of runs that overlap or are less than a gap apart."""
+    groups: list[list[Any]] = []
+    for _, start, stop in spans:
+        if groups and (start - groups[-1][1]).to_value("h") < gap_h:
+            groups[-1][1] = max(groups[-1][1], stop)
+        else:
+            groups.append([start, stop])
+    return groups
+
+
+def _equal_intervals(width: Any, spans: Sequence[tuple[str, Any, Any]]) -> list[Any]:
+    """Return intervals of one width from the first start on; empty ones are left out."""
+    from astropy.time import Time
+
+    first = spans[0][1]
+    numbers = {int(((start - first) / width).to_value("")) for _, start, _ in spans}
+    return [Time([first + n * width, first + (n + 1) * width]) for n in sorted(numbers)]
+
+
+def _check_coverage(
+    intervals: Sequence[Any], spans: Sequence[tuple[str, Any, Any]], step: str
+) -> None:
+    """Warn of datasets that lie in no interval as a whole; gammapy leaves them out silently.
+
+    Raises
+    ------
+    NoDataError
+        Where that is all of them.
+    """
+    from astropy import units as u
+
+    margin = _TOLERANCE_S * u.s
+    left_out = [
+        name
+        for name, start, stop in spans
+        if not any(start >= low - margin and stop <= high + margin for low, high in intervals)
+    ]
+    if len(left_out) == len(spans):
+        raise NoDataError(
+            f"{step}: no dataset lies inside a time interval as a whole",
+            hint="use longer intervals, or 'time_intervals: {by: run}'",
+        )
+    if left_out:
+        warnings.warn(
+            f"{step}: left out, because no time interval holds them as a whole: "
+            f"{', '.join(left_out)}",
+            stacklevel=2,
+        )
