@@ -26,6 +26,27 @@ _GADF = {
     "HDUVERS": "0.2",
 }
 _HDU_NAMES = {"aeff": "AEFF", "edisp": "EDISP", "psf": "PSF", "bkg": "BKG"}
+# columns of the observation index that are cards of EVENTS
+_OBS_COLUMNS = (
+    "OBS_ID",
+    "TSTART",
+    "TSTOP",
+    "ONTIME",
+    "LIVETIME",
+    "DEADC",
+    "TELESCOP",
+    "RA_PNT",
+    "DEC_PNT",
+    "ALT_PNT",
+    "AZ_PNT",
+    "OBJECT",
+    "RA_OBJ",
+    "DEC_OBJ",
+    "DATE-OBS",
+    "TIME-OBS",
+    "DATE-END",
+    "TIME-END",
+)
 
 IndexRows = tuple[dict[str, Any], list[dict[str, Any]]]
 """Row of the observation index, rows of the HDU index."""
@@ -77,18 +98,19 @@ def _seconds(time: Any, reference: Any) -> Any:
 
 
 def _events_hdu(observation: Any, cards: Mapping[str, Any]) -> Any:
+    import numpy as np
     from astropy.io import fits
     from astropy.table import Table
 
     source, reference = observation.events.table, observation.gti.time_ref
     table = Table()
-    table["EVENT_ID"] = source["EVENT_ID"].astype("int64")
+    table["EVENT_ID"] = np.arange(1, len(source) + 1, dtype="int64")  # in order of time
     table["TIME"] = _seconds(source["TIME"], reference)
     for name, unit in (("RA", "deg"), ("DEC", "deg"), ("ENERGY", "TeV")):
         table[name] = source[name].quantity.to_value(unit).astype("float32")
     for name in ("DETX", "DETY"):
         table[name] = source[name].quantity.to_value("deg").astype("float32")
-    table["MC_ID"] = source["MC_ID"].astype("int32")
+    table["MC_ID"] = np.asarray(source["MC_ID"], dtype="int32")
     units = {"TIME": "s", "ENERGY": "TeV"} | dict.fromkeys(("RA", "DEC", "DETX", "DETY"), "deg")
     for name, unit in units.items():
         table[name].unit = unit
@@ -154,10 +176,7 @@ def _irf_hdu(name: str, irf: Any) -> Any:
 
 def _index_rows(path: Path, observation: Any, hdus: Sequence[Any]) -> IndexRows:
     header = hdus[0].header
-    names = ("OBS_ID", "TSTART", "TSTOP", "ONTIME", "LIVETIME", "DEADC", "TELESCOP", "RA_PNT")
-    names += ("DEC_PNT", "ALT_PNT", "AZ_PNT", "OBJECT", "RA_OBJ", "DEC_OBJ")
-    names += ("DATE-OBS", "TIME-OBS", "DATE-END", "TIME-END")
-    row = {name: header[name] for name in names if name in header}
+    row = {name: header[name] for name in _OBS_COLUMNS if name in header}
     galactic = observation.pointing.fixed_icrs.galactic
     row |= {"GLON_PNT": float(galactic.l.deg), "GLAT_PNT": float(galactic.b.deg)}
     row |= {"ZEN_PNT": 90.0 - row["ALT_PNT"], "EVENT_COUNT": len(hdus[0].data)}

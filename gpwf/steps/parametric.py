@@ -27,39 +27,43 @@ class ParametricIrfs(Section):
     """A simple instrument: no dependence on zenith angle, the same response in every run."""
 
     instrument: Literal["HESS", "HESS2", "CTAO"] = Field(
-        "HESS", description="Whose effective area is parametrised"
+        default="HESS", description="Whose effective area is parametrised"
     )
     energy: EnergyAxis = Field(
-        EnergyAxis(min=Energy("0.5 TeV"), max=Energy("50 TeV"), nbins=20),
+        default=EnergyAxis(min=Energy("0.5 TeV"), max=Energy("50 TeV"), nbins=20),
         description="Reconstructed energies: events outside are cut, the background is binned so",
     )
     energy_true: EnergyAxis = Field(
-        EnergyAxis(min=Energy("0.3 TeV"), max=Energy("100 TeV"), nbins=26),
+        default=EnergyAxis(min=Energy("0.3 TeV"), max=Energy("100 TeV"), nbins=26),
         description="True energies of the response; must reach beyond the reconstructed ones",
     )
     energy_resolution: float = Field(
-        0.15, gt=0, le=1, description="Standard deviation of reconstructed over true energy"
+        default=0.15, gt=0, le=1, description="Standard deviation of reconstructed over true energy"
     )
     energy_bias: float = Field(
-        0.0, gt=-0.5, lt=1, description="Mean of reconstructed over true energy, minus one"
+        default=0.0, gt=-0.5, lt=1, description="Mean of reconstructed over true energy, minus one"
     )
     psf_r68: Radius = Field(
-        Radius("0.1 deg"), description="Radius that holds 68 % of the events of a point source"
+        default=Radius("0.1 deg"),
+        description="Radius that holds 68 % of the events of a point source",
     )
     offset_max: Radius = Field(
-        Radius("2.5 deg"), description="Radius of the field of view, where the response ends"
+        default=Radius("2.5 deg"),
+        description="Radius of the field of view, where the response ends",
     )
     background_rate: Frequency = Field(
-        Frequency("0.12 s-1"),
+        default=Frequency("0.12 s-1"),
         description="Background above 1 TeV within 1 deg of the pointing, extended as a power law",
     )
-    background_index: float = Field(2.7, gt=1, le=6, description="Spectral index of the background")
+    background_index: float = Field(
+        default=2.7, gt=1, le=6, description="Spectral index of the background"
+    )
     background_width: Radius = Field(
-        Radius("2 deg"),
+        default=Radius("2 deg"),
         description="Standard deviation of the background's Gaussian fall across the field",
     )
     deadtime_fraction: float = Field(
-        0.06, ge=0, lt=1, description="Part of the time in which the instrument is dead"
+        default=0.06, ge=0, lt=1, description="Part of the time in which the instrument is dead"
     )
 
 

@@ -136,7 +136,9 @@ class SimulateObservationsStep(Step):
             observation._events = _sample(settings, observation, models)
             log.info("observation %s: %d events", obs_id, len(observation.events.table))
             path = directory / f"obs-{obs_id:06d}.fits"
-            rows.append(write_observation(path, observation, _header(settings, observation)))
+            rows.append(
+                write_observation(path, observation, _header(settings, observation, models))
+            )
         write_index(directory, rows, observation.gti)
         ctx.progress(settings.n_obs, settings.n_obs, "")
         return {"datastore": directory}
@@ -251,12 +253,14 @@ def _sample(settings: SimulateObservationsSettings, observation: Any, models: An
     return sampler.run(dataset, observation)
 
 
-def _header(settings: SimulateObservationsSettings, observation: Any) -> dict[str, Any]:
+def _header(
+    settings: SimulateObservationsSettings, observation: Any, models: Any
+) -> dict[str, Any]:
     """Return the cards of EVENTS that say what was observed, from where and when."""
     location = observation.observatory_earth_location
     horizontal = observation.pointing.get_altaz(observation.tmid, location)
     cards: dict[str, Any] = {
-        "OBJECT": "simulation",
+        "OBJECT": models[0].name if len(models) else "background",
         # to 1e-4 deg: finer, it would change with the table of the Earth's rotation
         "ALT_PNT": round(float(horizontal.alt.deg), 4),
         "AZ_PNT": round(float(horizontal.az.deg), 4),
