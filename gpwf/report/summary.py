@@ -5,14 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpwf.core.runs import RunState
-from gpwf.core.view import RunView
+from gpwf.core.runs import Failure, TaskState
+from gpwf.core.view import RunView, TaskView
 from gpwf.report.listings import counts_text, elapsed_s, first_failure, step_summaries
-from gpwf.report.text import STATE_COLOURS, Cell, clean, duration, memory, table
+from gpwf.report.text import STATE_COLOURS, Cell, clean, duration, memory, one_line, table
 
-__all__ = ["step_table", "summary_text"]
+__all__ = ["failure_text", "step_table", "summary_text"]
 
 _COLUMNS = ("step", "state", "tasks", "wall", "cpu", "memory")
+_HARD = (TaskState.FAILED, TaskState.TIMEOUT, TaskState.OOM, TaskState.LOST)
 
 
 def step_table(view: RunView, width: int | None = None) -> str:
@@ -39,11 +40,9 @@ def summary_text(
     *,
     products: str,
     outputs: Mapping[str, Sequence[str]],
-    run_dir: str,
-    command: Sequence[str],
     width: int | None = None,
 ) -> str:
-    """Return the end of a run for people.
+    """Return the end of a run for people: the table of steps, and where the products are.
 
     Parameters
     ----------
@@ -53,52 +52,55 @@ def summary_text(
         Directory with the products under readable names.
     outputs : mapping of str to sequence of str
         Files of the named results that exist.
-    run_dir : str
-        Where log and journal are.
-    command : sequence of str
-        The command that goes on with this run.
     width : int, optional
-        Characters of a line of the terminal.
+        Characters of a line of the terminal; no limit by default.
     """
-    lines = ["", step_table(view, width), "", _headline(view)]
-    if any(item.products for item in view.tasks.values()):
-        lines.append(f"products: {products}")
-    for name, paths in outputs.items():
-        lines.extend(f"  {name}: {path}" for path in paths)
-    if view.state is not RunState.OK:
-        lines.extend(_what_now(view, run_dir, command))
-    return "\n".join(lines)
-
-
-def _headline(view: RunView) -> str:
     from click import style
 
     state = style(str(view.state), fg=STATE_COLOURS.get(view.state), bold=True)
     took = elapsed_s(view)
     after = f" in {duration(took)}" if took is not None else ""
     reason = f" ({clean(view.reason)})" if view.reason else ""
-    return f"{view.workflow}: {state}{after}: {counts_text(view.counts())}{reason}"
+    head = f"{one_line(view.workflow)}: {state}{after}: {counts_text(view.counts())}{reason}"
+    lines = ["", step_table(view, width), "", head]
+    if any(item.products for item in view.tasks.values()):
+        lines.append(f"products: {products}")
+    for name, paths in outputs.items():
+        lines.extend(f"  {name}: {path}" for path in paths)
+    return "\n".join(lines)
 
 
-def _what_now(view: RunView, run_dir: str, command: Sequence[str]) -> Iterator[str]:
-    from click import style
+def failure_text(view: RunView, *, run_dir: str, command: str) -> str:
+    """Return why a run did not end well, where its log is, and the command that goes on.
 
-    yield ""
+    Parameters
+    ----------
+    view : RunView
+        The run.
+    run_dir : str
+        Its directory.
+    command : str
+        Command line that goes on, quoted for a shell.
+    """
+    lines = [""]
+    log = ["gpwf", "logs", run_dir]
     failed = first_failure(view)
-    step = ""
     if failed is not None:
         task, failure = failed
-        step = task.task.step
-        where = f", {task.task.place}" if task.task.place else ""
-        head = style(f"{task.task.id} {task.state}", fg="red", bold=True)
-        yield f"{head} ({failure.kind}{where}): {clean(failure.message)}"
-        if failure.hint:
-            yield f"  hint: {clean(failure.hint)}"
-        others = (
-            sum(item.state in ("failed", "timeout", "oom", "lost") for item in view.tasks.values())
-            - 1
-        )
+        lines += _reason(task, failure)
+        others = sum(item.state in _HARD for item in view.tasks.values()) - 1
         if others > 0:
-            yield f"  and {others} more: gpwf status {shlex.quote(run_dir)}"
-    yield f"log:      gpwf logs {shlex.quote(run_dir)} {shlex.quote(step)}".removesuffix(" ''")
-    yield f"to go on: {shlex.join(command)}"
+            lines.append(f"  and {others} more: gpwf status {shlex.quote(run_dir)}")
+        log.append(task.task.step)
+    lines += [f"log:      {shlex.join(log)}", f"to go on: {command}"]
+    return "\n".join(lines)
+
+
+def _reason(task: TaskView, failure: Failure) -> Iterator[str]:
+    from click import style
+
+    head = style(f"{task.task.id}: {task.state}", fg="red", bold=True)
+    where = f"{task.task.place}: " if task.task.place else ""
+    yield f"{where}{head}: {clean(failure.message)}"
+    if failure.hint:
+        yield f"  hint: {clean(failure.hint)}"

@@ -1,0 +1,27 @@
+"""``gpwf prov``: the table of its commands."""
+
+from __future__ import annotations
+
+import click
+
+from gpwf.cli.lazy import Entry, LazyGroup
+
+__all__ = ["ENTRIES", "command"]
+
+ENTRIES = (
+    Entry(
+        name="show",
+        module="gpwf.cli.prov_show",
+        help="Draw the provenance of a run or of a product.",
+    ),
+    Entry(
+        name="export",
+        module="gpwf.cli.prov_export",
+        help="Write the provenance of a run in a standard format.",
+    ),
+)
+
+
+@click.group("prov", cls=LazyGroup, entries=ENTRIES)
+def command() -> None:
+    """Show and export provenance."""

@@ -1,0 +1,150 @@
+"""``gpwf run``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gpwf.cli import completion
+from gpwf.cli.options import (
+    pairs,
+    shown_path,
+    store_option,
+    terminal_width,
+    workflow_argument,
+    workflow_options,
+)
+from gpwf.errors import ExitCode
+
+if TYPE_CHECKING:
+    from gpwf.api import Run, Workflow
+
+__all__ = ["command"]
+
+_SIGTERM = "SIGTERM"
+
+
+@click.command("run")
+@workflow_argument
+@workflow_options
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="STEP",
+    shell_complete=completion.steps,
+    help="Run only this step and what it depends on.",
+)
+@click.option(
+    "--from",
+    "from_",
+    multiple=True,
+    metavar="STEP",
+    shell_complete=completion.steps,
+    help="Run this step and what depends on it again.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="STEP",
+    shell_complete=completion.steps,
+    help="Run this step again, alone.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of worker processes; all cores by default.",
+)
+@store_option
+@click.option(
+    "--run-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the run; `runs/<workflow>/<time>-<id>` by default.",
+)
+@click.option("--fail-fast", is_flag=True, help="Start nothing more after the first failure.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would run, and run nothing.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "live", "plain"]),
+    default="auto",
+    help="How to show progress: redrawn on a terminal, line by line, or as fits.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
+def command(
+    workflow: Path,
+    params: tuple[str, ...],
+    sets: tuple[str, ...],
+    profile: str | None,
+    store: Path | None,
+    dry_run: bool,
+    progress: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Run what is not in the store yet.
+
+    The same command again goes on after a failure or an interruption.
+    """
+    from gpwf import api
+
+    opened = api.read(
+        workflow, params=dict(pairs(params, "-p")), sets=pairs(sets, "--set"), profile=profile
+    )
+    if dry_run:
+        _show_plan(opened, store, options)
+        return
+    run = opened.run(
+        store=store,
+        console="off" if quiet else progress,
+        command=("gpwf", *sys.argv[1:]),
+        **options,
+    )
+    raise click.exceptions.Exit(_end(run, quiet))
+
+
+def _show_plan(workflow: Workflow, store: Path | None, options: dict[str, Any]) -> None:
+    if options["from_"] or options["only"]:
+        raise click.UsageError("--dry-run goes with --target, not with --from or --only")
+    from gpwf.report.planned import plan_text
+
+    plan, tasks = workflow.preview(store=store, targets=options["targets"])
+    cached = [task.id for task in tasks if task.cached]
+    click.echo(plan_text(plan, cached, terminal_width()))
+
+
+def _end(run: Run, quiet: bool) -> int:
+    """Print how the run ended, return the exit code."""
+    from gpwf.core.runs import RunState
+    from gpwf.report.summary import failure_text, summary_text
+
+    view = run.view
+    again = ["gpwf", *sys.argv[1:]]
+    place = shown_path(run.path)
+    if not quiet:
+        outputs: dict[str, list[str]] = {}
+        files = {(item.task, item.port): item.path for item in run.products()}
+        for name, refs in run.plan.outputs.items():
+            found = [
+                files[ref.task, ref.product] for ref in refs if (ref.task, ref.product) in files
+            ]
+            if found:
+                outputs[name] = [shown_path(path) for path in found]
+        text = summary_text(
+            view,
+            products=shown_path(run.path / "products"),
+            outputs=outputs,
+            width=terminal_width(err=True),
+        )
+        click.echo(text, err=True)
+    if view.state is RunState.OK:
+        return ExitCode.OK
+    click.echo(failure_text(view, run_dir=place, command=shlex.join(again)), err=True)
+    if view.state is RunState.CANCELLED:
+        return ExitCode.TERMINATED if _SIGTERM in view.reason else ExitCode.INTERRUPTED
+    return ExitCode.RUN_FAILED

@@ -1,0 +1,140 @@
+import io
+import subprocess
+import sys
+
+import pytest
+import report_fakes as fakes
+
+from gpwf.core.runs import TaskState
+from gpwf.report.console import LiveConsole, PlainConsole, QuietConsole, open_console
+from gpwf.report.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def plain(events, records=()) -> list[str]:
+    stream = io.StringIO()
+    console = open_console(fakes.make_plan(), stream=stream)
+    for event in events:
+        console.event(event)
+    for record in records:
+        console.record(record)
+    console.close()
+    text = stream.getvalue()
+    assert "\x1b" not in text
+    return [line.partition(" ")[2] for line in text.splitlines()]
+
+
+def test_a_pipe_gets_one_line_per_event():
+    assert plain(fakes.good_run()) == [
+        "observations: cached (1/4)",
+        "datasets[run=1]: started",
+        "datasets[run=2]: started",
+        "datasets[run=1]: ok in 1.0 s (2/4)",
+        "datasets[run=2]: ok in 1.0 s (3/4)",
+        "fit: started",
+        "fit: ok in 1.0 s (4/4)",
+        "run ok",
+    ]
+
+
+def test_a_retry_a_failure_and_a_blocked_task_say_why():
+    lines = plain(fakes.failed_run())
+    assert "datasets[run=1]: lost after 1.0 s: the worker was killed (trying again)" in lines
+    assert "datasets[run=1]: started (attempt 2)" in lines
+    assert "datasets[run=2]: failed after 1.0 s: no counts in run 2 (3/4)" in lines
+    assert "fit: blocked: datasets[run=2] failed (4/4)" in lines
+    assert lines[-1] == "run failed: 1 task failed"
+
+
+def test_cached_tasks_of_a_step_share_a_line():
+    events = [fakes.cached(f"datasets[run={n}]", n) for n in (1, 2)]
+    assert plain(events) == ["datasets: cached (2 tasks) (2/4)"]
+
+
+def test_warnings_are_shown_and_talk_is_not():
+    records = [
+        {"level": "info", "message": "quiet", "task_id": "fit"},
+        {"level": "warning", "message": "edges\nmoved", "task_id": "fit"},
+        {"event": "task.progress", "level": "debug", "message": "bin", "done": 1, "total": 2},
+    ]
+    assert plain([], records) == ["fit: warning: edges moved"]
+
+
+@pytest.mark.parametrize("term", ["dumb", ""])
+def test_a_terminal_that_cannot_redraw_gets_lines(term, monkeypatch):
+    monkeypatch.setenv("TERM", term)
+    assert isinstance(open_console(fakes.make_plan(), stream=Terminal()), PlainConsole)
+
+
+def test_a_terminal_is_redrawn_and_left_as_it_was(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    console = open_console(fakes.make_plan(), stream=stream)
+    assert isinstance(console, LiveConsole)
+    for event in fakes.failed_run():
+        console.event(event)
+    console.close()
+    console.close()
+    text = stream.getvalue()
+    assert "\x1b[?25l" in text, "the cursor is hidden while drawing"
+    assert text.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in text, "and given back"
+    assert "datasets[run=2]: failed: no counts in run 2" in text
+
+
+def test_no_color_takes_the_colours_from_the_view(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    console = open_console(fakes.make_plan(), stream=stream)
+    for event in fakes.failed_run():
+        console.event(event)
+    console.close()
+    assert "\x1b[31m" not in stream.getvalue()
+    assert "\x1b[34m" not in stream.getvalue()
+
+
+def test_unknown_modes_are_refused_and_off_is_silent():
+    with pytest.raises(ValueError, match="loud"):
+        open_console(fakes.make_plan(), mode="loud")
+    console = open_console(fakes.make_plan(), mode="off")
+    assert isinstance(console, QuietConsole)
+
+
+def test_a_cached_run_on_a_terminal_does_not_import_rich(tmp_path):
+    code = """
+import io, os, sys
+os.environ["TERM"] = "xterm"
+import report_fakes as fakes
+from gpwf.report.console import open_console
+class Terminal(io.StringIO):
+    def isatty(self): return True
+console = open_console(fakes.make_plan(), stream=Terminal())
+for event in (fakes.started(), fakes.cached("fit", 1)):
+    console.event(event)
+console.close()
+sys.exit("rich" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)})
+    assert done.returncode == 0
+
+
+def test_progress_counts_ends_and_forgets_tasks_that_run_no_more():
+    progress = Progress(fakes.make_plan())
+    for event in fakes.failed_run()[:3]:
+        progress.apply(event, 1.0)
+    assert list(progress.running) == ["datasets[run=1]"]
+    assert progress.steps["datasets"].state == "running"
+    assert progress.steps["observations"].state == "cached"
+    progress.note("datasets[run=1]", "1/2")
+    assert progress.running["datasets[run=1]"].note == "1/2"
+    for event in fakes.failed_run()[3:]:
+        progress.apply(event, 2.0)
+    assert progress.running == {}
+    assert progress.done == progress.total == 4
+    assert progress.steps["datasets"].ended == {TaskState.OK: 1, TaskState.FAILED: 1}
+    assert progress.steps["datasets"].state == "failed"
+    assert progress.steps["fit"].state == "blocked"

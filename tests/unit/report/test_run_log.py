@@ -1,0 +1,168 @@
+import json
+import logging
+from pathlib import Path
+
+import report_fakes as fakes
+import structlog
+
+from gpwf.core.runs import RunState
+from gpwf.report.log_lines import LogFilter, line_text, read_lines
+from gpwf.report.logging import RunLog, event_fields
+
+FIXED = ["time", "level", "event", "run_id", "step", "task_id", "attempt"]
+
+
+def write(path: Path, events, records=()) -> list[dict]:
+    with RunLog(path, "run-1", step_of=lambda task: task.partition("[")[0]) as log:
+        for event in events:
+            log.event(event)
+        for record in records:
+            log.record(record)
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_line_begins_with_the_fixed_keys(tmp_path):
+    lines = write(tmp_path / "log.jsonl", fakes.failed_run(), [{"message": "hello"}])
+    assert len(lines) == len(fakes.failed_run()) + 1
+    for line in lines:
+        assert list(line)[: len(FIXED)] == FIXED
+        assert line["run_id"] == "run-1"
+
+
+def test_events_keep_the_names_of_the_journal_and_their_context(tmp_path):
+    lines = write(tmp_path / "log.jsonl", fakes.failed_run())
+    assert [line["event"] for line in lines[:4]] == [
+        "run.started",
+        "task.cached",
+        "attempt.started",
+        "attempt.finished",
+    ]
+    assert lines[0]["task_id"] is None
+    assert lines[0]["step"] is None
+    retried = lines[3]
+    assert retried["step"] == "datasets"
+    assert retried["task_id"] == "datasets[run=1]"
+    assert retried["attempt"] == 1
+    assert retried["level"] == "warning"
+    assert retried["retry"] is True
+    assert retried["key"] == fakes.KEY
+    again = lines[5]
+    assert again["attempt"] == 2
+    assert again["duration_s"] == 1.0
+    assert again["digest"] == {"models": fakes.DIGEST}
+    failed = next(line for line in lines if line.get("state") == "failed")
+    assert failed["level"] == "error"
+    assert failed["message"] == "no counts in run 2"
+    assert failed["traceback"].startswith("Traceback")
+
+
+def test_a_record_of_a_library_keeps_message_logger_and_task(tmp_path):
+    record = {
+        "level": "warning",
+        "logger": "gammapy.datasets",
+        "message": "bins — dropped\nfor a reason",
+        "time": "2026-01-02T03:04:05.000000Z",
+        "task_id": "datasets[run=1]",
+        "attempt": 2,
+        "step": "datasets",
+    }
+    (line,) = write(tmp_path / "log.jsonl", [], [record])
+    assert line == {**record, "event": "log.record", "run_id": "run-1"}
+    assert "—" in (tmp_path / "log.jsonl").read_text()
+
+
+def test_an_unknown_level_and_a_missing_time_are_filled_in(tmp_path):
+    (line,) = write(tmp_path / "log.jsonl", [], [{"level": "NOTSET", "message": "x"}])
+    assert line["level"] == "info"
+    assert line["time"].endswith("Z")
+
+
+def test_progress_notes_are_debug_lines_with_their_own_name(tmp_path):
+    record = {"event": "task.progress", "level": "debug", "done": 1, "total": 3, "message": "bin"}
+    (line,) = write(tmp_path / "log.jsonl", [], [{**record, "task_id": "fit"}])
+    assert (line["event"], line["level"], line["step"]) == ("task.progress", "debug", "fit")
+
+
+def test_the_log_is_appended_to(tmp_path):
+    write(tmp_path / "log.jsonl", [fakes.started()])
+    assert len(write(tmp_path / "log.jsonl", [fakes.started()])) == 2
+
+
+def test_neither_structlog_nor_logging_is_configured_globally(tmp_path):
+    before = structlog.get_config(), logging.getLogger().handlers[:]
+    write(tmp_path / "log.jsonl", fakes.good_run())
+    assert not structlog.is_configured()
+    assert (structlog.get_config(), logging.getLogger().handlers) == before
+
+
+def test_a_configuration_of_the_user_does_not_change_the_log(tmp_path):
+    try:
+        structlog.configure(processors=[lambda *_: (_ for _ in ()).throw(AssertionError)])
+        lines = write(tmp_path / "log.jsonl", fakes.good_run())
+    finally:
+        structlog.reset_defaults()
+    assert lines[-1]["event"] == "run.finished"
+
+
+def test_the_level_of_the_end_tells_good_from_bad():
+    assert event_fields(fakes.good_run()[-1])[0] == "info"
+    level, fields = event_fields(fakes.failed_run()[-1])
+    assert (level, fields["state"]) == ("error", RunState.FAILED)
+
+
+def test_reading_filters_by_step_task_and_level(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write(path, fakes.failed_run())
+    lines = list(read_lines(path))
+
+    def kept(**wanted: str) -> int:
+        return sum(LogFilter(**wanted).accepts(line) for line in lines)
+
+    assert kept(step="datasets") == 6
+    assert kept(step="datasets[run=2]") == 2
+    assert kept(step="datasets", level="error") == 1
+    assert kept() == len(lines)
+
+
+def test_a_torn_last_line_and_a_missing_file_are_no_error(tmp_path):
+    path = tmp_path / "log.jsonl"
+    assert list(read_lines(path)) == []
+    write(path, [fakes.started()])
+    with path.open("a") as stream:
+        stream.write('not json\n{"event": "torn')
+    assert [line["event"] for line in read_lines(path)] == ["run.started"]
+
+
+def test_following_reads_what_is_written_before_the_end_is_noticed(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write(path, [fakes.started()])
+    looks = []
+
+    def ended() -> bool:
+        looks.append(1)
+        write(path, [fakes.begin("fit", 1)])
+        return len(looks) == 2
+
+    names = [line["event"] for line in read_lines(path, ended=ended, poll_s=0)]
+    assert names == ["run.started", "attempt.started", "attempt.started"]
+
+
+def test_a_line_for_people_shows_no_control_characters():
+    line = {
+        "time": "x",
+        "level": "warning",
+        "event": "log.record",
+        "logger": "a",
+        "message": "\x1b[2J",
+    }
+    text = line_text(line)
+    assert "\x1b[2J" not in text
+    assert "\\x1b[2J" in text
+
+
+def test_a_finished_attempt_reads_as_one_sentence(tmp_path):
+    lines = write(tmp_path / "log.jsonl", fakes.failed_run())
+    failed = next(line for line in lines if line.get("state") == "failed")
+    assert "datasets[run=2]: attempt.finished failed in 1.0 s: no counts in run 2" in line_text(
+        failed
+    )
