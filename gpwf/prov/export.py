@@ -20,8 +20,11 @@ __all__ = ["FORMATS", "load", "serialise", "write", "write_bytes"]
 
 
 def _json(document: ProvDocument) -> str:
+    # Not document.serialize(): it loads the serialisers of every format, which takes 0.1 s.
+    from prov.serializers.provjson import ProvJSONSerializer
+
     buffer = io.StringIO()
-    document.serialize(buffer, format="json", indent=1)
+    ProvJSONSerializer(document).serialize(buffer, indent=1)
     return buffer.getvalue() + "\n"
 
 
