@@ -6,15 +6,18 @@ the reference cannot say anything else than the code.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+
+    from gpwf.steps.base import Step
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -52,28 +55,75 @@ def _index(title: str, text: str, names: list[str]) -> tuple[str, str]:
 
 
 def _step_pages() -> Iterator[tuple[str, str]]:
-    from gpwf.steps.docs import step_page
     from gpwf.steps.registry import load_catalog
 
     catalog = load_catalog()
     tags = list(catalog.tags())
     for tag in tags:
-        yield tag, step_page(catalog.step(tag))
+        yield tag, _step_page(catalog.step(tag), catalog.help(tag))
+    rows = "\n".join(f"| [`{tag}`]({tag}.md) | {catalog.title(tag)} |" for tag in tags)
     text = (
-        "One page per step type, made from the file that implements it. "
-        "`gpwf steps` prints the same for your installation, plug-ins included."
+        "One page per step type, made from the file that implements it. `gpwf steps` prints the "
+        "same for your installation, plug-ins included.\n\n"
+        f"| tag | |\n|---|---|\n{rows}"
     )
     yield _index("Steps", text, tags)
+
+
+def _step_page(step: Step, help_text: str) -> str:
+    from gpwf.report.step_types import skeleton, step_data
+
+    data = step_data(step)
+    parts = [
+        f"# {data['tag']}",
+        f"{data['title']}. Version {data['version']}.",
+        _markdown(help_text),
+        _ports("Takes", data["inputs"]),
+        _ports("Makes", data["outputs"]),
+        "## Settings",
+        "\n\n".join(_setting(item) for item in data["settings"]),
+        "## To paste",
+        f"```yaml\n{skeleton(step).rstrip()}\n```",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _ports(title: str, ports: list[dict[str, Any]]) -> str:
+    if not ports:
+        return ""
+    rows = [
+        f"| `{port['name']}` | {port['kind']} | {_cell(port['help'])}"
+        f"{' Optional.' * port['optional']}{' May be several.' * port['multiple']} |"
+        for port in ports
+    ]
+    return "\n".join([f"## {title}", "", "| port | kind | |", "|---|---|---|", *rows])
+
+
+def _cell(text: str) -> str:
+    text = text.rstrip(".").replace("|", "\\|")
+    return f"{text}." if text else ""
+
+
+def _setting(item: dict[str, Any]) -> str:
+    kind = str(item["type"]).replace("`", "")
+    default = json.dumps(item["default"], ensure_ascii=False)
+    state = "must be given" if item["required"] else f"`{default}` where left out"
+    return f"`{item['name']}`\n: {_markdown(item['help'])}\n\n  *{kind}*; {state}."
+
+
+def _markdown(text: str) -> str:
+    """Return help text, which is Markdown with the double backticks of docstrings."""
+    return text.replace("``", "`").strip()
 
 
 # ---- commands ------------------------------------------------------------------------------------
 
 
 def _command_pages() -> Iterator[tuple[str, str]]:
-    from gpwf.cli import main
+    from gpwf.cli.main import cli
 
     names = []
-    for name, path, context in _commands(click.Context(main, info_name="gpwf"), ()):
+    for name, path, context in _commands(click.Context(cli, info_name="gpwf"), ()):
         names.append(name)
         yield name, _command_page(path, context)
     text = (
