@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +75,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path) -> None:
+        self._is_holder = False
         self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
         try:
             self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -171,8 +173,9 @@ class RunDirectory:
     def close(self) -> None:
         """Give the lock back."""
         if self._lock >= 0:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._lock, 0)
+            if self._is_holder:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._lock, 0)
             os.close(self._lock)
             self._lock = -1
 
@@ -188,14 +191,19 @@ class RunDirectory:
         self.close()
 
     def _take_lock(self) -> None:
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = os.read(self._lock, 4096).decode(errors="replace")
+        for wait_s in (0.01, 0.05, 0.1, 0.0):  # `lock_holder` asks by taking it for an instant
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(wait_s)
+        else:
+            text = os.pread(self._lock, 4096, 0).decode(errors="replace")
             raise RunError(
                 f"{self.path} is in use by {_describe(text)}",
                 hint="wait for it or stop it; `gpwf run` without --run-dir takes a new folder",
-            ) from None
+            )
+        self._is_holder = True
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),

@@ -1,0 +1,122 @@
+"""Workers that die, are killed or will not end: nobody else is harmed, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from fakecatalog import plan, task
+from harness import is_alive, lines, run, states, wait_for
+
+from gpwf.core.runs import AttemptFinished, RunState, TaskState
+from gpwf.errors import ExecutorError
+from gpwf.run.executors.local import LocalExecutor
+from gpwf.run.journal import read_journal
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for processes")
+
+
+def test_a_task_whose_worker_is_killed_runs_again(tmp_path: Path) -> None:
+    counted, others = tmp_path / "n", tmp_path / "others"
+    view = run(
+        plan(
+            task("a", do="die", times=2, file=str(counted)),
+            task("b", do="count", file=str(others)),
+            task("c", "a", "b"),
+        ),
+        tmp_path,
+    )
+    assert states(view) == {"a": "ok", "b": "ok", "c": "ok"}
+    assert len(lines(counted)) == 3
+    assert len(lines(others)) == 1
+    ends = [item.finished_event for item in view.tasks["a"].attempts]
+    assert [(end.state, end.retry) for end in ends] == [
+        (TaskState.LOST, True),
+        (TaskState.LOST, True),
+        (TaskState.OK, False),
+    ]
+    assert ends[0].failure.signal == signal.SIGKILL
+    assert "SIGKILL" in ends[0].failure.message
+
+
+def test_a_task_that_kills_every_worker_is_lost_and_blocks(tmp_path: Path) -> None:
+    counted = tmp_path / "n"
+    view = run(
+        plan(task("a", do="die", times=9, file=str(counted)), task("b", "a"), task("c")), tmp_path
+    )
+    assert states(view) == {"a": "lost", "b": "blocked", "c": "ok"}
+    assert len(lines(counted)) == 3
+    assert view.state is RunState.FAILED
+    assert view.tasks["b"].reason == "a lost its worker"
+
+
+@pytest.mark.parametrize(("do", "text"), [("crash", "SIGSEGV"), ("exit", "exit code 7")])
+def test_a_crash_says_how_the_worker_died(tmp_path: Path, do: str, text: str) -> None:
+    failure = run(plan(task("a", do=do)), tmp_path).tasks["a"].last.failure
+    assert text in failure.message
+    if do == "crash":
+        assert "Segmentation fault" in failure.traceback
+        assert "fakecatalog.py" in failure.traceback
+
+
+def test_a_neighbour_of_a_killed_worker_goes_on(tmp_path: Path) -> None:
+    slept = tmp_path / "slept"
+    view = run(
+        plan(
+            task("slow", do="sleep", times=2, file=str(slept)),
+            task("a", do="die", times=1, file=str(tmp_path / "n")),
+        ),
+        tmp_path,
+    )
+    assert states(view) == {"slow": "ok", "a": "ok"}
+    assert len(lines(slept)) == 1
+
+
+@linux
+def test_nothing_is_left_of_a_task_that_leaves_children(tmp_path: Path) -> None:
+    family = tmp_path / "family"
+    view = run(plan(task("a", do="family", times=0, file=str(family))), tmp_path)
+    assert states(view) == {"a": "ok"}
+    pids = [int(item) for item in family.read_text().split()]
+    assert len(pids) == 3
+    wait_for(lambda: not any(map(is_alive, pids)), "the end of every process", 10.0)
+
+
+def test_a_preparation_that_fails_is_an_executor_error(tmp_path: Path) -> None:
+    executor = LocalExecutor(1, prepare="fakecatalog:no_such_function")
+    with pytest.raises(ExecutorError, match="no_such_function"):
+        run(plan(task("a")), tmp_path, executor=executor)
+    last = read_journal(tmp_path / "run" / "journal.jsonl")[-1]
+    assert last.state is RunState.FAILED
+
+
+def test_workers_have_one_thread_each_unless_the_user_says_so(tmp_path: Path) -> None:
+    from gpwf.run.executors import local
+
+    server = local._start_server(None, {"OPENBLAS_NUM_THREADS": "3"})
+    try:
+        environment = wait_for(
+            lambda: _environment(server.process.pid), "the environment of the fork server"
+        )
+    finally:
+        server.control.close()
+        assert server.process.wait(10) == 0
+    assert environment["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS", "1")
+    assert environment["OPENBLAS_NUM_THREADS"] == "3"
+    assert environment["MPLBACKEND"] == "Agg"
+
+
+def _environment(pid: int) -> dict[str, str]:
+    items = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    found = dict(item.split("=", 1) for item in items if "=" in item)
+    return found if "MPLBACKEND" in found else {}
+
+
+def test_a_lost_attempt_is_in_the_journal(tmp_path: Path) -> None:
+    run(plan(task("a", do="die", times=1, file=str(tmp_path / "n"))), tmp_path)
+    events = read_journal(tmp_path / "run" / "journal.jsonl")
+    ends = [event for event in events if isinstance(event, AttemptFinished)]
+    assert [end.attempt for end in ends] == [1, 2]

@@ -1,0 +1,228 @@
+"""The scheduler, with strings."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpwf.core.runs import TaskState
+from gpwf.run.scheduler import LOST_BUDGET, NotRun, Scheduler
+
+OK, FAILED, LOST, SKIPPED = TaskState.OK, TaskState.FAILED, TaskState.LOST, TaskState.SKIPPED
+DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
+
+
+def _take_all(scheduler: Scheduler) -> list[str]:
+    taken = []
+    while (name := scheduler.take()) is not None:
+        taken.append(name)
+    return taken
+
+
+def test_tasks_come_when_what_is_above_has_ended() -> None:
+    scheduler = Scheduler(DIAMOND, capacity=9)
+    assert _take_all(scheduler) == ["a"]
+    scheduler.finish("a", OK)
+    assert _take_all(scheduler) == ["b", "c"]
+    scheduler.finish("c", OK)
+    assert _take_all(scheduler) == []
+    scheduler.finish("b", OK)
+    assert _take_all(scheduler) == ["d"]
+    assert not scheduler.is_finished
+    scheduler.finish("d", OK)
+    assert scheduler.is_finished
+
+
+def test_the_longest_way_goes_first() -> None:
+    scheduler = Scheduler({"short": (), "long": (), "x": ("long",), "y": ("x",)}, capacity=9)
+    assert _take_all(scheduler) == ["long", "short"]
+
+
+def test_no_more_in_flight_than_there_are_slots() -> None:
+    scheduler = Scheduler(dict.fromkeys("abcd", ()), capacity=2)
+    assert _take_all(scheduler) == ["a", "b"]
+    scheduler.finish("b", FAILED)
+    assert _take_all(scheduler) == ["c"]
+
+
+def test_a_large_task_is_waited_for() -> None:
+    graph = {"x": (), "y": ("x",), "z": ("y",), "big": (), "below": ("big",), "small": ()}
+    scheduler = Scheduler(graph, capacity=2, slots={"big": 2})
+    assert _take_all(scheduler) == ["x"]
+    scheduler.finish("x", FAILED)
+    assert _take_all(scheduler) == ["big"]
+
+
+def test_a_task_is_never_larger_than_the_machine() -> None:
+    scheduler = Scheduler({"big": (), "small": ()}, capacity=2, slots={"big": 8})
+    assert _take_all(scheduler) == ["big"]
+    scheduler.finish("big", OK)
+    assert _take_all(scheduler) == ["small"]
+
+
+def test_a_failure_blocks_below_only() -> None:
+    scheduler = Scheduler({**DIAMOND, "e": ()}, capacity=9)
+    assert _take_all(scheduler) == ["a", "e"]
+    decision = scheduler.finish("a", FAILED)
+    assert [(item.task, item.state) for item in decision.not_run] == [
+        (name, TaskState.BLOCKED) for name in "bcd"
+    ]
+    assert {item.reason for item in decision.not_run} == {"a failed"}
+    scheduler.finish("e", OK)
+    assert scheduler.is_finished
+
+
+def test_no_data_skips_below() -> None:
+    scheduler = Scheduler(DIAMOND, capacity=9)
+    scheduler.take()
+    assert scheduler.finish("a", SKIPPED).not_run[0] == NotRun(
+        task="b", state=SKIPPED, reason="a had no data"
+    )
+
+
+def test_fail_fast_cancels_what_has_not_started() -> None:
+    scheduler = Scheduler({"a": (), "b": (), "c": ()}, capacity=2, fail_fast=True)
+    assert _take_all(scheduler) == ["a", "b"]
+    decision = scheduler.finish("a", FAILED)
+    assert [(item.task, item.state) for item in decision.not_run] == [("c", TaskState.CANCELLED)]
+    assert scheduler.running == ("b",)
+    scheduler.finish("b", OK)
+    assert scheduler.is_finished
+
+
+def test_skipped_is_no_failure_for_fail_fast() -> None:
+    scheduler = Scheduler({"a": (), "b": ()}, capacity=1, fail_fast=True)
+    scheduler.take()
+    assert scheduler.finish("a", SKIPPED).not_run == ()
+    assert scheduler.take() == "b"
+
+
+def test_passing_failures_have_a_budget_of_their_own() -> None:
+    scheduler = Scheduler({"a": ()}, retries={"a": 1})
+    scheduler.take()
+    assert scheduler.finish("a", FAILED, transient=True).retry
+    for _ in range(LOST_BUDGET):
+        assert scheduler.take() == "a"
+        assert scheduler.finish("a", LOST, transient=True).retry
+    assert scheduler.take() == "a"
+    assert not scheduler.finish("a", FAILED, transient=True).retry
+    assert scheduler.state("a") is FAILED
+
+
+def test_a_lost_worker_does_not_use_up_retries() -> None:
+    scheduler = Scheduler({"a": ()})
+    for _ in range(LOST_BUDGET):
+        scheduler.take()
+        assert scheduler.finish("a", LOST).retry
+    scheduler.take()
+    assert not scheduler.finish("a", LOST).retry
+
+
+def test_failures_that_are_not_passing_are_never_tried_again() -> None:
+    scheduler = Scheduler({"a": ()}, retries={"a": 5})
+    scheduler.take()
+    assert not scheduler.finish("a", FAILED).retry
+
+
+def test_stop_cancels_and_starts_nothing() -> None:
+    scheduler = Scheduler(DIAMOND, capacity=9)
+    scheduler.take()
+    assert [item.task for item in scheduler.stop("Ctrl-C")] == ["b", "c", "d"]
+    assert not scheduler.finish("a", LOST).retry
+    assert scheduler.take() is None
+    assert scheduler.is_finished
+
+
+def test_a_held_task_uses_no_slot_and_comes_back() -> None:
+    scheduler = Scheduler({"a": (), "b": ()}, capacity=1)
+    assert scheduler.take() == "a"
+    scheduler.hold("a")
+    assert scheduler.take() == "b"
+    scheduler.finish("b", OK)
+    scheduler.put_back("a")
+    assert scheduler.take() == "a"
+    assert scheduler.take() is None
+
+
+def test_damaged_inputs_are_made_again_before_their_task() -> None:
+    scheduler = Scheduler(DIAMOND, capacity=9)
+    for name in ("a", "b"):
+        scheduler.take()
+        scheduler.finish(name, OK)
+    assert scheduler.take() == "c"
+    assert scheduler.reopen("c", ["a"])
+    assert _take_all(scheduler) == ["a"]
+    scheduler.finish("a", OK)
+    assert _take_all(scheduler) == ["c"]
+    scheduler.finish("c", OK)
+    assert scheduler.take() == "d"
+    scheduler.finish("d", OK)
+    assert scheduler.is_finished
+
+
+def test_a_ready_task_waits_for_its_damaged_input() -> None:
+    scheduler = Scheduler({"a": (), "b": ("a",), "c": ("a",)}, capacity=1)
+    scheduler.take()
+    scheduler.finish("a", OK)
+    assert scheduler.take() == "b"
+    assert scheduler.reopen("b", ["a"])
+    assert scheduler.take() == "a"
+    scheduler.finish("a", OK)
+    assert [scheduler.take(), scheduler.finish("b", OK), scheduler.take()][::2] == ["b", "c"]
+
+
+def test_damage_is_not_mended_for_ever() -> None:
+    scheduler = Scheduler({"a": (), "b": ("a",)})
+    for _ in range(LOST_BUDGET):
+        scheduler.take()
+        scheduler.finish("a", OK)
+        scheduler.take()
+        assert scheduler.reopen("b", ["a"])
+    scheduler.take()
+    scheduler.finish("a", OK)
+    scheduler.take()
+    assert not scheduler.reopen("b", ["a"])
+    assert not scheduler.finish("b", FAILED).retry
+
+
+def test_only_taken_tasks_can_end() -> None:
+    with pytest.raises(ValueError, match="waiting, not running"):
+        Scheduler({"a": ()}).finish("a", OK)
+
+
+_ENDS = st.sampled_from([OK, OK, OK, FAILED, LOST, SKIPPED, TaskState.CACHED])
+
+
+@st.composite
+def _graphs(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
+    n_tasks = draw(st.integers(1, 12))
+    return {
+        f"t{number}": tuple(f"t{other}" for other in range(number) if draw(st.integers(0, 3)) == 0)
+        for number in range(n_tasks)
+    }
+
+
+@given(_graphs(), st.integers(1, 4), st.booleans(), st.data())
+def test_every_task_comes_to_one_end(
+    graph: dict[str, tuple[str, ...]], capacity: int, fail_fast: bool, data: st.DataObject
+) -> None:
+    scheduler = Scheduler(graph, capacity=capacity, fail_fast=fail_fast)
+    running: list[str] = []
+    ended: dict[str, TaskState] = {}
+    while not scheduler.is_finished:
+        while (name := scheduler.take()) is not None:
+            assert all(ended[up].has_products for up in graph[name])
+            running.append(name)
+            assert len(running) <= capacity
+        assert running, "tasks are open, and none can start"
+        name = running.pop(data.draw(st.integers(0, len(running) - 1)))
+        state = data.draw(_ENDS)
+        decision = scheduler.finish(name, state)
+        if not decision.retry:
+            ended[name] = state
+        for item in decision.not_run:
+            assert item.task not in ended
+            ended[item.task] = item.state
+    assert set(ended) == set(graph)
+    assert not running
