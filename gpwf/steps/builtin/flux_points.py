@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from gpwf.core.spec import Port
-from gpwf.errors import NoDataError
 from gpwf.steps.attach import attach_models, require_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import EnergyEdges, Field, StepSettings
 
 __all__ = ["FluxPointsStep"]
@@ -77,46 +76,5 @@ class FluxPointsStep(Step):
         )
         flux_points = estimator.run(datasets)
         flux_points.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
-        blank_empty_bins(flux_points, ctx.step)
+        settle_flux(flux_points, settings.source, ctx.step)
         return {"flux_points": flux_points}
-
-
-def blank_empty_bins(flux: Any, step: str) -> None:
-    """Take the flux out of bins without counts, and warn of fits that failed.
-
-    gammapy gives such bins a flux of about -1e-30 times the model; their upper limits mean
-    something, their fluxes do not.
-
-    Parameters
-    ----------
-    flux : `gammapy.estimators.FluxPoints`
-        Changed in place.
-    step : str
-        Name of the step, for the message.
-
-    Raises
-    ------
-    NoDataError
-        Where no bin has counts.
-    """
-    import numpy as np
-
-    counts = flux.counts
-    axis = counts.data.ndim - 1 - 2 - counts.geom.axes.names.index("dataset")
-    empty = ~(np.nansum(counts.data, axis=axis) > 0)
-    if empty.all():
-        raise NoDataError(
-            f"{step}: there are no counts in any bin",
-            hint="check the energy range, and the safe range of the datasets",
-        )
-    for name in ("norm", "norm_err", "norm_errn", "norm_errp"):
-        if name in flux._data:
-            flux._data[name].data[empty] = np.nan
-    if "ts" in flux._data:
-        flux._data["ts"].data[empty] = 0.0
-    failed = int((~flux.success.data & ~empty).sum())
-    if failed:
-        warnings.warn(
-            f"{step}: the fit failed in {failed} of {empty.size} bins; they have no flux",
-            stacklevel=2,
-        )

@@ -13,7 +13,7 @@ from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, require_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
-from gpwf.steps.builtin.flux_points import blank_empty_bins
+from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import (
     Duration,
     EnergyEdges,
@@ -132,7 +132,7 @@ class LightCurveStep(Step):
         )
         light_curve = estimator.run(datasets)
         light_curve.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
-        blank_empty_bins(light_curve, ctx.step)
+        settle_flux(light_curve, settings.source, ctx.step)
         return {"light_curve": light_curve}
 
 

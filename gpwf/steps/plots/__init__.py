@@ -1,0 +1,1 @@
+"""Figures of results, drawn from gammapy objects onto plain matplotlib figures."""

@@ -1,0 +1,196 @@
+"""Spectral energy distribution: flux points, the model, and the model's error band."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpwf.steps.plots.style import (
+    BAND,
+    COLORS,
+    draw_limits,
+    energy_axis,
+    marker_size,
+    new_figure,
+    put_legend,
+    style_axes,
+)
+
+__all__ = ["draw_sed"]
+
+_N_CURVE = 200
+_MARGIN = 1.25  # the curve goes on beyond the points by this factor
+
+
+def draw_sed(flux_points: Any, model: Any, *, energy_power: float, title: str) -> Any:
+    """Draw a spectral energy distribution.
+
+    Parameters
+    ----------
+    flux_points : `gammapy.estimators.FluxPoints`
+        With an energy axis alone.
+    model : `gammapy.modeling.models.SkyModel` or None
+        Drawn as a line, with its error band where it has a covariance.
+    energy_power : float
+        The flux is multiplied by this power of the energy.
+    title : str
+        Title, may be empty.
+
+    Returns
+    -------
+    figure : `matplotlib.figure.Figure`
+    """
+    figure = new_figure()
+    axes = figure.add_subplot()
+    points = _points(flux_points, energy_power)
+    low, high = points["low"].min() / _MARGIN, points["high"].max() * _MARGIN
+    curve = _draw_model(axes, model, low, high, energy_power) if model is not None else []
+    _draw_points(axes, points, flux_points)
+    energy_axis(axes, low, high)
+    axes.set_yscale("log")
+    _limit_y(axes, points, curve)
+    axes.set_ylabel(_label(energy_power))
+    style_axes(axes, title)
+    put_legend(axes)
+    return figure
+
+
+def _label(power: float) -> str:
+    """Return the label of the y axis with its unit."""
+    quantity = r"\mathrm{d}N/\mathrm{d}E"
+    if power:
+        quantity = (f"E^{{{power:g}}}\\," if power != 1 else "E\\,") + quantity
+    rest = power - 1
+    energy = (
+        "" if rest == 0 else r"\mathrm{TeV}\," if rest == 1 else rf"\mathrm{{TeV}}^{{{rest:g}}}\,"
+    )
+    return rf"${quantity}$  $[{energy}\mathrm{{cm}}^{{-2}}\,\mathrm{{s}}^{{-1}}]$"
+
+
+def _scaled(values: Any, energy: Any, power: float) -> Any:
+    """Return a differential flux times a power of the energy as numbers, with TeV, cm and s."""
+    return (values * energy**power).to_value(_unit(power))
+
+
+def _unit(power: float) -> Any:
+    """Return the unit of a differential flux times a power of the energy."""
+    from astropy import units as u
+
+    return u.TeV ** (power - 1) / (u.cm**2 * u.s)
+
+
+def _points(flux: Any, power: float) -> dict[str, Any]:
+    """Return the points as numbers: energies in TeV, fluxes in `_unit`, shape (n,)."""
+    import numpy as np
+
+    energy = flux.energy_ref
+    axis = flux.geom.axes["energy"]
+
+    def column(name: str) -> Any:
+        if f"norm{name}" not in flux._data:
+            return np.full(axis.nbin, np.nan)
+        return _scaled(getattr(flux, f"dnde{name}").quantity[..., 0, 0], energy, power)
+
+    symmetric = column("_err")
+    points = {
+        "energy": energy.to_value("TeV"),
+        "low": axis.edges_min.to_value("TeV"),
+        "high": axis.edges_max.to_value("TeV"),
+        "flux": column(""),
+        "errn": column("_errn") if "norm_errn" in flux._data else symmetric,
+        "errp": column("_errp") if "norm_errp" in flux._data else symmetric,
+        "limit": column("_ul"),
+    }
+    below = flux.is_ul.data[..., 0, 0].astype(bool)
+    no_flux = ~(points["flux"] > 0)
+    points["is_limit"] = np.isfinite(points["limit"]) & (points["limit"] > 0) & (below | no_flux)
+    points["is_flux"] = ~points["is_limit"] & ~no_flux
+    return points
+
+
+def _draw_points(axes: Any, points: dict[str, Any], flux: Any) -> None:
+    """Draw fluxes with errors, and upper limits as arrows."""
+    import numpy as np
+
+    size = marker_size(len(points["energy"]))
+    use = points["is_flux"]
+    if use.any():
+        # an error that reaches zero has no end on a logarithmic axis: let it run out of the frame
+        down = np.minimum(points["errn"], points["flux"] * (1 - 1e-6))
+        axes.errorbar(
+            points["energy"][use],
+            points["flux"][use],
+            xerr=_widths(points, use),
+            yerr=np.nan_to_num([down[use], points["errp"][use]]),
+            marker="o",
+            markersize=size,
+            label="flux points",
+            color=COLORS[0],
+            linestyle="none",
+            linewidth=1.2,
+            zorder=3,
+        )
+    use = points["is_limit"]
+    if use.any():
+        draw_limits(
+            axes,
+            points["energy"][use],
+            points["limit"][use],
+            xerr=_widths(points, use),
+            length=0.4 * points["limit"][use],
+            size=size,
+            label=f"upper limits ({flux.n_sigma_ul or 2:g}$\\sigma$)",
+        )
+
+
+def _widths(points: dict[str, Any], use: Any) -> Any:
+    """Return distances from the energy to the ends of its bin, shape (2, n)."""
+    energy = points["energy"]
+    return [(energy - points["low"])[use], (points["high"] - energy)[use]]
+
+
+def _draw_model(axes: Any, model: Any, low: float, high: float, power: float) -> list[float]:
+    """Draw the model and its band; return the lowest and highest value of the line."""
+    import numpy as np
+    from astropy import units as u
+
+    energy = np.geomspace(low, high, _N_CURVE) * u.TeV
+    spectrum = model.spectral_model
+    dnde, error = spectrum.evaluate_error(energy)[:2]
+    line = _scaled(dnde, energy, power)
+    band = _scaled(error, energy, power)
+    if np.isfinite(band).all() and (band > 0).any():
+        floor = line * 1e-3  # keeps the band on the logarithmic axis
+        axes.fill_between(
+            energy.value,
+            np.maximum(line - band, floor),
+            line + band,
+            color=BAND,
+            alpha=0.35,
+            linewidth=0,
+            zorder=1,
+            label=r"68% confidence",
+        )
+    axes.plot(energy.value, line, color=COLORS[1], linewidth=1.4, zorder=2, label=_name(model))
+    positive = line[line > 0]
+    return [float(positive.min()), float(positive.max())] if positive.size else []
+
+
+def _name(model: Any) -> str:
+    """Return what a model is in the words of its author: name and spectral type."""
+    spectrum = type(model.spectral_model).__name__.removesuffix("SpectralModel")
+    words = "".join(f" {char.lower()}" if char.isupper() else char for char in spectrum).strip()
+    return f"{model.name} ({words})"
+
+
+def _limit_y(axes: Any, points: dict[str, Any], curve: list[float]) -> None:
+    """Choose the range of the y axis from what is drawn, not from errors that reach zero."""
+    import numpy as np
+
+    use, limit = points["is_flux"], points["is_limit"]
+    low = np.maximum(points["flux"] - points["errn"], 0.3 * points["flux"])[use]
+    high = (points["flux"] + np.nan_to_num(points["errp"]))[use]
+    limits = points["limit"][limit]
+    values = np.concatenate([low, high, 0.5 * limits, limits, curve])
+    values = values[np.isfinite(values) & (values > 0)]
+    if values.size:
+        axes.set_ylim(values.min() / 1.6, values.max() * 2.0)
