@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -223,8 +222,8 @@ def _read_ids(path: InputPath) -> tuple[int, ...]:
 def _unknown_ids(
     settings: ObservationsSettings, setting: str, unknown: list[int], index: DatastoreIndex
 ) -> StepError:
-    near = difflib.get_close_matches(str(unknown[0]), [str(i) for i in index.obs_ids], n=4)
-    hint = f"near it: {', '.join(near)}" if near else f"there are {_listed(index.obs_ids)}"
+    near = sorted(index.obs_ids, key=lambda obs_id: abs(obs_id - unknown[0]))[:4]
+    hint = f"near it: {_listed(sorted(near))}" if near else "the datastore is empty"
     word = "observation" if len(unknown) == 1 else "observations"
     if setting == "obs_ids" and settings.obs_ids is not None:
         setting = f"obs_ids.{settings.obs_ids.index(unknown[0])}"

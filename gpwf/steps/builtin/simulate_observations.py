@@ -35,8 +35,8 @@ _REFERENCE = "2001-01-01T00:01:04.184"
 class SimulateObservationsSettings(StepSettings):
     """Settings of simulate-observations."""
 
-    models: InputPath | dict[str, Any] = Field(
-        description="Sources: gammapy models YAML, as a file or written here under 'components'"
+    models: InputPath | list[Any] | dict[str, Any] = Field(
+        description="Sources in gammapy's YAML format: a file, or the components themselves"
     )
     target: SkyPosition | None = Field(
         None, description="Position that the wobble pointings surround"
@@ -106,13 +106,13 @@ class SimulateObservationsStep(Step):
                     code="GP306",
                 )
             )
-        if isinstance(settings.models, dict) and not settings.models.get("components"):
+        if not isinstance(settings.models, InputPath) and not _components(settings.models):
             problems.append(
                 SettingProblem(
                     path=("models",),
-                    message="'models' has no 'components'",
+                    message="there are no components in 'models'",
                     code="GP306",
-                    hint="paste what Models.write of gammapy gives, with its 'components'",
+                    hint="give a list of components as Models.write of gammapy writes them",
                 )
             )
         return [*problems, *_check_energies(settings.irfs)]
@@ -158,7 +158,12 @@ def _check_energies(irfs: ParametricIrfs) -> list[SettingProblem]:
     ]
 
 
-def _read_models(models: InputPath | dict[str, Any]) -> Any:
+def _components(models: Any) -> Any:
+    """Return the list of components in what was written in the workflow or in a file."""
+    return models.get("components") if isinstance(models, dict) else models
+
+
+def _read_models(models: InputPath | list[Any] | dict[str, Any]) -> Any:
     """Return gammapy's models.
 
     Raises
@@ -173,9 +178,10 @@ def _read_models(models: InputPath | dict[str, Any]) -> Any:
     try:
         if isinstance(models, InputPath):
             data = yaml.safe_load(models.path.read_text(encoding="utf-8"))
-            found = Models.from_dict(data, path=str(models.path.parent))
+            folder = str(models.path.parent)
+            found = Models.from_dict({"components": _components(data)}, path=folder)
         else:
-            found = Models.from_dict(models)
+            found = Models.from_dict({"components": _components(models)})
     except (yaml.YAMLError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
         raise StepError(
             f"{place}: gammapy cannot read the models: {type(error).__name__}: {error}",
