@@ -60,4 +60,12 @@ def command(run: str | None, form: str) -> None:
         for item in items
     ]
     headers = ("task", "product", "kind", "size", "digest", "key", "path")
-    click.echo(table(headers, rows, width=terminal_width(), right=("size",)))
+    click.echo(
+        table(
+            headers,
+            rows,
+            width=terminal_width(),
+            right=("size",),
+            drop=("key", "digest", "kind", "size"),
+        )
+    )

@@ -33,10 +33,11 @@ FORMATS = ("json", "provn")
 def command(run: str | None, form: str, output: Path | None) -> None:
     """Write the provenance of a run in a standard format.
 
-    RUN is a run directory, the end of its name, or a workflow; the latest run by default. The
-    record is made from plan and journal anew.
+    RUN is a run directory, the end of its name, or a workflow; the latest run by default.
     """
     from gpwf import api
-    from gpwf.prov.export import serialise
+    from gpwf.cli.prov_record import record_of_run
+    from gpwf.prov.export import load, serialise
 
-    write_result(serialise(api.provenance_of(api.open_run(run)), form), output)
+    record = record_of_run(api.open_run(run))
+    write_result(serialise(load(record), form), output)

@@ -52,4 +52,6 @@ def command(folder: Path | None, form: str, number: int | None) -> None:
         for path, view in views
     ]
     headers = ("started", "workflow", "state", "took", "tasks", "run")
-    click.echo(table(headers, rows, width=terminal_width(), right=("took",)))
+    click.echo(
+        table(headers, rows, width=terminal_width(), right=("took",), drop=("tasks", "took"))
+    )

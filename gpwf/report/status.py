@@ -53,4 +53,10 @@ def status_text(view: RunView, path: str, width: int | None = None) -> str:
     ]
     columns = len(_HEADERS) if any(row[-1] for row in rows) else len(_HEADERS) - 1
     shown = [row[:columns] for row in rows]
-    return head + "\n" + table(_HEADERS[:columns], shown, width=width, right=_HEADERS[2:6])
+    return f"{head}\n" + table(
+        _HEADERS[:columns],
+        shown,
+        width=width,
+        right=_HEADERS[2:6],
+        drop=("cpu", "attempts", "memory", "wall"),
+    )

@@ -21,6 +21,7 @@ __all__ = ["list_text", "skeleton", "step_data", "step_text"]
 
 _GROUPS = ("data", "simulation", "reduction", "models", "fit", "estimators", "results")
 _WIDTH = 100
+_EXAMPLES = {"lat": "22.014 deg", "nbins": 10, "source": "crab"}
 _PLAIN = re.compile(r"[A-Za-z$/.][\w$/.\- ]*(?<! )")
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off")
 
@@ -44,7 +45,7 @@ def _section(shape: Shape) -> Shape | None:
 
 
 def _default(item: FieldShape) -> str:
-    return describe_default(item).replace("`", "")
+    return describe_default(item).replace("`", "") or '""'
 
 
 def _port(port: Port) -> dict[str, Any]:
@@ -147,37 +148,69 @@ def skeleton(step: Step) -> str:
     if fields:
         given = any(item.required for item in fields)
         lines.append("    config:" if given else "    # config:")
-        lines += _fields(fields, 6, off=False)
+        lines += _fields(fields, 6)
     return "\n".join(lines) + "\n"
 
 
-def _fields(fields: tuple[FieldShape, ...], indent: int, *, off: bool) -> Iterator[str]:
-    """Yield the lines of settings; ``off`` makes them comments whatever they are."""
+def _fields(
+    fields: tuple[FieldShape, ...],
+    indent: int,
+    *,
+    off: bool = False,
+    must: bool = False,
+    given: Any = None,
+) -> Iterator[str]:
+    """Yield the lines of settings.
+
+    Parameters
+    ----------
+    fields : tuple of FieldShape
+        The settings.
+    indent : int
+        Spaces before each.
+    off : bool
+        True to make them comments whatever they are.
+    must : bool
+        True where the section around them must be given.
+    given : mapping, optional
+        Default of the section around them, which says more than their own.
+    """
     space = " " * indent
+    # a section that must be given although none of its parts must: show it with its plain values
+    either = not any(item.required for item in fields)
     for item in fields:
-        mark = "# " if off or not item.required else ""
+        needed = item.required or (either and must and item.shape.kind == "leaf")
+        mark = "" if needed and not off else "# "
         remark = f"  # {item.help}" if item.help else ""
+        value = (given or {}).get(item.name)
+        if value is None and not item.required:
+            value = plain(item.default)
         section = _section(item.shape)
         if section is not None:
+            inner = fields_of(section.annotation)
             yield f"{space}{mark}{item.name}:{remark}"
-            yield from _fields(fields_of(section.annotation), indent + 2, off=bool(mark))
+            yield from _fields(inner, indent + 2, off=bool(mark), must=not mark, given=value)
         else:
-            value = _example(item.shape) if item.required else plain(item.default)
-            if value is None:
-                value = _example(item.shape)
+            value = _example(item.shape, item.name) if value is None else value
             yield f"{space}{mark}{item.name}: {_yaml(value)}{remark}"
 
 
-def _example(shape: Shape) -> Any:
-    """Return a value that shows what a setting looks like."""
+def _example(shape: Shape, name: str) -> Any:
+    """Return a value that shows what a setting of this name looks like."""
     if shape.kind == "choice":
         return shape.choices[0]
     if shape.kind == "union":
-        return _example(shape.options[0])
+        return _example(shape.options[0], name)
     if shape.kind == "list" and shape.item is not None:
-        return [_example(shape.item)]
+        return [_example(shape.item, name)]
+    if shape.kind == "section":
+        required = [item for item in fields_of(shape.annotation) if item.required]
+        return {item.name: _example(item.shape, item.name) for item in required}
+    if name in _EXAMPLES:
+        return _EXAMPLES[name]
     if shape.kind == "leaf" and issubclass(shape.annotation, TextType):
-        return shape.annotation.examples[0]
+        # a lower edge must be below the upper one: 300 GeV and 1 TeV
+        return shape.annotation.examples[-1 if name == "min" else 0]
     return {"bool": True, "int": 1, "float": 1.0, "str": "name"}.get(shape.type_name, {})
 
 

@@ -32,7 +32,7 @@ def step_table(view: RunView, width: int | None = None) -> str:
         )
         for item in step_summaries(view)
     ]
-    return table(_COLUMNS, rows, width=width, right=_COLUMNS[2:])
+    return table(_COLUMNS, rows, width=width, right=_COLUMNS[2:], drop=("cpu", "memory", "tasks"))
 
 
 def summary_text(

@@ -33,6 +33,7 @@ STATE_COLOURS: Mapping[str, str] = {
 }
 
 _MIN_WIDTH = 6
+_READABLE = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,7 @@ def table(
     *,
     width: int | None = None,
     right: Sequence[str] = (),
+    drop: Sequence[str] = (),
 ) -> str:
     """Return an aligned table as text, colours as ANSI sequences.
 
@@ -123,6 +125,9 @@ def table(
         a pipe sees everything.
     right : sequence of str
         Titles of the columns aligned to the right.
+    drop : sequence of str
+        Titles of the columns that are left out, one after the other, where the width is too small
+        for the others to be read.
     """
     from click import style  # click only where colours are made: `--help` needs no table
 
@@ -130,6 +135,12 @@ def table(
     texts = [list(headers), *[[one_line(cell.text) for cell in row] for row in cells]]
     widths = [max(len(row[column]) for row in texts) for column in range(len(headers))]
     if width is not None:
+        readable = sum(min(item, _READABLE) for item in widths) + 2 * (len(headers) - 1)
+        if drop and readable > width:
+            out = list(headers).index(drop[0])
+            kept = [[cell for n, cell in enumerate(row) if n != out] for row in cells]
+            names = [name for n, name in enumerate(headers) if n != out]
+            return table(names, kept, width=width, right=right, drop=drop[1:])
         widths = _shrink(widths, width - 2 * (len(headers) - 1))
     last = len(headers) - 1
     lines = []

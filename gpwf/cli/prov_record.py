@@ -1,0 +1,66 @@
+"""Which provenance record a command line means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpwf.errors import UsageError
+
+if TYPE_CHECKING:
+    from gpwf.api import Run
+
+__all__ = ["Record", "find_record", "record_of_run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A PROV-JSON file, and the digest of the one product that is meant, where one is."""
+
+    path: Path
+    product: str | None = None
+
+
+def record_of_run(run: Run) -> Path:
+    """Return the PROV-JSON of a run, made anew where the journal has gone on since."""
+    journal = run.path / "journal.jsonl"
+    record = run.provenance
+    if record.is_file() and record.stat().st_mtime_ns >= journal.stat().st_mtime_ns:
+        return record
+    from gpwf.api.execution import write_provenance
+
+    return write_provenance(run)
+
+
+def find_record(name: str | None) -> Record:
+    """Return the record of a run, of a PROV-JSON file, or of a product file inside a run.
+
+    Parameters
+    ----------
+    name : str, optional
+        As given on the command line; the latest run by default.
+
+    Raises
+    ------
+    UsageError
+        For a file that is no record and lies in no run directory.
+    """
+    from gpwf import api
+    from gpwf.core.digests import digest_file
+
+    if name is None or not Path(name).is_file():
+        return Record(path=record_of_run(api.open_run(name)))
+    path = Path(name)
+    if path.suffix == ".json" and path.absolute().parent.name == "prov":
+        return Record(path=path)
+    for folder in path.absolute().parents:  # not resolved: a product is a link into the store
+        if (folder / "journal.jsonl").is_file():
+            run = api.open_run(folder)
+            return Record(path=record_of_run(run), product=digest_file(path))
+    if path.suffix == ".json":
+        return Record(path=path)
+    raise UsageError(
+        f"{path} is neither a PROV-JSON file nor a product in a run directory",
+        hint="give a run, a .json record, or a file below the `products` folder of a run",
+    )
