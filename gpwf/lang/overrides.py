@@ -1,0 +1,230 @@
+"""What changes a document from outside: a profile, params files, ``-p`` and ``--set``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from gpwf.core.diagnostics import Diagnostic
+from gpwf.lang.codes import Code
+from gpwf.lang.document import Document, read_document
+from gpwf.lang.params import given_on_command_line
+from gpwf.lang.paramtypes import infer_type
+from gpwf.lang.report import Report, listed, near_miss
+from gpwf.lang.tree import COMMAND_LINE, Node, Place, from_plain, overlay
+
+__all__ = ["apply_profile", "apply_sets", "command_line_params", "read_file", "read_params_file"]
+
+_PART = re.compile(r"[^.\[\]]+|\[\d{1,6}\]")
+_SETTABLE = ("params", "defaults", "outputs", "execution", "metadata", "name", "description")
+
+
+def read_file(path: FilePath, *, source: str, shown: str | None = None) -> Document:
+    """Read a file; where that is not possible, return a document that says why."""
+    name = shown or str(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        message = f"{name} cannot be read: {reason}"
+        hint = "check the name and the folder" if isinstance(error, FileNotFoundError) else None
+        problem = Diagnostic(code=Code.UNREADABLE, message=message, hint=hint)
+        return Document(file=name, text="", digest="", diagnostics=(problem,), source=source)
+    except ValueError:  # a NUL in the name
+        problem = Diagnostic(code=Code.UNREADABLE, message=f"{name!r} is not the name of a file")
+        return Document(file=name, text="", digest="", diagnostics=(problem,), source=source)
+    return read_document(data, file=name, source=source)
+
+
+def read_params_file(path: FilePath, report: Report) -> tuple[dict[str, Node], Document]:
+    """Return the values of a params file, ``{name: value}``; relative paths count from it."""
+    document = read_file(path, source="params file")
+    report.documents.append(document)
+    report.extend(document.diagnostics)
+    root = document.root
+    if root is None:
+        return {}, document
+    if not root.is_mapping:
+        message = "a params file is a mapping of names to values"
+        report.add(Code.WRONG_TYPE, message, root)
+        return {}, document
+    return {name: _absolute(node, path.absolute().parent) for name, node in root.items()}, document
+
+
+def _absolute(node: Node, base: FilePath) -> Node:
+    """Make a relative path absolute: it counts from the file that contains it."""
+    if not isinstance(node.value, str) or infer_type(node.value) != "path":
+        return node
+    return node if node.value[:1] in ("$", "~") else replace(node, value=str(base / node.value))
+
+
+def apply_profile(root: Node, name: str, report: Report) -> tuple[Node, dict[str, Node]]:
+    """Return a document with a profile laid over it, and the profile's values of parameters."""
+    profiles = root.child("profiles")
+    known = [key for key, _ in profiles.items()] if profiles is not None else []
+    profile = profiles.child(name) if profiles is not None else None
+    if profile is None:
+        hint = near_miss(name, known) or (f"profiles: {listed(known)}" if known else None)
+        message = f"{COMMAND_LINE}: --profile {name}: the workflow has no such profile"
+        report.add(Code.UNKNOWN_PROFILE, message, hint=hint)
+        return root, {}
+    profile = _from_source(profile, "profile")
+    params = profile.child("params")
+    changed = dict(root.value)
+    execution = overlay(root.child("execution"), profile.child("execution"))
+    if execution is not None:
+        changed["execution"] = execution
+    steps = root.child("steps")
+    if steps is not None and steps.is_list:
+        changes = profile.child("steps") or Node(value={})
+        _check_steps(steps, changes, report)
+        changed["steps"] = replace(
+            steps, value=[_profiled_step(step, profile, changes) for step in steps.value]
+        )
+    return replace(root, value=changed), dict(params.items()) if params is not None else {}
+
+
+def _from_source(node: Node, source: str) -> Node:
+    """Return a tree whose every node has a source."""
+    made: Any = node.value
+    if isinstance(made, dict):
+        made = {key: _from_source(item, source) for key, item in made.items()}
+    elif isinstance(made, list):
+        made = [_from_source(item, source) for item in made]
+    return replace(node, value=made, source=source)
+
+
+def _step_name(step: Node) -> str | None:
+    """Return the name of a step, its tag where it has none."""
+    node = step.child("name") or step.child("tag")
+    return node.value if node is not None and isinstance(node.value, str) else None
+
+
+def _check_steps(steps: Node, changes: Node, report: Report) -> None:
+    """Refuse changes to steps that do not exist."""
+    names = [name for step in steps.entries() if (name := _step_name(step)) is not None]
+    for name, node in changes.items():
+        if name not in names:
+            hint = near_miss(name, names) or f"steps: {listed(names)}"
+            message = f"the profile changes a step {name!r} that does not exist"
+            report.add(Code.UNKNOWN_STEP_OVERRIDE, message, Place.of_key(node), hint=hint)
+
+
+def _profiled_step(step: Node, profile: Node, changes: Node) -> Node:
+    """Lay a profile over one step: its defaults for the tag, then its changes by name."""
+    tag = step.child("tag")
+    defaults = profile.child("defaults")
+    found = defaults.child(str(tag.value)) if tag is not None and defaults is not None else None
+    change = changes.child(_step_name(step) or "")
+    made = step
+    if found is not None and step.is_mapping:
+        made = replace(step, value=dict(step.value, config=overlay(step.child("config"), found)))
+    merged = overlay(made, change)
+    return merged if merged is not None else made
+
+
+def command_line_params(
+    params: Mapping[str, str], sets: Sequence[tuple[str, str]], report: Report
+) -> dict[str, Node]:
+    """Return the values that ``-p`` and ``--set params.NAME`` give, the later one of each."""
+    found = {name: given_on_command_line(name, text) for name, text in params.items()}
+    for path, text in sets:
+        parts = path.split(".", 1)
+        if parts[0] == "params" and len(parts) == 2 and parts[1]:
+            node = _set_value(path, text, report)
+            if node is not None:
+                found[parts[1]] = node
+    return found
+
+
+def apply_sets(root: Node, sets: Sequence[tuple[str, str]], report: Report) -> Node:
+    """Return a document with every ``--set`` but those of parameters applied."""
+    for path, text in sets:
+        parts: list[str | int] = [
+            int(part[1:-1]) if part.startswith("[") else part for part in _PART.findall(path)
+        ]
+        if parts[:1] == ["params"] and len(parts) > 1:
+            continue
+        node = _set_value(path, text, report)
+        where = _target(root, path, parts, report) if node is not None else None
+        if node is not None and where is not None:
+            changed = _put(root, where, node)
+            if changed is None:
+                _bad_set(path, text, "the path does not lead through mappings and lists", report)
+            else:
+                root = changed
+    return root
+
+
+def _set_value(path: str, text: str, report: Report) -> Node | None:
+    """Read the value of a ``--set`` as YAML."""
+    like = Node(value=None, source=COMMAND_LINE, detail=f"--set {path}={text}")
+    if not text.strip():
+        return replace(like, value=text)
+    document = read_document(text, file=COMMAND_LINE)
+    if document.root is None or document.diagnostics:
+        reason = document.diagnostics[0].message if document.diagnostics else "nothing is given"
+        _bad_set(path, text, reason, report)
+        return None
+    return from_plain(document.root.plain(), like)
+
+
+def _bad_set(path: str, text: str, reason: str, report: Report, hint: str | None = None) -> None:
+    """Report a ``--set`` that cannot be applied."""
+    message = f"{COMMAND_LINE}: --set {path}={text}: {reason}"
+    report.add(Code.SET_PATH, message, hint=hint)
+
+
+def _target(
+    root: Node, path: str, parts: list[str | int], report: Report
+) -> tuple[str | int, ...] | None:
+    """Return where a ``--set`` goes; a step is given by its name."""
+    first = parts[0] if parts else ""
+    if first in _SETTABLE and not (first == "params" and len(parts) == 1):
+        return tuple(parts)
+    if first != "steps" or len(parts) < 3:
+        known = [*_SETTABLE, "steps"]
+        hint = near_miss(str(first), known) or "write steps.NAME.config.KEY=VALUE"
+        _bad_set(path, "...", "the path leads nowhere", report, hint)
+        return None
+    steps = root.child("steps") or Node(value=[])
+    names = [_step_name(step) for step in steps.entries()]
+    if parts[1] not in names:
+        known = [name for name in names if name is not None]
+        hint = near_miss(str(parts[1]), known) or f"steps: {listed(known)}"
+        message = f"{COMMAND_LINE}: --set {path}: there is no step {str(parts[1])!r}"
+        report.add(Code.UNKNOWN_STEP_OVERRIDE, message, hint=hint)
+        return None
+    if parts[2] in ("name", "tag"):
+        _bad_set(path, "...", f"the {parts[2]} of a step cannot be changed", report)
+        return None
+    return ("steps", names.index(str(parts[1])), *parts[2:])
+
+
+def _put(node: Node, path: tuple[str | int, ...], value: Node) -> Node | None:
+    """Return a tree with a value put at a path; None where a scalar is in the way."""
+    if not path:
+        return value
+    part, rest = path[0], path[1:]
+    if node.value is None or isinstance(node.value, dict):
+        items = dict(node.value or {})
+        old = items.get(str(part)) or Node(value=None, source=value.source, detail=value.detail)
+        made = _put(old, rest, value)
+        if made is None:
+            return None
+        items[str(part)] = made
+        return replace(node, value=items)
+    if isinstance(node.value, list):
+        text = str(part)
+        if not (text.isascii() and text.isdigit()) or int(text) >= len(node.value):
+            return None
+        made = _put(node.value[int(text)], rest, value)
+        if made is None:
+            return None
+        return replace(
+            node, value=[made if n == int(text) else item for n, item in enumerate(node.value)]
+        )
+    return None

@@ -1,0 +1,308 @@
+"""Parameters: what the document declares, what was given for them, and their settled values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from gpwf.core.diagnostics import Severity, Span
+from gpwf.core.spec import Origin
+from gpwf.core.units import UnitFallback
+from gpwf.lang.bundle import PARAM_TYPES
+from gpwf.lang.codes import Code
+from gpwf.lang.paramtypes import ParamProblem, check_value, compare, infer_type, read_text
+from gpwf.lang.report import Report, listed, near_miss
+from gpwf.lang.schema import shown
+from gpwf.lang.scope import FailedParamError, Scope
+from gpwf.lang.tree import Node, Place, from_plain
+
+__all__ = ["ParamDeclaration", "Params", "declare", "given_on_command_line"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamDeclaration:
+    """A parameter of the document.
+
+    Parameters
+    ----------
+    name, kind : str
+        Name and type.
+    node : Node
+        The declaration, or the bare value.
+    default : Node, optional
+        Its value where nothing else is given.
+    minimum, maximum, choices : Node, optional
+        What a value must obey.
+    """
+
+    name: str
+    kind: str
+    node: Node
+    default: Node | None = None
+    minimum: Node | None = None
+    maximum: Node | None = None
+    choices: Node | None = None
+
+
+def declare(name: str, node: Node) -> ParamDeclaration:
+    """Return the declaration that a value under ``params`` is.
+
+    A mapping with the key ``type`` or ``default`` is a declaration, everything else a bare value
+    whose type is inferred.
+    """
+    if not (node.is_mapping and {"type", "default"} & node.value.keys()):
+        kind = infer_type(node.plain())
+        return ParamDeclaration(name=name, kind=kind, node=node, default=node)
+    default = node.child("default")
+    written = node.child("type")
+    if written is not None and written.value in PARAM_TYPES:
+        kind = str(written.value)
+    elif written is not None:
+        kind = "any"  # an unknown type: the schema has said so
+    else:
+        kind = infer_type(default.plain() if default is not None else None)
+    return ParamDeclaration(
+        name=name,
+        kind=kind,
+        node=node,
+        default=default,
+        minimum=node.child("min"),
+        maximum=node.child("max"),
+        choices=node.child("choices"),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Params(Mapping[str, Any]):
+    """The parameters by name; each is settled when it is first looked up.
+
+    Parameters
+    ----------
+    report : Report
+        Takes the problems.
+    declarations : mapping
+        Declared parameters.
+    given : mapping
+        Values from profile, params files and command line, the strongest only.
+    command_base : Path
+        Folder that relative paths of the command line count from.
+    """
+
+    report: Report
+    declarations: Mapping[str, ParamDeclaration]
+    given: Mapping[str, Node]
+    command_base: Path
+    fallback: UnitFallback | None = None
+    nodes: dict[str, Node] = field(default_factory=dict)
+    scope: Scope | None = None
+    _values: dict[str, Any] = field(default_factory=dict)
+    _failed: set[str] = field(default_factory=set)
+    _open: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.declarations)
+
+    def __len__(self) -> int:
+        return len(self.declarations)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.declarations
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.declarations:
+            raise KeyError(name)
+        if name in self._failed:
+            raise FailedParamError(name)
+        if name not in self._values:
+            self._settle(name)
+        return self._values[name]
+
+    def settle_all(self) -> tuple[dict[str, Any], dict[str, Origin]]:
+        """Settle every parameter; return values and origins of those that could be."""
+        for name in self.declarations:
+            if name not in self._values and name not in self._failed:
+                try:
+                    self._settle(name)
+                except FailedParamError:
+                    continue
+        return dict(self._values), {name: self.nodes[name].origin for name in self._values}
+
+    def check_given(self) -> None:
+        """Report values for parameters that the document does not have."""
+        for name, node in self.given.items():
+            if name in self.declarations:
+                continue
+            hint = near_miss(name, self.declarations)
+            if hint is None and self.declarations:
+                hint = f"parameters: {listed(list(self.declarations))}"
+            message = f"the workflow has no parameter {name!r}"
+            self.report.add(
+                Code.UNKNOWN_PARAM, message, Place.of_key(node), hint=hint or "it has none"
+            )
+
+    def check_used(self, used: set[str], *, all_used: bool = False) -> None:
+        """Warn of parameters that nothing looks up."""
+        for name, item in self.declarations.items():
+            if name not in used and not all_used:
+                message = f"nothing uses the parameter {name!r}"
+                self.report.add(
+                    Code.PARAM_UNUSED,
+                    message,
+                    Place.of_key(item.node),
+                    hint=f"use it as ${{params.{name}}} or remove it",
+                    severity=Severity.WARNING,
+                )
+
+    def _settle(self, name: str) -> None:
+        """Find, evaluate and check the value of a parameter."""
+        if name in self._open:
+            circle = [*self._open[self._open.index(name) :], name]
+            node = self.declarations[name].default or self.declarations[name].node
+            message = "parameters depend on each other: " + " → ".join(circle)
+            self.report.add(Code.PARAM_CIRCLE, message, node)
+            self._failed.update(circle)
+            raise FailedParamError(name)
+        self._open.append(name)
+        try:
+            found = self._value(self.declarations[name])
+        finally:
+            self._open.pop()
+        if found is None or name in self._failed:
+            self._failed.add(name)
+            raise FailedParamError(name)
+        self.nodes[name] = found
+        self._values[name] = found.plain()
+
+    def _value(self, item: ParamDeclaration) -> Node | None:
+        """Return the checked value of a parameter; None where there is a problem."""
+        sound = self._check_declaration(item)
+        node = self.given.get(item.name, item.default)
+        if node is None:
+            message = f"the parameter {item.name!r} has no value"
+            hint = f"give one: -p {item.name}=VALUE"
+            self.report.add(Code.PARAM_MISSING, message, Place.of_key(item.node), hint=hint)
+            return None
+        if isinstance(node.value, _Given):
+            node = self._read(item, node)
+        elif self.scope is not None:
+            resolved = self.scope.resolve(node)
+            node = None if resolved.failed else resolved.node
+        if node is None:
+            return None
+        if node.value is None and item.default is not None and item.default.value is None:
+            return node
+        try:
+            value = check_value(item.kind, node.plain(), self.fallback)
+        except ParamProblem as problem:
+            self._problem(item, node, problem)
+            return None
+        node = from_plain(value, node) if value != node.plain() else node
+        node = replace(node, value=value) if not isinstance(value, (dict, list)) else node
+        return node if self._check_bounds(item, node, value) and sound else None
+
+    def _read(self, item: ParamDeclaration, node: Node) -> Node | None:
+        """Read the text of a value from the command line by the type of its parameter."""
+        text = str(node.value)
+        kind = item.kind
+        try:
+            value = read_text(kind, text, base=self.command_base)
+        except ParamProblem as problem:
+            self._problem(item, replace(node, value=text), problem)
+            return None
+        return from_plain(value, node)
+
+    def _problem(self, item: ParamDeclaration, node: Node, problem: ParamProblem) -> None:
+        """Report a value that does not fit."""
+        related: tuple[tuple[Span, str], ...] = ()
+        if item.node.key_span is not None and node.span is not None:
+            related = ((item.node.key_span, f"the parameter {item.name!r}"),)
+        message = f"parameter {item.name!r}: {problem}"
+        self.report.add(problem.code, message, node, hint=problem.hint, related=related)
+
+    def _check_declaration(self, item: ParamDeclaration) -> bool:
+        """Check the limits and choices of a declaration; return False where they are wrong."""
+        sound = True
+        for word, bound in (("min", item.minimum), ("max", item.maximum)):
+            if bound is None:
+                continue
+            if item.kind in ("bool", "string", "path", "skycoord", "list", "mapping", "any"):
+                message = f"parameter {item.name!r}: a {item.kind} has no {word!r}"
+                self.report.add(Code.PARAM_DECLARATION, message, Place.of_key(bound))
+                sound = False
+                continue
+            sound &= self._fits(item, bound, word)
+        for choice in item.choices.entries() if item.choices is not None else ():
+            sound &= self._fits(item, choice, "choices")
+        if sound and item.minimum is not None and item.maximum is not None:
+            low, high = item.minimum.plain(), item.maximum.plain()
+            if compare(item.kind, low, high, self.fallback) > 0:
+                message = f"parameter {item.name!r}: min {low!r} is more than max {high!r}"
+                self.report.add(Code.PARAM_DECLARATION, message, item.minimum)
+                sound = False
+        return sound
+
+    def _fits(self, item: ParamDeclaration, node: Node, word: str) -> bool:
+        """Check that a limit or choice has the type of its parameter."""
+        try:
+            check_value(item.kind, node.plain(), self.fallback)
+        except ParamProblem as problem:
+            message = f"parameter {item.name!r}: {word}: {problem}"
+            self.report.add(Code.PARAM_DECLARATION, message, node, hint=problem.hint)
+            return False
+        return True
+
+    def _check_bounds(self, item: ParamDeclaration, node: Node, value: Any) -> bool:
+        """Check a value against the limits and choices."""
+        try:
+            if (
+                item.minimum is not None
+                and compare(item.kind, value, item.minimum.plain(), self.fallback) < 0
+            ):
+                limit = f"{shown(value)} is less than the minimum {item.minimum.plain()!r}"
+                raise ParamProblem(limit, Code.PARAM_VALUE)
+            if (
+                item.maximum is not None
+                and compare(item.kind, value, item.maximum.plain(), self.fallback) > 0
+            ):
+                limit = f"{shown(value)} is more than the maximum {item.maximum.plain()!r}"
+                raise ParamProblem(limit, Code.PARAM_VALUE)
+            self._check_choice(item, value)
+        except ParamProblem as problem:
+            if problem.code is not Code.PARAM_DECLARATION:  # that one has been reported
+                self._problem(item, node, problem)
+            return False
+        return True
+
+    def _check_choice(self, item: ParamDeclaration, value: Any) -> None:
+        """Check that a value is one of the choices."""
+        if item.choices is None or not item.choices.is_list:
+            return
+        allowed = item.choices.plain()
+        if any(
+            value == choice or _same(item.kind, value, choice, self.fallback) for choice in allowed
+        ):
+            return
+        words = [str(choice) for choice in allowed]
+        message = f"{shown(value)} is not one of {listed(words)}"
+        raise ParamProblem(message, Code.PARAM_VALUE, near_miss(str(value), words))
+
+
+class _Given(str):
+    """A value as it stands on the command line, to be read by the type of its parameter."""
+
+    __slots__ = ()
+
+
+def given_on_command_line(name: str, text: str) -> Node:
+    """Return the node of ``-p NAME=VALUE``."""
+    return Node(value=_Given(text), source="command line", detail=f"-p {name}={text}")
+
+
+def _same(kind: str, value: Any, choice: Any, fallback: UnitFallback | None) -> bool:
+    """Return True where two quantities are the same in different units."""
+    try:
+        return isinstance(value, str) and compare(kind, value, choice, fallback) == 0
+    except ParamProblem:
+        return False

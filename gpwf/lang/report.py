@@ -1,0 +1,95 @@
+"""Collect the problems of a document, so that all of them are reported at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from gpwf.core.diagnostics import Diagnostic, Severity, Span
+from gpwf.lang.codes import Code
+from gpwf.lang.document import Document
+from gpwf.lang.tree import Node, Place
+
+__all__ = ["Report", "listed", "near_miss"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """The problems found so far, and the documents that they lie in."""
+
+    items: list[Diagnostic] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
+
+    def add(
+        self,
+        code: Code | str,
+        message: str,
+        place: Place | Node | None = None,
+        *,
+        hint: str | None = None,
+        step: str | None = None,
+        severity: Severity = Severity.ERROR,
+        related: tuple[tuple[Span, str], ...] = (),
+    ) -> None:
+        """Keep a problem; a `Node` as place stands for its value."""
+        self.items.append(
+            self.make(
+                code, message, place, hint=hint, step=step, severity=severity, related=related
+            )
+        )
+
+    @staticmethod
+    def make(
+        code: Code | str,
+        message: str,
+        place: Place | Node | None = None,
+        *,
+        hint: str | None = None,
+        step: str | None = None,
+        severity: Severity = Severity.ERROR,
+        related: tuple[tuple[Span, str], ...] = (),
+    ) -> Diagnostic:
+        """Return a diagnostic without keeping it."""
+        where = Place.of_value(place) if isinstance(place, Node) else place or Place(span=None)
+        return Diagnostic(
+            code=str(code),
+            message=where.prefix + message,
+            span=where.span,
+            severity=severity,
+            hint=hint,
+            step=step,
+            related=tuple(dict.fromkeys((*related, *where.related))),
+        )
+
+    def extend(self, items: Iterable[Diagnostic]) -> None:
+        """Keep problems that were made elsewhere."""
+        self.items.extend(items)
+
+    @property
+    def has_errors(self) -> bool:
+        """True where a problem is more than a warning."""
+        return any(item.severity is Severity.ERROR for item in self.items)
+
+    def finished(self) -> list[Diagnostic]:
+        """Return every problem once, in the order of the text, with its line of text."""
+        once = {(item.code, item.span, item.message): item for item in reversed(self.items)}
+        found = sorted(once.values(), key=lambda item: (item.sort_key, item.message))
+        for document in self.documents:
+            found = document.with_source_lines(found)
+        return found
+
+
+def near_miss(word: str, known: Iterable[str]) -> str | None:
+    """Return ``did you mean ...?`` where a known word is spelt like ``word``, else None."""
+    folded = {name.lower().replace("_", "-"): name for name in known}
+    close = difflib.get_close_matches(word[:60].lower().replace("_", "-"), folded, n=1, cutoff=0.6)
+    return f"did you mean {folded[close[0]]!r}?" if close else None
+
+
+def listed(names: Sequence[str], *, limit: int = 12) -> str:
+    """Return names as words: ``a, b and c``."""
+    shown = [*names[:limit], *([f"{len(names) - limit} more"] if len(names) > limit else [])]
+    if len(shown) < 2:
+        return "".join(shown)
+    return ", ".join(shown[:-1]) + " and " + shown[-1]
