@@ -70,19 +70,28 @@ class ProductFile:
     """One file of a product.
 
     ``name`` is relative to the product, with ``/`` between folders; ``digest`` is the SHA-256 of
-    the bytes, and the object's name in the store.
+    the bytes, and the object's name in the store. ``data_digest`` is the SHA-256 of the bytes with
+    the task key blanked that the file carries about itself, empty where the file carries none.
     """
 
     name: str
     digest: Digest
     size: int
+    data_digest: str = ""
+
+    @property
+    def content(self) -> Digest:
+        """Digest of what is in the file whichever task made it."""
+        return Digest(self.data_digest) if self.data_digest else self.digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
     """A stored value: kind, digest over its files, the files.
 
-    ``digest`` is the tagged digest of kind, file names and file digests. ``summary`` holds a few
+    ``digest`` is the tagged digest of kind, file names and file contents (`ProductFile.content`):
+    a task that runs again under another key and finds the same has the same product, and what
+    depends on it need not run. ``summary`` holds a few
     plain values for people (``{"n_datasets": 4}``); it is no part of the digest.
     """
 

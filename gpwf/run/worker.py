@@ -279,7 +279,7 @@ def _write_outputs(
         target.mkdir(parents=True)
         card = {"GPWFKEY": str(job.key), "GPWFPORT": name, "GPWFTAG": job.tag}
         summary = formats.write(port.kind, values[name], target, card)
-        products[name] = store.objects.publish(target, port.kind, summary)
+        products[name] = store.objects.publish(target, port.kind, summary, mark=str(job.key))
     return products
 
 

@@ -24,8 +24,8 @@ _CHUNK = 1 << 20
 
 
 def product_digest(kind: str, files: tuple[ProductFile, ...]) -> Digest:
-    """Return the digest of a product: over its kind, the names and the digests of its files."""
-    return tagged_digest("gpwf-product/1", kind, [[item.name, item.digest] for item in files])
+    """Return the digest of a product: over its kind, the names and the contents of its files."""
+    return tagged_digest("gpwf-product/1", kind, [[item.name, item.content] for item in files])
 
 
 class ObjectStore:
@@ -90,7 +90,7 @@ class ObjectStore:
         sync_folder(self.path(digest).parent)
         return target
 
-    def put(self, path: Path, *, name: str | None = None) -> ProductFile:
+    def put(self, path: Path, *, name: str | None = None, mark: str = "") -> ProductFile:
         """Move a finished file into the store.
 
         Bytes that are there already are replaced by the same bytes: this mends damage.
@@ -101,6 +101,8 @@ class ObjectStore:
             Regular file, nobody writes to it any more; gone afterwards.
         name : str, optional
             Name of the file in its product; the file's own by default.
+        mark : str
+            Text that the file may carry and that is no part of its content: the task key.
 
         Raises
         ------
@@ -111,8 +113,8 @@ class ObjectStore:
         try:
             status = os.fstat(handle)
             if status.st_nlink > 1:  # the bytes have another name, under which they may change
-                return self._put_copy(path, name or path.name)
-            digest = _digest_of(handle)
+                return self._put_copy(path, name or path.name, mark)
+            digest, data_digest = _digests_of(handle, mark.encode())
             os.fchmod(handle, _READ_ONLY)
             os.fsync(handle)
         finally:
@@ -123,11 +125,15 @@ class ObjectStore:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            return self._put_copy(path, name or path.name)
+            return self._put_copy(path, name or path.name, mark)
         sync_folder(target.parent)
-        return ProductFile(name=name or path.name, digest=digest, size=status.st_size)
+        return ProductFile(
+            name=name or path.name, digest=digest, size=status.st_size, data_digest=data_digest
+        )
 
-    def publish(self, folder: Path, kind: str, summary: Mapping[str, Any]) -> Product:
+    def publish(
+        self, folder: Path, kind: str, summary: Mapping[str, Any], *, mark: str = ""
+    ) -> Product:
         """Move the files of a product into the store.
 
         Parameters
@@ -138,6 +144,8 @@ class ObjectStore:
             Product kind.
         summary : mapping
             A few plain values for people.
+        mark : str
+            Text in the files that is no part of their content; see `put`.
 
         Raises
         ------
@@ -148,7 +156,9 @@ class ObjectStore:
         found = sorted(_files_of(folder), key=lambda path: path.relative_to(folder).as_posix())
         if not found:
             raise StoreError(f"{kind}: nothing was written for this product")
-        files = tuple(self.put(path, name=path.relative_to(folder).as_posix()) for path in found)
+        files = tuple(
+            self.put(path, name=path.relative_to(folder).as_posix(), mark=mark) for path in found
+        )
         return Product(
             kind=kind, digest=product_digest(kind, files), files=files, summary=dict(summary)
         )
@@ -160,13 +170,13 @@ class ObjectStore:
             sync_folder(self._objects)
         return target
 
-    def _put_copy(self, path: Path, name: str) -> ProductFile:
+    def _put_copy(self, path: Path, name: str, mark: str) -> ProductFile:
         """Publish from another file system, or bytes that have a second name."""
         self._drafts.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         draft = self._drafts / secrets.token_hex(16)
         try:
             shutil.copyfile(path, draft, follow_symlinks=False)
-            stored = self.put(draft, name=name)
+            stored = self.put(draft, name=name, mark=mark)
         finally:
             draft.unlink(missing_ok=True)
         path.unlink()
@@ -199,11 +209,26 @@ def _open_regular(path: Path) -> int:
     return handle
 
 
-def _digest_of(handle: int) -> Digest:
-    state = hashlib.sha256()
+def _digests_of(handle: int, mark: bytes) -> tuple[Digest, str]:
+    """Return the SHA-256 of the bytes, and of the bytes with ``mark`` blanked.
+
+    The second is empty where the mark does not occur.
+    """
+    whole, data = hashlib.sha256(), hashlib.sha256()
+    blank, keep = b"0" * len(mark), max(0, len(mark) - 1)
+    rest, found = b"", False
     while chunk := os.read(handle, _CHUNK):
-        state.update(chunk)
-    return Digest(state.hexdigest())
+        whole.update(chunk)
+        if mark:
+            rest += chunk
+            found = found or mark in rest
+            rest = rest.replace(mark, blank)
+            # a mark may begin in this chunk and end in the next
+            cut = max(0, len(rest) - keep)
+            data.update(rest[:cut])
+            rest = rest[cut:]
+    data.update(rest)
+    return Digest(whole.hexdigest()), data.hexdigest() if found else ""
 
 
 def _files_of(folder: Path) -> Iterator[Path]:

@@ -162,3 +162,31 @@ def test_the_product_digest_depends_on_kind_names_and_bytes() -> None:
 
     assert len({digest("a", "n", b"x"), digest("b", "n", b"x"), digest("a", "m", b"x"), "x"}) == 4
     assert digest("a", "n", b"x") != digest("a", "n", b"y")
+
+
+@pytest.mark.parametrize("place", [0, 7, (1 << 20) - 30, (1 << 20) - 64, 1 << 20, (2 << 20) - 1])
+def test_the_task_key_in_a_file_is_no_part_of_its_content(tmp_path: Path, place: int) -> None:
+    objects = Store(tmp_path / "store").objects
+    contents = set()
+    for key in ("a" * 64, "b" * 63 + "c"):
+        folder = tmp_path / key
+        folder.mkdir()
+        data = b"." * place + key.encode() + b"," * 100
+        (folder / "f").write_bytes(data)
+        product = objects.publish(folder, "text", {}, mark=key)
+        assert product.files[0].digest == digest_bytes(data)
+        contents.add(product.digest)
+    assert len(contents) == 1
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "f").write_bytes(b"." * place + b"a" * 64 + b";" * 100)
+    assert objects.publish(folder, "text", {}, mark="a" * 64).digest not in contents
+
+
+def test_a_file_without_the_task_key_has_its_own_digest_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "product"
+    folder.mkdir()
+    (folder / "f").write_text("plain")
+    (item,) = Store(tmp_path / "store").objects.publish(folder, "text", {}, mark="a" * 64).files
+    assert item.data_digest == ""
+    assert item.content == item.digest
