@@ -105,7 +105,7 @@ def _cell(text: str) -> str:
 
 
 def _setting(item: dict[str, Any]) -> str:
-    kind = str(item["type"]).replace("`", "")
+    kind = str(item["type"]).replace("`", "").replace("section", "the settings below")
     default = json.dumps(item["default"], ensure_ascii=False)
     state = "must be given" if item["required"] else f"`{default}` where left out"
     return f"`{item['name']}`\n: {_markdown(item['help'])}\n\n  *{kind}*; {state}."
@@ -123,7 +123,8 @@ def _command_pages() -> Iterator[tuple[str, str]]:
     from gpwf.cli.main import cli
 
     names = []
-    for name, path, context in _commands(click.Context(cli, info_name="gpwf"), ()):
+    root = click.Context(cli, info_name="gpwf", **cli.context_settings)
+    for name, path, context in _commands(root, ()):
         names.append(name)
         yield name, _command_page(path, context)
     text = (
@@ -144,7 +145,7 @@ def _commands(
         command = group.get_command(context, name)
         if command is None or command.hidden:
             continue
-        inner = click.Context(command, info_name=name, parent=context)
+        inner = click.Context(command, info_name=name, parent=context, **command.context_settings)
         way = (*path, name)
         if isinstance(command, click.Group):
             yield from _commands(inner, way)
@@ -159,9 +160,9 @@ def _command_page(title: str, context: click.Context) -> str:
     rows = []
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None:
+        if record is not None and isinstance(parameter, click.Option):
             option, text = record
-            rows.append(f"`{option}`\n: {_plain(text) or 'See above.'}")
+            rows.append(f"`{option}`\n: {_plain(text)}")
     if rows:
         parts += ["## Options", "\n\n".join(rows)]
     return "\n\n".join(parts) + "\n"
@@ -175,5 +176,5 @@ def _plain(text: str) -> str:
             lines = paragraph.replace("\b\n", "").replace("\b", "")
             paragraphs.append(f"```text\n{lines}\n```")
         else:
-            paragraphs.append(" ".join(paragraph.split()).replace("<", "&lt;"))
+            paragraphs.append(" ".join(paragraph.split()))
     return "\n\n".join(paragraphs)
