@@ -177,7 +177,7 @@ def to_dot(graph: Graph) -> str:
 def _digraph(graph: Graph) -> Any:
     import graphviz
 
-    title = _label([graph.title, graph.subtitle])
+    title = _label([graph.title, graph.subtitle], width=200)
     picture = graphviz.Digraph(
         "provenance",
         graph_attr={
@@ -233,11 +233,11 @@ def _attributes(node: Node) -> dict[str, str]:
     }
 
 
-def _label(lines: Sequence[str]) -> str:
+def _label(lines: Sequence[str], width: int = 34) -> str:
     """Return lines as one label in which nothing is markup or an escape sequence."""
     import graphviz
 
-    shown = [part for line in lines if line for part in textwrap.wrap(line, 34) or [line]]
+    shown = [part for line in lines if line for part in textwrap.wrap(line, width) or [line]]
     text = r"\n".join(str(graphviz.escape(_printable(part))) for part in shown)
     return str(text) if not text.startswith("<") else graphviz.nohtml(text)
 

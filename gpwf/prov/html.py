@@ -185,11 +185,14 @@ def _legend(graph: Graph) -> str:
             f'<span class="key"><i style="background:{style.fill};border-color:{style.border};'
             f'border-style:{style.line}"></i>{escape(state)}</span>'
         )
-    keys.append(
-        '<span class="key"><i class="product" style="border-color:#374151"></i>product</span>'
-    )
-    keys.append(
-        '<span class="key"><i style="border-color:#8a7a3d;background:#fdf8e8;border-radius:0"></i>'
-        "input file</span>"
-    )
+    kinds = {node.kind for node in graph.nodes.values()}
+    if "product" in kinds:
+        keys.append(
+            '<span class="key"><i class="product" style="border-color:#374151"></i>product</span>'
+        )
+    if "input" in kinds:
+        keys.append(
+            '<span class="key"><i style="border-color:#8a7a3d;background:#fdf8e8;'
+            'border-radius:0"></i>input file</span>'
+        )
     return "".join(keys)

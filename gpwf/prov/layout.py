@@ -66,7 +66,12 @@ def lay_out(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str,
     along = {name: size[0] if horizontal else size[1] for name, size in sizes.items()}
     layers, chains = _layers_with_bends(rank, forward, across)
     neighbours = _neighbours(chains)
-    _order(layers, neighbours)
+    branches = [list(layer) for layer in layers]
+    _follow_branches(branches, neighbours)
+    layers = min(
+        (_ordered(start, neighbours) for start in (layers, branches)),
+        key=lambda found: _crossings(found, neighbours[1]),
+    )
     position = _positions(layers, neighbours, across)
     centre = _depths(layers, along)
     return _assemble(sizes, edges, forward, chains, position, centre, layers, horizontal)
@@ -157,27 +162,61 @@ def _neighbours(chains: Sequence[Sequence[str]]) -> _Neighbours:
     return above, below
 
 
-def _order(layers: list[list[str]], neighbours: _Neighbours) -> None:
-    """Order each layer by the mean place of its neighbours, keeping the best of the sweeps."""
+def _follow_branches(layers: list[list[str]], neighbours: _Neighbours) -> None:
+    """Put what hangs together side by side: a good start for the sweeps."""
+    above, below = neighbours
+    place: dict[str, int] = {}
+    for root in (name for layer in layers for name in layer):
+        stack = [root]
+        while stack:
+            name = stack.pop()
+            if name not in place:
+                place[name] = len(place)
+                # A node comes once all that leads to it is there, or with its last cause.
+                stack += [item for item in reversed(below[name]) if item not in place]
+                stack += [item for item in reversed(above[name]) if item not in place]
+    for layer in layers:
+        layer.sort(key=lambda name: place[name])
+
+
+def _ordered(layers: list[list[str]], neighbours: _Neighbours) -> list[list[str]]:
+    """Return the layers ordered by the mean place of the neighbours, the best of the sweeps."""
     above, below = neighbours
     best, fewest = [list(layer) for layer in layers], _crossings(layers, below)
     for sweep in range(_SWEEPS):
         down = sweep % 2 == 0
-        side = above if down else below
-        numbers = range(1, len(layers)) if down else range(len(layers) - 2, -1, -1)
-        for number in numbers:
-            fixed = layers[number - 1] if down else layers[number + 1]
-            place = {name: float(n) for n, name in enumerate(fixed)}
-            own = {name: float(n) for n, name in enumerate(layers[number])}
+        # Places are parts of the layer's length, so that those of any two layers compare.
+        place = {name: (n + 0.5) / len(layer) for layer in layers for n, name in enumerate(layer)}
+        for layer in layers if down else reversed(layers):
             weight = {}
-            for name in layers[number]:
-                near = [place[other] for other in side[name] if other in place]
-                weight[name] = sum(near) / len(near) if near else own[name]
-            layers[number].sort(key=lambda name: (weight[name], own[name]))
+            for name in layer:
+                near = (above[name] or below[name]) if down else (below[name] or above[name])
+                places = [place[other] for other in near]
+                weight[name] = sum(places) / len(places) if places else place[name]
+            layer.sort(key=weight.__getitem__)
+            place.update((name, (n + 0.5) / len(layer)) for n, name in enumerate(layer))
+        for _ in range(4):
+            _exchange(layers, neighbours)
         count = _crossings(layers, below)
         if count < fewest:
             best, fewest = [list(layer) for layer in layers], count
-    layers[:] = best
+    return best
+
+
+def _exchange(layers: list[list[str]], neighbours: _Neighbours) -> None:
+    """Exchange pairs side by side where that saves crossings with the layers above and below."""
+    for number, layer in enumerate(layers):
+        fixed = []
+        for side, other in ((neighbours[0], number - 1), (neighbours[1], number + 1)):
+            if 0 <= other < len(layers):
+                place = {name: n for n, name in enumerate(layers[other])}
+                fixed.append({name: [place[x] for x in side[name] if x in place] for name in layer})
+        for n in range(len(layer) - 1):
+            first, second = layer[n], layer[n + 1]
+            now = sum(a > b for ends in fixed for a in ends[first] for b in ends[second])
+            then = sum(a < b for ends in fixed for a in ends[first] for b in ends[second])
+            if then < now:
+                layer[n], layer[n + 1] = second, first
 
 
 def _crossings(layers: Sequence[Sequence[str]], below: Mapping[str, list[str]]) -> int:

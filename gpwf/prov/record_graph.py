@@ -34,6 +34,7 @@ _LABELS = {
     "Derivation": "derived to",
     "Start": "started",
     "Association": "associated with",
+    "Plan": "plan of",
     "Delegation": "acted through",
     "Specialization": "has aspect",
     "Membership": "member of",
@@ -100,13 +101,12 @@ class _Summary:
         node.keys.update((task, item.id))
         self.group[item.id] = node.id
         self.states[node.id][task] = item.get("state")
-        if item.get("tag") not in ("", node.title) and not node.lines:
+        if item.get("tag") not in ("", item.get("step")) and not node.lines:
             node.lines.append(item.get("tag"))
         node.add("Step", "type", f"{item.get('tag')} (version {item.get('version')})")
         node.add("Step", "where", item.get("place"))
-        section = (
-            task if item.get("attempt") in ("", "1") else f"{task}, attempt {item.get('attempt')}"
-        )
+        number = item.get("attempt")
+        section = f"{task}, attempt {number}" if number else task
         node.add(section, "state", item.get("state"))
         node.add(section, "start", item.start)
         node.add(section, "end", item.end)
@@ -137,17 +137,20 @@ class _Summary:
         node.add(task, "reason", str(entry.get("reason", "")))
 
     def _connect_not_run(self) -> None:
-        steps = {str(e["task"]): str(e.get("step", "")) for e in self.index.not_run()}
-        for item in self.index.of_kind("activity"):
-            if item.get("task"):
-                steps.setdefault(item.get("task"), item.get("step"))
+        """Connect what was not run to what kept it from running, or to all that comes before."""
+        home = {task: name for name, states in self.states.items() for task in states}
         for entry in self.index.not_run():
-            target = self._key(str(entry.get("step", "")), str(entry["task"]))
+            target = home[str(entry["task"])]
             upstream = entry.get("upstream")
-            for task in upstream if isinstance(upstream, list) else ():
-                source = self._key(steps.get(task, ""), str(task))
-                known = {edge.target for edge in self.graph.edges if edge.target == target}
-                if source in self.graph.nodes and source != target and (self.by_task or not known):
+            tasks = [str(task) for task in upstream] if isinstance(upstream, list) else []
+            sources = [home[task] for task in tasks if task in home]
+            guilty = [
+                home[task]
+                for task in tasks
+                if task in home and self.states[home[task]][task] not in ("ok", "cached")
+            ]
+            for source in guilty or sources:
+                if source != target:
                     self.graph.connect(source, target, dashed=True)
 
     def _add_product(self, link: Link) -> None:
@@ -184,6 +187,8 @@ class _Summary:
                 node.lines.append(mark)
         if self.index.causes("Invalidation", entity.id):
             node.add(section, "invalidated", "left behind by a failed attempt")
+            if "left behind" not in node.lines:
+                node.lines.append("left behind")
         for name, value in _object(entity.get("summary")).items():
             node.add(section, str(name), str(value))
         for member in self.index.causes("Membership", entity.id):

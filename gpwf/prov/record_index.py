@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Element", "Link", "RecordIndex"]
 
+_DIGEST = re.compile(r"([0-9a-f]{12})[0-9a-f]{52}\Z")
 _PREFIXES = {uri: "" if prefix == "gpwf" else f"{prefix}:" for prefix, uri in NAMESPACES.items()}
 
 
@@ -42,7 +44,8 @@ class Element:
     @property
     def label(self) -> str:
         """A name for people."""
-        return self.get("prov:label") or self.id.partition(":")[2] or self.id
+        name = self.get("prov:label") or self.id.partition(":")[2] or self.id
+        return _DIGEST.sub(r"\1…", name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,11 @@ class RecordIndex:
             origin=extra.get("origin", ""),
             time=times[0].isoformat() if times else "",
         )
+        self._keep(link)
+        if link.relation == "Association" and len(arguments) > 2 and arguments[2] is not None:
+            self._keep(Link(relation="Plan", effect=link.effect, cause=str(arguments[2])))
+
+    def _keep(self, link: Link) -> None:
         self.links.append(link)
         self._of_effect[link.relation, link.effect].append(link)
 

@@ -39,16 +39,18 @@ def parse_time(text: str) -> datetime | None:
 
 def json_text(value: Any) -> str:
     """Return plain data as canonical JSON text; NaN and infinities become their names."""
-    return canonical_json(_finite(value)).decode()
+    return canonical_json(_writable(value)).decode()
 
 
-def _finite(value: Any) -> Any:
+def _writable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, str):
+        return _UNWRITABLE.sub("\ufffd", str(value))
     if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): _writable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [_writable(item) for item in value]
     return value
 
 
@@ -84,9 +86,11 @@ class Recorder:
         known = self._names.get(name)
         if known is None:
             prefix, colon, local = name.partition(":")
-            if not colon and name not in TERMS:
-                raise KeyError(f"gpwf:{name} is not in the vocabulary")
-            known = self._spaces[prefix][local] if colon else self._gpwf[name]
+            if not colon:
+                prefix, local = "gpwf", name
+            if prefix == "gpwf" and local not in TERMS:
+                raise KeyError(f"gpwf:{local} is not in the vocabulary")
+            known = self._spaces[prefix][local]
             self._names[name] = known
         return known
 

@@ -11,12 +11,13 @@ from gpwf.core.digests import Digest
 from gpwf.core.plan import Task
 from gpwf.core.runs import AttemptFinished, Product, TaskCached, TaskState
 from gpwf.core.view import AttemptView, RunView, TaskView
-from gpwf.prov.parameters import Parameter, parameters
+from gpwf.prov.entities import record_content, record_file, record_parameter, record_value
+from gpwf.prov.parameters import parameters
 from gpwf.prov.recorder import Recorder, json_text, parse_time
 from gpwf.prov.redact import redact_text
 from gpwf.prov.vocabulary import hashed_id, local_id
 
-__all__ = ["RunContext", "record_file", "record_parameter", "record_tasks"]
+__all__ = ["RunContext", "record_tasks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,52 +92,6 @@ def record_tasks(context: RunContext) -> None:
             if view.cached_event.made_by_attempt not in own:
                 _record_original(context, view.task, view.cached_event)
             _record_cached(context, view, view.cached_event)
-
-
-def record_file(recorder: Recorder, path: str, name: str, digest: str, size: int | None) -> str:
-    """Record a file at its place as an aspect of its content; return the file's local name."""
-    local = recorder.entity(
-        hashed_id("file", path, digest),
-        ["gpwf:File", "wfprov:Artifact"],
-        [
-            ("prov:label", name),
-            ("prov:location", path),
-            ("name", name),
-            ("sha256", digest),
-            ("size_B", size),
-        ],
-    )
-    recorder.specialises(local, _record_content(recorder, digest, size))
-    return local
-
-
-def record_parameter(recorder: Recorder, item: Parameter) -> str:
-    """Record a setting by its content; return its local name."""
-    return recorder.entity(
-        item.local_id,
-        ["voprov:Parameter"],
-        [
-            ("prov:label", f"{item.name} = {item.text}"[:200]),
-            ("voprov:name", item.name),
-            ("prov:value", "null" if item.value is None else item.value),
-            ("voprov:unit", item.unit),
-            ("voprov:valueType", item.type),
-        ],
-    )
-
-
-def _record_content(recorder: Recorder, digest: str, size: int | None) -> str:
-    return recorder.entity(
-        local_id("sha256", digest), ["gpwf:Content"], [("sha256", digest), ("size_B", size)]
-    )
-
-
-def _record_value(recorder: Recorder, digest: str, kind: str) -> str:
-    return recorder.entity(
-        local_id("value", digest),
-        ["gpwf:Value"],
-        [("prov:label", f"{kind} {digest[:12]}"), ("kind", kind), ("digest", digest)],
-    )
 
 
 # ---- attempts -------------------------------------------------------------------------------
@@ -263,7 +218,7 @@ def _record_original(context: RunContext, task: Task, event: TaskCached) -> None
     _use_settings(context, task, span, with_origin=False)
     _use_inputs(context, task, span, event.inputs)
     for item in task.files:
-        content = _record_content(recorder, item.digest, item.size)
+        content = record_content(recorder, item.digest, item.size)
         usage = recorder.used(local, content, f"in.{item.setting}", start)
         span.used.append(_Used(entity=content, usage=usage))
     for port, product in event.products.items():
@@ -343,7 +298,7 @@ def _use_inputs(
                 continue  # nothing came in: the attempt never got that far
             if made is None or made.digest != digest or _is_after(made.time, span.start):
                 # Made again since, to the same bytes: the value is all that is known.
-                entity = _record_value(recorder, digest, kinds.get(port, ref.product))
+                entity = record_value(recorder, digest, kinds.get(port, ref.product))
             else:
                 entity = made.entity
             where = [("position", position)] if len(refs) > 1 else []
@@ -398,7 +353,7 @@ def _record_product(
             *(("output", name) for name in names),
         ],
     )
-    recorder.specialises(local, _record_value(recorder, product.digest, product.kind))
+    recorder.specialises(local, record_value(recorder, product.digest, product.kind))
     generation = recorder.generated(local, span.activity, f"out.{port}", span.end)
     for used in span.used:
         recorder.derived(local, used.entity, span.activity, generation, used.usage)
@@ -413,7 +368,7 @@ def _record_product(
                 ("size_B", item.size),
             ],
         )
-        recorder.specialises(file, _record_content(recorder, item.digest, item.size))
+        recorder.specialises(file, record_content(recorder, item.digest, item.size))
         recorder.generated(file, span.activity, f"out.{port}", span.end)
         recorder.member(local, file)
     return _Made(entity=local, generation=generation, digest=product.digest, time=span.end)

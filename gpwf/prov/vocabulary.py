@@ -12,10 +12,11 @@ IVOA Provenance Data Model 1.0, https://www.ivoa.net/documents/ProvenanceDM/.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 
-from gpwf.core.digests import tagged_digest
+from gpwf.core.digests import digest_bytes
 
 __all__ = [
     "GPWF",
@@ -133,9 +134,14 @@ def local_id(kind: str, *parts: str) -> str:
 
 
 def hashed_id(kind: str, *parts: object) -> str:
-    """Return a local name ``kind-<SHA-256>`` of canonical parts."""
-    return f"{kind}-{tagged_digest(f'gpwf-prov-{kind}/1', *parts)}"
+    """Return a local name ``kind-<SHA-256>`` of plain parts.
+
+    Not `tagged_digest`: a file name may hold bytes that are no UTF-8, and they must have a name
+    here.
+    """
+    text = json.dumps([f"gpwf-prov-{kind}/1", *parts], sort_keys=True, separators=(",", ":"))
+    return f"{kind}-{digest_bytes(text.encode())}"
 
 
 def _short(text: str) -> str:
-    return "x" + tagged_digest("gpwf-prov-part/1", text)[:32]
+    return hashed_id("x", text)[:34]

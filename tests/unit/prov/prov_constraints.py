@@ -69,8 +69,10 @@ def schema_problems(text: str) -> list[str]:
 def problems(text: str) -> list[str]:
     """Return every problem of a PROV-JSON text; empty where it is valid."""
     found = schema_problems(text)
+    if found:  # the library need not be able to read it
+        return found
     checker = _Checker(model.ProvDocument.deserialize(content=text, format="json"))
-    return found + list(checker.check())
+    return list(checker.check())
 
 
 class _Checker:
