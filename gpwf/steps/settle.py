@@ -189,6 +189,9 @@ def _unknown_key(path: _Path, section: Shape) -> SettingProblem:
 
 
 def _wrong_choice(path: _Path, shape: Shape, value: Any) -> SettingProblem:
+    if type(value) not in {type(item) for item in shape.choices}:
+        message = f"expected {_words(shape)}, not {_shown(value)}"
+        return SettingProblem(path=path, message=message, code="GP302")
     choices = [str(item) for item in shape.choices]
     near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.6)
     return SettingProblem(
