@@ -131,11 +131,16 @@ def _restored(item: Any, dtype: str, details: Mapping[str, Any]) -> Any:
 
 
 def _write_ecsv(flux: Any, path: Path, layout: str, sed_type: str, card: Mapping[str, str]) -> None:
-    """Write the table that people open: fluxes with units, one row per point."""
+    """Write the table that people open: fluxes with units, counts added up over datasets."""
+    import numpy as np
+
     table = flux.to_table(sed_type=sed_type, format=layout)
     for name in ("stat_scan", "norm_scan"):
         if name in table.colnames:
             table.remove_column(name)  # arrays of likelihood profiles stay in the FITS file
+    for name in ("counts", "npred", "npred_excess"):
+        if name in table.colnames:
+            table[name] = np.nansum(table[name], axis=-1)
     table.meta = {key: plain(value) for key, value in table.meta.items()}
     table.meta.update(card)
     table.write(path, format="ascii.ecsv")

@@ -174,7 +174,7 @@ def _summary(datasets: Any) -> dict[str, Any]:
         "n_datasets": len(datasets),
         "counts": float(sum(item["counts"] for item in info)),
         "excess": round(float(sum(item["excess"] for item in info)), 2),
-        "livetime_h": round(sum(item["livetime"].to_value("h") for item in info), 4),
+        "livetime_h": round(float(sum(item["livetime"].to_value("h") for item in info)), 4),
     }
     if info and "counts_off" in info[0]:
         summary["counts_off"] = float(sum(item["counts_off"] for item in info))
