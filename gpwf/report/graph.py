@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpwf.core.plan import Plan
 from gpwf.core.spec import WorkflowSpec
 from gpwf.errors import UsageError
-from gpwf.report.text import clean, one_line
+from gpwf.report.text import one_line
 
 if TYPE_CHECKING:
     import graphviz
@@ -126,7 +126,7 @@ def text_tree(drawing: Drawing) -> str:
         ├─ models → flux-points.models, plot.models
         └─ fit_result
     """
-    lines = [f"{one_line(drawing.name)}: {len(drawing.nodes)} steps"]
+    lines = [f"{one_line(drawing.name)}: {len(drawing.nodes)} nodes"]
     for node in drawing.nodes:
         tag = f"  [{one_line(node.tag)}]" if node.tag != node.id else ""
         lines += ["", f"{one_line(node.id)}{tag}"]
@@ -185,8 +185,9 @@ def dot(drawing: Drawing) -> graphviz.Digraph:
     """Return the drawing for Graphviz; labels are quoted text, never HTML."""
     import graphviz
 
-    def text(value: str) -> str:
-        return str(graphviz.escape(clean(value)))
+    def text(*lines: str) -> Any:
+        escaped = r"\n".join(graphviz.escape(one_line(line)) for line in lines)
+        return graphviz.nohtml(escaped)  # or `<…>` would be read as HTML
 
     graph = graphviz.Digraph(
         name="workflow",
@@ -203,8 +204,8 @@ def dot(drawing: Drawing) -> graphviz.Digraph:
     )
     ids = {node.id: f"n{index}" for index, node in enumerate(drawing.nodes)}
     for node in drawing.nodes:
-        label = text(node.id) if node.tag == node.id else f"{text(node.id)}\\n{text(node.tag)}"
-        graph.node(ids[node.id], label=label)
+        lines = (node.id,) if node.tag == node.id else (node.id, node.tag)
+        graph.node(ids[node.id], label=text(*lines))
     for link in drawing.links:
         style = {"label": text(link.label)} if link.product else {"style": "dashed"}
         graph.edge(ids[link.source], ids[link.target], **style)

@@ -1,0 +1,210 @@
+import click
+import pytest
+import report_fakes as fakes
+
+from gpwf.core.diagnostics import Diagnostic, Severity, Span
+from gpwf.core.runs import RunState
+from gpwf.core.view import fold
+from gpwf.report.diagnostics import diagnostics_text, github_lines
+from gpwf.report.listings import elapsed_s, first_failure, plan_data, step_summaries
+from gpwf.report.planned import plan_text
+from gpwf.report.summary import failure_text, summary_text
+from gpwf.report.text import Cell, clean, duration, memory, table
+
+
+def bare(text: str) -> list[str]:
+    return click.unstyle(text).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0, "0.0 s"),
+        (59.94, "59.9 s"),
+        (60, "1:00"),
+        (245.4, "4:05"),
+        (3599.6, "1:00:00"),
+        (3723, "1:02:03"),
+    ],
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (None, "-"),
+        (0, "-"),
+        (999, "999 B"),
+        (1500, "1.5 kB"),
+        (999_600, "1.0 MB"),
+        (312_000_000, "312 MB"),
+        (4_000_000_000_000, "4.0 TB"),
+    ],
+)
+def test_sizes(size, text):
+    assert memory(size) == text
+
+
+def test_control_characters_become_visible():
+    assert clean("a\tb\nc\x1b[31m\x07\u202e") == "a\tb\nc\\x1b[31m\\x07\\x202e"
+
+
+def test_a_table_is_aligned_and_not_cut_without_a_width():
+    rows = [("a" * 90, "1"), ("b", Cell(text="22", colour="red"))]
+    lines = bare(table(("name", "n"), rows, right=("n",)))
+    assert lines == [f"{'name':<90}   n", f"{'a' * 90}   1", f"{'b':<90}  22"]
+
+
+def test_a_table_fits_the_terminal():
+    rows = [("a" * 90, "short", "c" * 50, "1")]
+    lines = bare(table(("name", "state", "error", "n"), rows, width=60))
+    assert all(len(line) <= 60 for line in lines)
+    assert "…" in lines[1]
+    assert "short" in lines[1]
+
+
+def test_columns_are_dropped_one_after_the_other_where_there_is_no_room():
+    rows = [("observations", "ok", "12.0 s", "312 MB")]
+    headers = ("step", "state", "wall", "memory")
+    drop = ("memory", "wall")
+    assert (
+        bare(table(headers, rows, width=35, drop=drop))[0] == "step          state  wall    memory"
+    )
+    assert bare(table(headers, rows, width=30, drop=drop))[0] == "step          state  wall"
+    assert bare(table(headers, rows, width=20, drop=drop))[0] == "step          state"
+
+
+def test_a_caret_stands_below_the_place():
+    span = Span(file="w.yaml", line=12, column=7, end_line=12, end_column=10)
+    item = Diagnostic(
+        code="GP301",
+        message="unknown key 'mni'",
+        span=span,
+        source_line="\tmin: mni: 1",
+        hint="did you mean 'min'?",
+        related=((Span(file="o.yaml", line=1, column=2, end_line=1, end_column=3), "given here"),),
+    )
+    assert bare(diagnostics_text([item])) == [
+        "w.yaml:12:7: GP301 unknown key 'mni'",
+        "  12 |  min: mni: 1",
+        "     |       ^^^",
+        "  o.yaml:1:2: given here",
+        "  hint: did you mean 'min'?",
+        "1 error",
+    ]
+
+
+def test_a_caret_over_several_lines_ends_with_the_first():
+    span = Span(file="w", line=1, column=3, end_line=4, end_column=1)
+    item = Diagnostic(
+        code="GP1", message="m", span=span, source_line="- key:", severity=Severity.WARNING
+    )
+    assert bare(diagnostics_text([item, item]))[:3] == [
+        "w:1:3: GP1 warning: m",
+        "  1 | - key:",
+        "    |   ^^^^",
+    ]
+    assert bare(diagnostics_text([item, item]))[-1] == "2 warnings"
+
+
+@pytest.mark.parametrize("column", [1, 300, 590, 605])
+def test_a_long_line_is_cut_around_the_place(column):
+    text = "".join(chr(ord("a") + n % 26) for n in range(600))
+    span = Span(file="w", line=1, column=column, end_line=1, end_column=column + 5)
+    _, line, caret, _ = bare(
+        diagnostics_text([Diagnostic(code="GP1", message="m", span=span, source_line=text)])
+    )
+    assert len(line) < 180
+    start = caret.index("^")
+    assert line[start : start + 5] == text[column - 1 : column + 4]
+
+
+def test_github_annotations_are_escaped():
+    span = Span(file="a,b.yaml", line=2, column=3, end_line=2, end_column=5)
+    item = Diagnostic(code="GP1", message="100 %\nwrong", span=span, hint="do: this")
+    assert github_lines([item]) == [
+        "::error file=a%2Cb.yaml,line=2,endLine=2,col=3,endColumn=5,title=GP1::"
+        "100 %25 wrong (do: this)"
+    ]
+    info = Diagnostic(code="GP2", message="x", severity=Severity.INFO)
+    assert github_lines([info]) == ["::notice title=GP2::x"]
+
+
+def test_the_summary_has_steps_time_memory_and_products():
+    view = fold(fakes.make_plan(), fakes.good_run())
+    lines = bare(
+        summary_text(view, products="runs/x/products", outputs={"best": ["runs/x/m.yaml"]})
+    )
+    assert lines[1:5] == [
+        "step          state   tasks   wall    cpu  memory",
+        "observations  cached      1      -      -       -",
+        "datasets      ok          2  2.0 s  1.8 s  312 MB",
+        "fit           ok          1  1.0 s  0.9 s  312 MB",
+    ]
+    assert lines[6:] == [
+        "crab: ok in 2.5 s: 1 cached, 3 ok",
+        "products: runs/x/products",
+        "  best: runs/x/m.yaml",
+    ]
+
+
+def test_a_failure_says_where_why_and_how_to_go_on():
+    view = fold(fakes.make_plan(), fakes.failed_run())
+    lines = bare(failure_text(view, run_dir="runs/my run", command="gpwf run w.yaml"))
+    assert lines == [
+        "",
+        "crab.gpwf.yaml:7:5: datasets[run=2]: failed: no counts in run 2",
+        "  hint: widen the region",
+        "log:      gpwf logs 'runs/my run' datasets",
+        "to go on: gpwf run w.yaml",
+    ]
+
+
+def test_a_retried_attempt_is_not_the_failure_but_its_time_counts():
+    view = fold(fakes.make_plan(), fakes.failed_run())
+    task, failure = first_failure(view)
+    assert (task.task.id, failure.message) == ("datasets[run=2]", "no counts in run 2")
+    datasets = step_summaries(view)[1]
+    assert datasets.counts == {"ok": 1, "failed": 1}
+    assert datasets.state == "failed"
+    assert datasets.wall_s == 3.0
+    assert first_failure(fold(fakes.make_plan(), fakes.good_run())) is None
+
+
+def test_the_time_of_a_run_without_an_end_is_not_made_up():
+    view = fold(fakes.make_plan(), fakes.good_run()[:-1])
+    view.state = RunState.INTERRUPTED
+    assert elapsed_s(view) is None
+
+
+def test_a_plan_counts_tasks_edges_and_what_is_cached():
+    data = plan_data(fakes.make_plan(), ["observations", "datasets[run=1]"])
+    assert data == {
+        "workflow": "crab",
+        "n_tasks": 4,
+        "n_edges": 4,
+        "n_cached": 2,
+        "steps": [
+            {
+                "name": "observations",
+                "tag": "observations",
+                "axes": {},
+                "n_tasks": 1,
+                "n_cached": 1,
+            },
+            {
+                "name": "datasets",
+                "tag": "datasets",
+                "axes": {"run": 2},
+                "n_tasks": 2,
+                "n_cached": 1,
+            },
+            {"name": "fit", "tag": "fit", "axes": {}, "n_tasks": 1, "n_cached": 0},
+        ],
+    }
+    text = bare(plan_text(fakes.make_plan(), ["observations", "datasets[run=1]"]))
+    assert text[0] == "crab: 4 tasks, 2 cached, 2 to run"
+    assert text[4].split() == ["datasets", "datasets", "run=2", "2", "1", "cached,", "1", "new"]
