@@ -174,7 +174,7 @@ class _Reading:
         given |= command_line_params(self.params, sets, self.report)
         if merged is not root:
             problems = [*_elsewhere(problems), *schema_problems(merged, self.catalog)]
-        self.report.extend(item.diagnostic for item in problems if not _inside_step_config(item))
+        self.report.extend(item.diagnostic for item in problems if _is_structure(item))
         return self._build(merged, problems, given, sets, profile)
 
     def _build(
@@ -211,6 +211,7 @@ class _Reading:
         drafts = draft_steps(
             root, self.catalog, scope, self.report, base=self.base, schema=problems
         )
+        self._add_settings_elsewhere(problems)
         wiring = wire(root, drafts, self.catalog, self.report)
         if not self.report.has_errors:
             params.check_used(scope.used_params)
@@ -235,6 +236,13 @@ class _Reading:
             metadata=about["metadata"],
             description=str(about["description"]),
         )
+
+    def _add_settings_elsewhere(self, problems: Sequence[SchemaProblem]) -> None:
+        """Report settings in ``defaults`` and ``profiles`` that no step has complained about."""
+        known = {item.span for item in self.report.items if item.code.startswith("GP3")}
+        for item in problems:
+            if config_start(item.path) not in (None, 3) and item.diagnostic.span not in known:
+                self.report.extend([item.diagnostic])
 
     def _about(self, root: Node) -> dict[str, Any]:
         """Return name, description and metadata of the workflow."""
@@ -262,13 +270,22 @@ _ABOUT = ("name", "description", "metadata")
 
 
 def _elsewhere(problems: Sequence[SchemaProblem]) -> list[SchemaProblem]:
-    """Return the problems that a second validation of the merged document would not repeat."""
-    return [replace(item, path=()) for item in problems if config_start(item.path) != 3]
+    """Return the problems that a validation of the merged document would not find again.
+
+    The settings of steps are judged as they are after merging. The rest loses its path, which
+    need not mean the same step in the merged document.
+    """
+    return [
+        replace(item, path=()) if _is_structure(item) else item
+        for item in problems
+        if _is_structure(item) or config_start(item.path) != 3
+    ]
 
 
-def _inside_step_config(problem: SchemaProblem) -> bool:
-    """Return True for a problem that is weighed against the step's own checks first."""
-    return config_start(problem.path) == 3 and len(problem.path) > 3
+def _is_structure(problem: SchemaProblem) -> bool:
+    """Return False for a problem in settings, which is weighed against the step's own checks."""
+    start = config_start(problem.path)
+    return start is None or (start == 3 and len(problem.path) == 3)
 
 
 def _names(root: Node) -> tuple[str, ...]:

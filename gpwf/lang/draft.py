@@ -13,7 +13,7 @@ from gpwf.lang.policy import read_policy
 from gpwf.lang.report import Report
 from gpwf.lang.schema import SchemaProblem
 from gpwf.lang.scope import Scope
-from gpwf.lang.tree import Node, Path, Place, overlay, walk
+from gpwf.lang.tree import Node, Path, Place, overlay, walk, with_source
 
 __all__ = ["Draft", "by_name", "draft_steps"]
 
@@ -111,12 +111,23 @@ def draft_steps(
             config=Node(value={}, span=node.span, source="step default"),
         )
         drafts.append(draft)
-        if draft.tag in tags and len(config_only) == len(mine):
+        if len(config_only) == len(mine):
             draft.policy = read_policy(node, report, draft.name)
+        if draft.tag in tags and not any(_hides_settings(item) for item in mine):
             _settle(draft, root, catalog, scope, report, base, config_only)
         else:
             report.extend(item.diagnostic for item in config_only)
     return drafts
+
+
+def _hides_settings(problem: SchemaProblem) -> bool:
+    """Return True where a problem of a step makes a look at its settings pointless.
+
+    An unknown key may be a misspelt ``config``; a key of a later version changes what expressions
+    see; ``config`` itself may be no mapping.
+    """
+    unclear = problem.diagnostic.code in (Code.UNKNOWN_KEY, Code.NOT_YET)
+    return unclear or problem.path[2:] == ("config",)
 
 
 def _check_name(name: Node, tag: Node | None, seen: dict[str, Node], report: Report) -> None:
@@ -141,7 +152,10 @@ def _settle(
     schema: Sequence[SchemaProblem],
 ) -> None:
     """Merge, evaluate and settle the settings of a step, and find its ports."""
-    merged = overlay(root.get("defaults", draft.tag), draft.node.child("config"))
+    defaults = root.get("defaults", draft.tag)
+    if defaults is not None:
+        defaults = with_source(defaults, "defaults")
+    merged = overlay(defaults, draft.node.child("config"))
     if merged is None or not merged.is_mapping:
         merged = draft.config
     resolved = scope.resolve(merged, step=draft.name)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Any
 
 from gpwf.core.diagnostics import Diagnostic
 from gpwf.lang.codes import Code
@@ -14,7 +13,7 @@ from gpwf.lang.document import Document, read_document
 from gpwf.lang.params import given_on_command_line
 from gpwf.lang.paramtypes import infer_type
 from gpwf.lang.report import Report, listed, near_miss
-from gpwf.lang.tree import COMMAND_LINE, Node, Place, from_plain, overlay
+from gpwf.lang.tree import COMMAND_LINE, Node, Place, from_plain, overlay, with_source
 
 __all__ = ["apply_profile", "apply_sets", "command_line_params", "read_file", "read_params_file"]
 
@@ -71,7 +70,7 @@ def apply_profile(root: Node, name: str, report: Report) -> tuple[Node, dict[str
         message = f"{COMMAND_LINE}: --profile {name}: the workflow has no such profile"
         report.add(Code.UNKNOWN_PROFILE, message, hint=hint)
         return root, {}
-    profile = _from_source(profile, "profile")
+    profile = with_source(profile, "profile")
     params = profile.child("params")
     changed = dict(root.value)
     execution = overlay(root.child("execution"), profile.child("execution"))
@@ -85,16 +84,6 @@ def apply_profile(root: Node, name: str, report: Report) -> tuple[Node, dict[str
             steps, value=[_profiled_step(step, profile, changes) for step in steps.value]
         )
     return replace(root, value=changed), dict(params.items()) if params is not None else {}
-
-
-def _from_source(node: Node, source: str) -> Node:
-    """Return a tree whose every node has a source."""
-    made: Any = node.value
-    if isinstance(made, dict):
-        made = {key: _from_source(item, source) for key, item in made.items()}
-    elif isinstance(made, list):
-        made = [_from_source(item, source) for item in made]
-    return replace(node, value=made, source=source)
 
 
 def _step_name(step: Node) -> str | None:

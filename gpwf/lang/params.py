@@ -200,7 +200,7 @@ class Params(Mapping[str, Any]):
             return None
         node = from_plain(value, node) if value != node.plain() else node
         node = replace(node, value=value) if not isinstance(value, (dict, list)) else node
-        return node if self._check_bounds(item, node, value) and sound else None
+        return node if sound and self._check_bounds(item, node, value) else None
 
     def _read(self, item: ParamDeclaration, node: Node) -> Node | None:
         """Read the text of a value from the command line by the type of its parameter."""

@@ -9,7 +9,7 @@ from typing import Any
 from gpwf.core.diagnostics import Span
 from gpwf.core.spec import Origin
 
-__all__ = ["COMMAND_LINE", "Node", "Path", "Place", "from_plain", "overlay", "walk"]
+__all__ = ["COMMAND_LINE", "Node", "Path", "Place", "from_plain", "overlay", "walk", "with_source"]
 
 COMMAND_LINE = "command line"
 
@@ -138,6 +138,17 @@ def from_plain(value: Any, like: Node) -> Node:
     elif isinstance(value, (list, tuple)):
         made = [replace(from_plain(item, like), key_span=None) for item in value]
     return replace(like, value=made)
+
+
+def with_source(node: Node, source: str) -> Node:
+    """Return a tree whose every node has a source; what the command line gave keeps its own."""
+    made: Any = node.value
+    if isinstance(made, dict):
+        made = {key: with_source(item, source) for key, item in made.items()}
+    elif isinstance(made, list):
+        made = [with_source(item, source) for item in made]
+    kept = node.source if node.source == COMMAND_LINE else source
+    return replace(node, value=made, source=kept)
 
 
 def overlay(base: Node | None, top: Node | None) -> Node | None:

@@ -1,0 +1,163 @@
+"""Whatever the bytes, reading ends with a specification or with diagnostics, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gpwf.core.expressions import ExpressionError, evaluate
+from gpwf.errors import DocumentError
+from gpwf.lang import check_document
+from gpwf.lang.document import Limits, read_document
+from gpwf.lang.refs import ReferenceSyntaxError, parse_template
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "lang"))
+
+from fake_catalog import FakeCatalog
+
+CATALOG = FakeCatalog()
+WORKFLOW = """gpwf: 1
+params: {e_min: {type: energy, default: 1 TeV, min: 0.3 TeV}, ids: [1, 2]}
+defaults: {fit: {tolerance: 1e-3}}
+steps:
+  - {tag: observations, config: {datastore: data, obs_ids: "${params.ids}"}}
+  - tag: datasets
+    config: {energy: {min: "${params.e_min}", max: 10 TeV, nbins: 3}}
+  - {tag: models, config: {file: m.yaml}}
+  - {tag: fit, timeout: 30 min, after: [models]}
+  - {tag: flux-points, config: {source: crab}, required_products: [datasets.datasets, fit.models]}
+outputs: {models: fit.models}
+profiles: {quick: {steps: {fit: {config: {label: x}}}}}
+"""
+WORDS = st.sampled_from(
+    [*"{}[]:,-?&*!|>'\"%@`#~$\n\t ", "${", "${params.e_min}", "<<", "a: ", "- ", "---", "&a ", "*a",
+     "null", "1e999", ".inf", "0x", "\\U0011", "gpwf: 1\n", "steps:\n", "  - tag: fit\n", "\x85", "\u2028",
+     "\ufeff", "params:\n", "tag: ", "config: ", "required_products: "]
+)  # fmt: skip
+MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def check(data: bytes | str) -> None:
+    spec, found = check_document(data, CATALOG, path=Path("w.yaml"), base=Path("/base"))
+    assert spec is not None or any(item.severity == "error" for item in found)
+    assert str(DocumentError(found))
+    for item in found:
+        assert item.span is not None
+        assert item.span.line >= 1
+        assert item.span.column >= 1
+        assert (item.span.end_line, item.span.end_column) >= (item.span.line, item.span.column)
+
+
+@MANY
+@given(st.binary(max_size=300))
+def test_bytes(data: bytes) -> None:
+    check(data)
+
+
+@MANY
+@given(st.text(max_size=300))
+def test_text(text: str) -> None:
+    check(text)
+
+
+@MANY
+@given(st.lists(WORDS | st.text(max_size=4), max_size=40).map("".join))
+def test_yaml_like_text(text: str) -> None:
+    check(text)
+
+
+@MANY
+@given(st.data())
+def test_damaged_workflow(data: st.DataObject) -> None:
+    text = WORKFLOW
+    for _ in range(data.draw(st.integers(1, 4))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 8)))
+        text = text[:start] + data.draw(WORDS | st.text(max_size=3)) + text[end:]
+    check(text)
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.from_regex(r"[a-z]{1,6}", fullmatch=True), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@MANY
+@given(VALUES)
+def test_any_value_anywhere(value: object) -> None:
+    """Plain data of any shape in the place of every key of a workflow."""
+    base = yaml.safe_load(WORKFLOW.replace("1e-3", "0.001"))
+    for key in base:
+        check(yaml.safe_dump(base | {key: value}, allow_unicode=True))
+    for key in ("tag", "name", "config", "required_products", "products", "after", "resources"):
+        changed = [dict(step) for step in base["steps"]]
+        changed[3][key] = value
+        check(yaml.safe_dump(base | {"steps": changed}, allow_unicode=True))
+
+
+@MANY
+@given(st.lists(WORDS, max_size=60).map("".join))
+def test_reading_is_bounded(text: str) -> None:
+    limits = Limits(max_bytes=1000, max_depth=5, max_nodes=20, max_diagnostics=3)
+    document = read_document(text, file="w.yaml", limits=limits)
+    assert len(document.diagnostics) <= 3
+    if document.root is not None and not document.diagnostics:
+        assert count(document.root.plain()) <= 20
+
+
+def count(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(count(item) for item in value.values())
+    if isinstance(value, list):
+        return 1 + sum(count(item) for item in value)
+    return 1
+
+
+@MANY
+@given(VALUES)
+def test_what_is_written_is_read(value: object) -> None:
+    """JSON is YAML 1.2: every value comes back as it was written."""
+    import json
+
+    document = read_document(json.dumps({"a": value}, ensure_ascii=False), file="w.json")
+    printable = all(
+        char.isprintable() or char == " " for char in json.dumps(value, ensure_ascii=False)
+    )
+    if printable and not document.diagnostics:
+        assert document.root is not None
+        assert document.root.plain() == {"a": value}
+
+
+@MANY
+@given(
+    st.lists(
+        st.sampled_from(["${", "$", "{", "}", "params", ".", "a", "[", "0", "]", " as ", "TeV", "??", "'", "1"]),
+        max_size=14,
+    ).map("".join)
+)  # fmt: skip
+def test_expressions(text: str) -> None:
+    try:
+        template = parse_template(text)
+    except ReferenceSyntaxError as error:
+        assert 0 <= error.position <= len(text)
+        return
+    if template is None:
+        assert "${" not in text
+        return
+    try:
+        evaluate(template, {"params": {"a": ["1 TeV", {"a": 2}]}})
+    except ExpressionError as error:
+        assert str(error)
