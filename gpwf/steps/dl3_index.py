@@ -1,6 +1,6 @@
 """Read the index of a GADF DL3 datastore: which observations there are, and in which files.
 
-Only `astropy.io.fits` is needed, so that a plan is made without gammapy.
+A plan is made without gammapy, and in the usual case without astropy: see `fits_columns`.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gpwf.errors import StepInputError
 from gpwf.steps.base import missing_path
+from gpwf.steps.fits_columns import read_columns
 
 __all__ = ["DataFile", "DatastoreIndex", "find_index", "read_index"]
 
@@ -89,12 +91,10 @@ def read_index(setting: str, directory: str) -> DatastoreIndex:
     StepInputError
         Where they are not there or are no index tables.
     """
-    from astropy.io import fits
-
     hdu_path, obs_path = find_index(setting, directory)
     try:
-        rows = _rows(hdu_path, ("OBS_ID", "HDU_TYPE", "FILE_DIR", "FILE_NAME"), fits)
-        pointings = _rows(obs_path, ("OBS_ID", "RA_PNT", "DEC_PNT"), fits, optional=True)
+        rows = _rows(hdu_path, ("OBS_ID", "HDU_TYPE", "FILE_DIR", "FILE_NAME"))
+        pointings = _rows(obs_path, ("OBS_ID", "RA_PNT", "DEC_PNT"), optional=True)
     except (OSError, KeyError, ValueError, IndexError) as error:
         raise StepInputError(
             f"{setting}: cannot read the index of {directory}: {error}",
@@ -112,9 +112,14 @@ def read_index(setting: str, directory: str) -> DatastoreIndex:
     )
 
 
-def _rows(path: Path, names: Sequence[str], fits: object, *, optional: bool = False) -> list:  # type: ignore[type-arg]
+def _rows(path: Path, names: Sequence[str], *, optional: bool = False) -> Sequence[tuple[Any, ...]]:
     """Return the columns of the first table of a file as rows."""
-    with fits.open(path, memmap=False) as hdulist:  # type: ignore[attr-defined]
+    rows = read_columns(path, names)
+    if rows is not None:
+        return rows
+    from astropy.io import fits
+
+    with fits.open(path, memmap=False) as hdulist:
         table = hdulist[1]
         if optional and not set(names) <= set(table.columns.names):
             return []
