@@ -256,7 +256,8 @@ def _sample(settings: SimulateObservationsSettings, observation: Any, models: An
     dataset.models = Models([*models, FoVBackgroundModel(dataset_name=name)])
     sequence = np.random.SeedSequence([settings.seed, int(observation.obs_id)])
     sampler = MapDatasetEventSampler(random_state=np.random.RandomState(np.random.PCG64(sequence)))
-    return sampler.run(dataset, observation)
+    # without the observation: with it, gammapy makes a header that holds the time of day
+    return sampler.event_det_coords(observation, sampler.run(dataset))
 
 
 def _header(
@@ -264,10 +265,9 @@ def _header(
 ) -> dict[str, Any]:
     """Return the cards of EVENTS that say what was observed, from where and when."""
     location = observation.observatory_earth_location
-    horizontal = observation.pointing.get_altaz(observation.tmid, location)
+    horizontal = _altaz(observation, location)
     cards: dict[str, Any] = {
         "OBJECT": models[0].name if len(models) else "background",
-        # to 1e-4 deg: finer, it would change with the table of the Earth's rotation
         "ALT_PNT": round(float(horizontal.alt.deg), 4),
         "AZ_PNT": round(float(horizontal.az.deg), 4),
         "GEOLON": round(float(location.lon.deg), 6),
@@ -281,3 +281,21 @@ def _header(
         day, _, clock = time.utc.isot.partition("T")
         cards |= {f"DATE-{suffix}": day, f"TIME-{suffix}": clock}
     return cards
+
+
+def _altaz(observation: Any, location: Any) -> Any:
+    """Return the pointing in horizontal coordinates in the middle of the observation.
+
+    UT1 is taken to be UTC and the poles to stand still: right to 0.004 deg, and the same whatever
+    table of the Earth's rotation is installed (reading that one takes two seconds).
+    """
+    import numpy as np
+    from astropy import units as u
+    from astropy.table import QTable
+    from astropy.utils import iers
+
+    still = QTable({"MJD": np.array([0.0, 1e5]) * u.d, "UT1_UTC": np.zeros(2) * u.s})
+    for name in ("PM_x", "PM_y", "dX_2000A", "dY_2000A"):
+        still[name] = np.zeros(2) * u.arcsec
+    with iers.earth_orientation_table.set(iers.IERS(still)):
+        return observation.pointing.get_altaz(observation.tmid, location)
