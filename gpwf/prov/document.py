@@ -144,7 +144,7 @@ def _record_step(recorder: Recorder, plan: Plan, step: PlannedStep) -> str:
             ("module", how.get("module")),
             ("package", how.get("package")),
             ("packageVersion", how.get("version")),
-            ("sourceDigest", how.get("source_digest") or how.get("source")),
+            ("sourceDigest", how.get("source")),
         ],
     )
 

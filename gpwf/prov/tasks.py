@@ -151,11 +151,18 @@ def _task_attributes(context: RunContext, task: Task) -> Iterator[tuple[str, Any
     yield "wfprov:describedByProcess", context.recorder.ref(context.steps[task.step])
     yield "task", task.id
     yield "step", task.step
-    yield "tag", task.tag
-    yield "version", task.version
+    yield from _type_attributes(task)
     yield "place", task.place
     for axis, value in task.coordinates.items():
         yield "coordinate", f"{axis}={value if isinstance(value, str) else json_text(value)}"
+
+
+def _type_attributes(task: Task) -> Iterator[tuple[str, Any]]:
+    """Yield what the task key holds of the code, so that it also holds of a cached result."""
+    yield "tag", task.tag
+    yield "version", task.version
+    for name, version in sorted(task.packages.items()):
+        yield "software", f"{name}=={version}"
 
 
 def _end_attributes(ended: AttemptFinished | None) -> Iterator[tuple[str, Any]]:
@@ -207,8 +214,7 @@ def _record_original(context: RunContext, task: Task, event: TaskCached) -> None
         [
             ("prov:label", f"{task.id}, made by an earlier run"),
             ("wfprov:wasPartOfWorkflowRun", recorder.ref(run)),
-            ("tag", task.tag),
-            ("version", task.version),
+            *_type_attributes(task),
             ("state", TaskState.OK),
             ("taskKey", event.key),
         ],

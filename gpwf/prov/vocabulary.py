@@ -109,6 +109,7 @@ TERMS: Mapping[str, str] = {
     "package": "distribution that implements the step type",
     "packageVersion": "version of that distribution",
     "sourceDigest": "SHA-256 of the source of the step type",
+    "software": "a distribution that can change the result of a task, name==version",
     "distribution": "an installed distribution, name==version",
     "user": "account that started the run",
     "environment": "one fact on the environment, name=value",

@@ -187,7 +187,12 @@ def _make_task(step: str, seed: int | None, steps: Sequence[str]) -> Task:
         output_ports=tuple(Port(name=port, kind=kind) for port, kind in outputs),
         files=files,
         packages={"gammapy": "2.1"},
-        implementation={"module": f"gpwf.steps.builtin.{step}", "package": "gpwf", "version": "0"},
+        implementation={
+            "module": f"gpwf.steps.builtin.{step}",
+            "package": "gpwf",
+            "version": "0",
+            "source": "5" * 64,
+        },
         coordinates={} if seed is None else {"seed": seed},
         place="crab.gpwf.yaml:5:3",
     )

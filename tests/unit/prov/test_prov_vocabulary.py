@@ -1,0 +1,81 @@
+"""The vocabulary is used as documented: no term without its heading, none without a use."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import prov_factory as factory
+import pytest
+
+from gpwf.core.plan import Plan
+from gpwf.prov.document import build_document
+from gpwf.prov.export import serialise
+from gpwf.prov.recorder import Recorder
+from gpwf.prov.vocabulary import TERMS, hashed_id, local_id
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "provenance.md"
+
+
+def test_every_term_has_its_entry_in_the_reference() -> None:
+    entries = re.findall(r"^`gpwf:(\w+)`\n: ", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert entries == list(TERMS)
+
+
+def test_every_term_is_used() -> None:
+    assert set(used_terms()) == set(TERMS)
+
+
+def used_terms() -> Iterator[str]:
+    plan = factory.make_plan()
+    scattered = factory.make_plan(copies=2)
+    backwards = factory.Journal(plan)
+    backwards.start(plan.tasks[0])
+    backwards.end(plan.tasks[0], started=factory.at(10), ended=factory.at(7))
+    step = replace(plan.steps[0], description="why")
+    runs: list[tuple[Plan, Any]] = [
+        (replace(plan, steps=(step, *plan.steps[1:])), factory.mixed_run(plan)),
+        (plan, factory.cached_run(plan)),
+        (plan, factory.killed_run(plan)),
+        (plan, backwards.finish()),
+        (scattered, factory.good_run(scattered)),
+        (factory.gather_plan(), factory.good_run(factory.gather_plan())),
+    ]
+    for one, events in runs:
+        document = build_document(one, events, log_digests={"log.jsonl": "a" * 64})
+        for section, records in json.loads(serialise(document)).items():
+            if section == "prefix":
+                continue
+            for item in records.values():
+                yield from (key[5:] for key in item if key.startswith("gpwf:"))
+                types = item.get("prov:type", [])
+                for value in types if isinstance(types, list) else [types]:
+                    if value["$"].startswith("gpwf:"):
+                        yield value["$"][5:]
+
+
+def test_unknown_term_is_refused() -> None:
+    for name in ("colour", "gpwf:colour"):
+        with pytest.raises(KeyError, match="gpwf:colour is not in the vocabulary"):
+            Recorder().entity("x", [], [(name, "red")])
+
+
+@pytest.mark.parametrize("part", ["a/b", "1:2", "é", "", "a b", "x.", "-a", "\ud800"])
+def test_local_names_are_safe(part: str) -> None:
+    name = local_id("user", part)
+    assert re.fullmatch(r"user-[A-Za-z0-9_.-]*[A-Za-z0-9_-]", name)
+    assert name == local_id("user", part)
+    assert name != local_id("user", part + "!")
+
+
+def test_plain_parts_stay_readable() -> None:
+    assert local_id("product", "0b1e-2f", "flux_points") == "product-0b1e-2f-flux_points"
+
+
+def test_hashed_names_tell_kinds_and_types_apart() -> None:
+    names = {hashed_id("param", "a", 1), hashed_id("param", "a", "1"), hashed_id("use", "a", 1)}
+    assert len(names) == 3
