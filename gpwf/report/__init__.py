@@ -1,0 +1,1 @@
+"""From a plan and its journal to logs, progress and tables for people."""

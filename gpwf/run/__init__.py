@@ -1,0 +1,1 @@
+"""From a plan to events and products: scheduler, engine, journal, workers."""

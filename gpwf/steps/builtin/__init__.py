@@ -1,0 +1,1 @@
+"""The step types of gpwf, one file each."""
