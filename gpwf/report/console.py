@@ -126,11 +126,12 @@ class PlainConsole:
 
     def event(self, event: RunEvent) -> None:
         """Print the line of one event."""
-        self._progress.apply(event, time.monotonic())
         if isinstance(event, TaskCached):
             self._count_cached(self._progress.step_of(event.task))
+            self._progress.apply(event, time.monotonic())
             return
         self._flush_cached()
+        self._progress.apply(event, time.monotonic())
         if (text := self._text(event)) is not None:
             self._print(text, event.time)
 

@@ -61,9 +61,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """What is drawn. ``results`` are (name, node, product)."""
+    """What is drawn: ``noun`` are ``steps`` or ``tasks``, ``results`` (name, node, product)."""
 
     name: str
+    noun: str = "steps"
     nodes: tuple[Node, ...]
     links: tuple[Link, ...]
     results: tuple[tuple[str, str, str], ...] = ()
@@ -102,6 +103,7 @@ def of_plan(plan: Plan) -> Drawing:
         links += [Link(source=name, target=task.id) for name in task.after]
     return Drawing(
         name=plan.name,
+        noun="tasks",
         nodes=tuple(
             Node(
                 id=task.id,
@@ -126,7 +128,7 @@ def text_tree(drawing: Drawing) -> str:
         ├─ models → flux-points.models, plot.models
         └─ fit_result
     """
-    lines = [f"{one_line(drawing.name)}: {len(drawing.nodes)} nodes"]
+    lines = [f"{one_line(drawing.name)}: {len(drawing.nodes)} {drawing.noun}"]
     for node in drawing.nodes:
         tag = f"  [{one_line(node.tag)}]" if node.tag != node.id else ""
         lines += ["", f"{one_line(node.id)}{tag}"]

@@ -116,6 +116,8 @@ def _message(line: Mapping[str, Any]) -> str:
         return f"{line.get('logger', '')}: {message}"
     words = [event]
     words += [str(line[name]) for name in ("state", "workflow") if line.get(name)]
+    if event == "task.cached":  # the name says it
+        words = [event]
     if line.get("duration_s") is not None:
         words.append(f"in {duration(line['duration_s'])}")
     if event == "task.progress" and line.get("total"):

@@ -55,6 +55,14 @@ def test_cached_tasks_of_a_step_share_a_line():
     assert plain(events) == ["datasets: cached (2 tasks) (2/4)"]
 
 
+def test_every_cached_step_counts_its_own_tasks():
+    events = [
+        fakes.cached("observations", 0),
+        *(fakes.cached(f"datasets[run={n}]", n) for n in (1, 2)),
+    ]
+    assert plain(events) == ["observations: cached (1/4)", "datasets: cached (2 tasks) (3/4)"]
+
+
 def test_warnings_are_shown_and_talk_is_not():
     records = [
         {"level": "info", "message": "quiet", "task_id": "fit"},

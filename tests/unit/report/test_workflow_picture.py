@@ -25,7 +25,7 @@ NASTY = Drawing(
 
 def test_text_shows_products_and_who_takes_them():
     assert text_tree(of_plan(fakes.make_plan())).splitlines() == [
-        "crab: 4 nodes",
+        "crab: 4 tasks",
         "",
         "observations",
         "└─ observations → datasets[run=1].observations, datasets[run=2].observations",
