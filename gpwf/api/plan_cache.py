@@ -9,6 +9,7 @@ gpwf and of its plugins, the versions of the packages, and the content of every 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ import gpwf
 from gpwf.core.codec import from_plain, to_plain
 from gpwf.core.digests import Digest, digest_bytes, tagged_digest
 from gpwf.core.plan import Plan
+from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
 from gpwf.store.store import Store
 
 __all__ = ["code_fingerprint", "load_plan", "save_plan"]
@@ -80,13 +82,9 @@ def save_plan(
         "plan": to_plain(plan),
     }
     path = _entry_path(store, arguments)
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch.write_text(json.dumps(entry), encoding="utf-8")
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        write_atomic(path, json.dumps(entry).encode(), durable=False)
 
 
 def load_plan(store: Store, arguments: Mapping[str, Any]) -> tuple[Plan, str] | None:

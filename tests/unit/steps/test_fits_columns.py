@@ -102,10 +102,7 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
     ],
 )
 def test_real_index_files_are_simple(name: str) -> None:
-    root = os.environ.get("GAMMAPY_DATA")
-    if not root:
-        pytest.skip("GAMMAPY_DATA is not set")
-    path = Path(root) / name
+    path = Path(os.environ["GAMMAPY_DATA"]) / name
     names = ("OBS_ID", "HDU_TYPE", "FILE_DIR", "FILE_NAME")
     rows = read_columns(path, names)
     assert rows
