@@ -202,7 +202,9 @@ def _equal_intervals(width: Any, spans: Sequence[tuple[str, Any, Any]]) -> list[
     from astropy.time import Time
 
     first = spans[0][1]
-    numbers = {int(((start - first) / width).to_value("")) for _, start, _ in spans}
+    # a run that starts on an edge, apart from rounding, belongs to what follows
+    edge = _TOLERANCE_S / width.to_value("s")
+    numbers = {int(((start - first) / width).to_value("") + edge) for _, start, _ in spans}
     return [Time([first + n * width, first + (n + 1) * width]) for n in sorted(numbers)]
 
 

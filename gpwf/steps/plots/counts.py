@@ -165,7 +165,7 @@ def _draw_counts(axes: Any, sums: dict[str, Any], fit_range: Any) -> None:
     axes.errorbar(
         sums["center"][use],
         counts,
-        yerr=[np.minimum(np.sqrt(counts), counts - 0.3), np.sqrt(counts)],
+        yerr=[np.minimum(np.sqrt(counts), counts), np.sqrt(counts)],
         color=COLORS[0],
         marker="o",
         markersize=marker_size(len(counts)),

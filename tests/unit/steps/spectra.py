@@ -68,7 +68,7 @@ def make_dataset(name: str = "hess-1", start_h: float = 0.0, hours: float = 0.5)
     region = "icrs;circle(83.63, 22.01, 0.11)"
     geom = RegionGeom.create(region, axes=[energy])
     geom_true = RegionGeom.create(region, axes=[true])
-    exposure = RegionNDMap.from_geom(geom_true, unit="m2 s", data=1e5 * 3600 * hours)
+    exposure = RegionNDMap.from_geom(geom_true, unit="m2 s", data=3e6 * 3600 * hours)
     exposure.meta = {"livetime": hours * u.h}
     begin = Time("2020-01-01T20:00:00", scale="tt") + start_h * u.h
     dataset = SpectrumDatasetOnOff(
