@@ -20,13 +20,15 @@ def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
 
 def _document(ctx: click.Context) -> Mapping[str, Any]:
     """Return the workflow on the command line as plain data, however wrong it is otherwise."""
-    path = ctx.params.get("workflow")
+    # an option without its value yet leaves the arguments before it unread, in `ctx.args`
+    given = [ctx.params.get("workflow"), *ctx.args]
+    path = next((Path(item) for item in given if item and Path(item).is_file()), None)
     if path is None:
         return {}
     from gpwf.lang.document import read_document
 
     try:
-        root = read_document(Path(path).read_bytes(), file=str(path)).root
+        root = read_document(path.read_bytes(), file=str(path)).root
     except (OSError, GpwfError):
         return {}
     data = root.plain() if root is not None else None
