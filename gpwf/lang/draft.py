@@ -184,7 +184,7 @@ def _covered(path: Sequence[str | int], others: Sequence[Sequence[str | int]]) -
 def _locate(draft: Draft, problem: SettingProblem) -> Diagnostic:
     """Give a problem its place: the value, its key, or the nearest thing that is written."""
     node, rest = draft.config.nearest(problem.path)
-    if rest:
+    if rest or node is draft.config:
         place = _place_of_missing(draft, node)
     elif problem.code == Code.SETTING_UNKNOWN:
         place = Place.of_key(node)

@@ -34,9 +34,9 @@ outputs: {models: fit.models}
 profiles: {quick: {steps: {fit: {config: {label: x}}}}}
 """
 WORDS = st.sampled_from(
-    [*"{}[]:,-?&*!|>'\"%@`#~$\n\t ", "${", "${params.e_min}", "<<", "a: ", "- ", "---", "&a ", "*a",
-     "null", "1e999", ".inf", "0x", "\\U0011", "gpwf: 1\n", "steps:\n", "  - tag: fit\n", "\x85", "\u2028",
-     "\ufeff", "params:\n", "tag: ", "config: ", "required_products: "]
+    [*"{}[]:,-?&*!|>'\"%@`#~$\n\t ", "${", "${params.e_min}", "<<", "a: ", "- ", "---", "&a ",
+     "*a", "null", "1e999", ".inf", "0x", "\\U0011", "gpwf: 1\n", "steps:\n", "  - tag: fit\n",
+     "\x85", "\u2028", "\ufeff", "params:\n", "tag: ", "config: ", "required_products: "]
 )  # fmt: skip
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -95,7 +95,7 @@ VALUES = st.recursive(
 )
 
 
-@MANY
+@settings(MANY, max_examples=15)
 @given(VALUES)
 def test_any_value_anywhere(value: object) -> None:
     """Plain data of any shape in the place of every key of a workflow."""
@@ -144,20 +144,18 @@ def test_what_is_written_is_read(value: object) -> None:
 @MANY
 @given(
     st.lists(
-        st.sampled_from(["${", "$", "{", "}", "params", ".", "a", "[", "0", "]", " as ", "TeV", "??", "'", "1"]),
+        st.sampled_from(
+            ["${", "$", "{", "}", "params", ".", "a", "[", "0", "]", " as ", "TeV", "??", "'", "1"]
+        ),
         max_size=14,
     ).map("".join)
-)  # fmt: skip
+)
 def test_expressions(text: str) -> None:
     try:
         template = parse_template(text)
-    except ReferenceSyntaxError as error:
-        assert 0 <= error.position <= len(text)
-        return
-    if template is None:
-        assert "${" not in text
-        return
-    try:
-        evaluate(template, {"params": {"a": ["1 TeV", {"a": 2}]}})
-    except ExpressionError as error:
-        assert str(error)
+        if template is None:
+            assert "${" not in text
+        else:
+            evaluate(template, {"params": {"a": ["1 TeV", {"a": 2}]}})
+    except (ReferenceSyntaxError, ExpressionError):
+        assert "${" in text
