@@ -20,6 +20,7 @@ from typing import Any
 from gpwf.core.codec import event_from_plain, event_to_plain
 from gpwf.core.runs import AttemptFinished, RunEvent, RunFinished, RunStarted
 from gpwf.errors import RunError
+from gpwf.store.atomic import sync_folder
 
 __all__ = ["JOURNAL_VERSION", "Journal", "JournalScan", "read_journal", "scan_journal"]
 
@@ -164,6 +165,7 @@ class Journal:
                 hint="choose another folder with --run-dir",
             ) from None
         try:
+            sync_folder(path.parent)  # the name of a new file
             scan = scan_journal(path)
             if scan.is_torn:
                 self._set_tail_aside(path, scan)

@@ -5,6 +5,7 @@ Everything that can go wrong becomes an `Outcome`; nothing but plain data leaves
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import resource
@@ -97,6 +98,8 @@ def run_job(job: Job, send: Callable[[Message], None]) -> Outcome:
         with capture_logging(say, job.log_level), capture_output(folder / "output.log", say):
             outcome = _attempt(job, folder, say, started, before)
         shutil.rmtree(folder, ignore_errors=True)  # a failed one is kept for its owner to look at
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()  # stays where an earlier attempt failed
     except _DamagedInputError as error:
         outcome = Outcome(
             attempt_id=job.attempt_id,
@@ -279,8 +282,21 @@ def _write_outputs(
         target.mkdir(parents=True)
         card = {"GPWFKEY": str(job.key), "GPWFPORT": name, "GPWFTAG": job.tag}
         summary = formats.write(port.kind, values[name], target, card)
-        products[name] = store.objects.publish(target, port.kind, summary, mark=str(job.key))
+        products[name] = store.objects.publish(
+            target, port.kind, _plain(summary), mark=str(job.key)
+        )
     return products
+
+
+def _plain(value: Any) -> Any:
+    """Return plain data; scalars of numpy would make the driver import it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
 def _failure(error: Exception) -> Failure:

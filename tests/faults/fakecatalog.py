@@ -31,6 +31,12 @@ def prepare() -> None:
     import gpwf.steps.base  # noqa: F401
 
 
+def prepare_slowly() -> None:
+    """Take for ever, like a large import from a slow disk."""
+    _count(os.environ["FAKE_PREPARE_MARK"])
+    time.sleep(600)
+
+
 # ---- steps -------------------------------------------------------------------------------------
 
 
@@ -144,6 +150,16 @@ def load_catalog() -> Catalog:
     return Catalog()
 
 
+class Scalar:
+    """Like a scalar of numpy: no plain number."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def item(self) -> int:
+        return self._value
+
+
 # ---- formats -----------------------------------------------------------------------------------
 
 
@@ -154,7 +170,7 @@ def write(kind: str, value: Any, directory: Path, card: Mapping[str, str]) -> Ma
     (directory / "value.txt").write_text(f"{card['GPWFPORT']}\n{value}")
     (directory / "more").mkdir()
     (directory / "more" / "length.txt").write_text(str(len(value)))
-    return {"length": len(value)}
+    return {"length": Scalar(len(value))}
 
 
 def read(kind: str, directory: Path, locate: Callable[[Digest], Path]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from harness import is_alive, lines, run, start_driver, states, wait_for
 
 from gpwf.core.runs import AttemptFinished, RunFinished, RunState, TaskState
 from gpwf.errors import RunError
+from gpwf.run.executors.local import LocalExecutor
 from gpwf.run.journal import read_journal
 from gpwf.run.rundir import RunDirectory, lock_holder
 
@@ -92,6 +94,28 @@ def test_a_task_that_ignores_sigterm_is_killed_after_a_while(tmp_path: Path) -> 
     driver.send_signal(signal.SIGINT)
     assert driver.wait(30) == 130
     assert not any(map(is_alive, pids))
+
+
+def test_a_signal_while_the_workers_are_being_prepared(tmp_path: Path) -> None:
+    """Nothing has begun then; the preparation, seconds of imports, is not waited for."""
+    started = tmp_path / "started"
+    executor = LocalExecutor(1, prepare="fakecatalog:prepare_slowly")
+    os.environ["FAKE_PREPARE_MARK"] = str(started)
+    try:
+        timer = threading.Thread(
+            target=lambda: (
+                wait_for(lambda: lines(started), "the preparation"),
+                os.kill(os.getpid(), signal.SIGINT),
+            )
+        )
+        timer.start()
+        view = run(plan(task("a"), task("b", "a")), tmp_path, executor=executor)
+        timer.join()
+    finally:
+        del os.environ["FAKE_PREPARE_MARK"]
+    assert states(view) == {"a": "cancelled", "b": "cancelled"}
+    (server,) = _pids(started)
+    assert not is_alive(server)
 
 
 def test_a_second_driver_is_told_who_holds_the_run(tmp_path: Path) -> None:

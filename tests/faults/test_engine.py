@@ -28,7 +28,8 @@ def test_a_run_computes_publishes_and_shows(tmp_path: Path) -> None:
     assert shown.is_symlink()
     assert stat.S_IMODE(shown.stat().st_mode) == 0o444
     assert (shown.parent / "more" / "length.txt").read_text() == "7"
-    assert list((tmp_path / "run" / "work").rglob("*.log")) == []
+    assert view.tasks["c"].products["text"].summary == {"length": 7}
+    assert list((tmp_path / "run" / "work").iterdir()) == []
     assert (tmp_path / "run" / "workflow.yaml").read_text() == "gpwf: 1\n"
     assert (tmp_path / "latest").resolve() == tmp_path / "run"
 

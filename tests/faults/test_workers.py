@@ -103,6 +103,7 @@ def test_workers_have_one_thread_each_unless_the_user_says_so(tmp_path: Path) ->
         )
     finally:
         server.control.close()
+        server.errors.close()
         assert server.process.wait(10) == 0
     assert environment["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS", "1")
     assert environment["OPENBLAS_NUM_THREADS"] == "3"

@@ -157,7 +157,14 @@ class LocalExecutor:
                 self._ended.append(_unfinished(job, TaskState.CANCELLED, None))
                 return
         worker = self._worker_of(handle)
-        if worker is not None and worker.killed_for is None:
+        if worker is None or worker.job is None:
+            return
+        if worker.pid == 0:  # not forked yet: nothing of the job has begun
+            self._ended.append(_unfinished(worker.job, TaskState.CANCELLED, None))
+            worker.job = None
+            worker.is_open = False
+            self._tell(do="kill", worker=worker.number, signal=signal.SIGKILL)
+        elif worker.killed_for is None:
             worker.killed_for = TaskState.CANCELLED
             worker.kill_at_s = time.monotonic() + _GRACE_S
             self._tell(do="kill", worker=worker.number, signal=signal.SIGTERM)
@@ -167,6 +174,8 @@ class LocalExecutor:
         server, self._server = self._server, None
         if server is not None:
             server.control.close()  # the fork server kills everything when its socket closes
+            if not server.is_ready:  # it imports, which takes seconds, and has forked nothing
+                server.process.kill()
             for worker in server.workers.values():
                 worker.connection.close()
             try:
