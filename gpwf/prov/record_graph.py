@@ -74,9 +74,14 @@ class _Summary:
         for link in self.index.links:
             if link.relation == "Generation" and link.cause in self.group:
                 self._add_product(link)
-        for link in self.index.links:
-            if link.relation == "Usage" and link.effect in self.group:
-                self._add_usage(link)
+        uses = [
+            link
+            for link in self.index.links
+            if link.relation == "Usage" and link.effect in self.group
+        ]
+        # Settings of this run, which know their origin, before those of an original attempt.
+        for link in sorted(uses, key=lambda link: not link.origin):
+            self._add_usage(link)
         self._add_inputs()
         self._connect_not_run()
         for name, states in self.states.items():
@@ -182,7 +187,7 @@ class _Summary:
         node.add(section, "made at", link.time)
         for name in entity.values.get("output", ()):
             node.add(section, "result of the workflow", name)
-            mark = f"→ {name}"
+            mark = "output" if name == entity.get("port") else f"output {name}"
             if mark not in node.lines:
                 node.lines.append(mark)
         if self.index.causes("Invalidation", entity.id):
