@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpwf.cli.options import pairs, workflow_argument, workflow_options
+from gpwf.cli.options import open_workflow, workflow_argument, workflow_options
 
 __all__ = ["command"]
 
@@ -34,13 +34,10 @@ def command(
 
     As text on the terminal: every step, its products, and who takes them.
     """
-    from gpwf import api
     from gpwf.cli.failure import say
     from gpwf.report import graph
 
-    opened = api.read(
-        workflow, params=dict(pairs(params, "-p")), sets=pairs(sets, "--set"), profile=profile
-    )
+    opened = open_workflow(workflow, params, sets, profile)
     drawing = graph.of_plan(opened.plan()) if tasks else graph.of_spec(opened.spec)
     if output is None:
         click.echo(graph.text_tree(drawing))

@@ -8,20 +8,25 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from gpwf.cli import completion
 from gpwf.errors import UsageError
 
+if TYPE_CHECKING:
+    from gpwf.api import Workflow
+
 __all__ = [
     "format_option",
     "json_text",
+    "open_workflow",
     "pairs",
     "print_json",
     "run_argument",
     "shown_path",
+    "steps_option",
     "store_option",
     "terminal_width",
     "workflow_argument",
@@ -53,6 +58,18 @@ def format_option(*more: str) -> Callable[[_F], _F]:
         type=click.Choice(["text", "json", *more]),
         default="text",
         help="Text for people, or JSON with stable fields.",
+    )
+
+
+def steps_option(name: str, variable: str, *, help: str) -> Callable[[_F], _F]:
+    """Return an option that names steps of the workflow and may be given several times."""
+    return click.option(
+        name,
+        variable,
+        multiple=True,
+        metavar="STEP",
+        shell_complete=completion.steps,
+        help=help,
     )
 
 
@@ -103,6 +120,17 @@ def pairs(values: tuple[str, ...], option: str) -> list[tuple[str, str]]:
 def json_text(data: Any) -> str:
     """Return a result as JSON text with a line feed at its end."""
     return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def open_workflow(
+    path: Path, params: tuple[str, ...], sets: tuple[str, ...], profile: str | None
+) -> Workflow:
+    """Return the workflow that `workflow_argument` and `workflow_options` describe."""
+    from gpwf import api
+
+    return api.read(
+        path, params=dict(pairs(params, "-p")), sets=pairs(sets, "--set"), profile=profile
+    )
 
 
 def print_json(data: Any) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from gpwf.cli import completion
 from gpwf.cli.options import (
     format_option,
-    pairs,
+    open_workflow,
     print_json,
+    steps_option,
     store_option,
     terminal_width,
     workflow_argument,
@@ -23,14 +23,7 @@ __all__ = ["command"]
 @click.command("plan")
 @workflow_argument
 @workflow_options
-@click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    metavar="STEP",
-    shell_complete=completion.steps,
-    help="Plan only this step and what it depends on.",
-)
+@steps_option("--target", "targets", help="Plan only this step and what it depends on.")
 @store_option
 @format_option()
 def command(
@@ -46,13 +39,10 @@ def command(
 
     Nothing is run. A task is cached where the store holds its result.
     """
-    from gpwf import api
     from gpwf.report.listings import plan_data
     from gpwf.report.planned import plan_text
 
-    opened = api.read(
-        workflow, params=dict(pairs(params, "-p")), sets=pairs(sets, "--set"), profile=profile
-    )
+    opened = open_workflow(workflow, params, sets, profile)
     plan, tasks = opened.preview(store=store, targets=targets)
     cached = [task.id for task in tasks if task.cached]
     if form == "json":

@@ -24,25 +24,17 @@ def command(run: str | None, form: str) -> None:
     RUN is a run directory, the end of its name, or a workflow; the latest run by default.
     """
     from gpwf import api
+    from gpwf.report.listings import product_data
     from gpwf.report.text import memory, table
 
     opened = api.open_run(run)
     view = opened.view
     items = opened.products()
     if form == "json":
+        tasks = view.tasks
         print_json(
             [
-                {
-                    "step": item.step,
-                    "coordinates": dict(view.tasks[item.task].task.coordinates),
-                    "port": item.port,
-                    "kind": item.product.kind,
-                    "path": str(item.path),
-                    "digest": item.product.digest,
-                    "key": view.tasks[item.task].key,
-                    "size": item.product.size,
-                    "summary": dict(item.product.summary),
-                }
+                product_data(tasks[item.task], item.port, item.product, str(item.path))
                 for item in items
             ]
         )

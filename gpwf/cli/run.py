@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gpwf.cli import completion
 from gpwf.cli.options import (
-    pairs,
+    open_workflow,
     shown_path,
+    steps_option,
     store_option,
     terminal_width,
     workflow_argument,
@@ -31,29 +31,9 @@ _SIGTERM = "SIGTERM"
 @click.command("run")
 @workflow_argument
 @workflow_options
-@click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    metavar="STEP",
-    shell_complete=completion.steps,
-    help="Run only this step and what it depends on.",
-)
-@click.option(
-    "--from",
-    "from_",
-    multiple=True,
-    metavar="STEP",
-    shell_complete=completion.steps,
-    help="Run this step and what depends on it again.",
-)
-@click.option(
-    "--only",
-    multiple=True,
-    metavar="STEP",
-    shell_complete=completion.steps,
-    help="Run this step again, alone.",
-)
+@steps_option("--target", "targets", help="Run only this step and what it depends on.")
+@steps_option("--from", "from_", help="Run this step and what depends on it again.")
+@steps_option("--only", "only", help="Run this step again, alone.")
 @click.option(
     "-j",
     "--jobs",
@@ -91,11 +71,8 @@ def command(
 
     The same command again goes on after a failure or an interruption.
     """
-    from gpwf import api
 
-    opened = api.read(
-        workflow, params=dict(pairs(params, "-p")), sets=pairs(sets, "--set"), profile=profile
-    )
+    opened = open_workflow(workflow, params, sets, profile)
     if dry_run:
         _show_plan(opened, store, options)
         return

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpwf.cli.options import format_option, pairs, print_json, workflow_options
+from gpwf.cli.options import format_option, open_workflow, print_json, workflow_options
 from gpwf.errors import ExitCode
 
 __all__ = ["command"]
@@ -35,17 +35,14 @@ def command(
 
     Exit code 2 where there is an error, 0 otherwise. Nothing of a workflow is executed.
     """
-    from gpwf import api
     from gpwf.cli.failure import say
     from gpwf.core.diagnostics import Severity
     from gpwf.report.diagnostics import diagnostics_text, github_lines
     from gpwf.report.listings import diagnostic_data
 
-    given, changed = dict(pairs(params, "-p")), pairs(sets, "--set")
     found = []
     for path in workflows:
-        workflow = api.read(path, params=given, sets=changed, profile=profile)
-        found += workflow.validate(data=not no_data)
+        found += open_workflow(path, params, sets, profile).validate(data=not no_data)
     if form == "json":
         print_json([diagnostic_data(item) for item in found])
     elif form == "github":

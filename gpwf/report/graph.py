@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gpwf.core.plan import Plan
 from gpwf.core.spec import WorkflowSpec
 from gpwf.errors import UsageError
-from gpwf.report.text import one_line
+from gpwf.report.text import clean, one_line
 
 if TYPE_CHECKING:
     import graphviz
@@ -188,7 +188,7 @@ def dot(drawing: Drawing) -> graphviz.Digraph:
     import graphviz
 
     def text(*lines: str) -> Any:
-        escaped = r"\n".join(graphviz.escape(one_line(line)) for line in lines)
+        escaped = r"\n".join(graphviz.escape(clean(line).replace("\n", " ")) for line in lines)
         return graphviz.nohtml(escaped)  # or `<…>` would be read as HTML
 
     graph = graphviz.Digraph(
@@ -209,11 +209,11 @@ def dot(drawing: Drawing) -> graphviz.Digraph:
         lines = (node.id,) if node.tag == node.id else (node.id, node.tag)
         graph.node(ids[node.id], label=text(*lines))
     for link in drawing.links:
-        style = {"label": text(link.label)} if link.product else {"style": "dashed"}
+        style = {"label": text(f" {link.label} ")} if link.product else {"style": "dashed"}
         graph.edge(ids[link.source], ids[link.target], **style)
     for index, (name, source, product) in enumerate(drawing.results):
         graph.node(f"o{index}", label=text(name), shape="oval", fillcolor="#fdf3dc")
-        graph.edge(ids[source], f"o{index}", label=text(product))
+        graph.edge(ids[source], f"o{index}", label=text(f" {product} "))
     return graph
 
 

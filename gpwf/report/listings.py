@@ -12,7 +12,7 @@ from typing import Any
 
 from gpwf.core.diagnostics import Diagnostic
 from gpwf.core.plan import Plan
-from gpwf.core.runs import Failure
+from gpwf.core.runs import Failure, Product
 from gpwf.core.view import RunView, TaskView
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "elapsed_s",
     "first_failure",
     "plan_data",
+    "product_data",
     "run_data",
     "status_data",
     "step_summaries",
@@ -117,6 +118,21 @@ def _task_data(item: TaskView) -> dict[str, Any]:
         "peak_rss_bytes": used.peak_rss_bytes if used else None,
         "key": item.key,
         "error": item.reason or None,
+    }
+
+
+def product_data(view: TaskView, port: str, product: Product, path: str) -> dict[str, Any]:
+    """Return one product as the JSON of ``gpwf products`` has it."""
+    return {
+        "step": view.task.step,
+        "coordinates": dict(view.task.coordinates),
+        "port": port,
+        "kind": product.kind,
+        "path": path,
+        "digest": product.digest,
+        "key": view.key,
+        "size": product.size,
+        "summary": dict(product.summary),
     }
 
 

@@ -129,8 +129,6 @@ def table(
         Titles of the columns that are left out, one after the other, where the width is too small
         for the others to be read.
     """
-    from click import style  # click only where colours are made: `--help` needs no table
-
     cells = [[cell if isinstance(cell, Cell) else Cell(text=cell) for cell in row] for row in rows]
     texts = [list(headers), *[[one_line(cell.text) for cell in row] for row in cells]]
     widths = [max(len(row[column]) for row in texts) for column in range(len(headers))]
@@ -142,20 +140,33 @@ def table(
             names = [name for n, name in enumerate(headers) if n != out]
             return table(names, kept, width=width, right=right, drop=drop[1:])
         widths = _shrink(widths, width - 2 * (len(headers) - 1))
-    last = len(headers) - 1
-    lines = []
-    for index, row in enumerate(texts):
-        parts = []
-        for column, text in enumerate(row):
-            text = fit(text, widths[column])
-            if headers[column] in right:
-                padded = text.rjust(widths[column])
-            else:
-                padded = text if column == last else text.ljust(widths[column])
-            if index == 0:
-                padded = style(padded, bold=True)
-            elif (colour := cells[index - 1][column].colour) is not None:
-                padded = style(padded, fg=colour)
-            parts.append(padded)
-        lines.append("  ".join(parts).rstrip())
-    return "\n".join(lines)
+    coloured = [[Cell(text=name) for name in headers], *cells]
+    return "\n".join(
+        _row(headers, row, colours, widths, right, head=index == 0)
+        for index, (row, colours) in enumerate(zip(texts, coloured, strict=True))
+    )
+
+
+def _row(
+    headers: Sequence[str],
+    texts: Sequence[str],
+    cells: Sequence[Cell],
+    widths: Sequence[int],
+    right: Sequence[str],
+    *,
+    head: bool,
+) -> str:
+    """Return one line of a table, every text padded to its column and then coloured."""
+    from click import style  # click only where colours are made
+
+    parts = []
+    for column, text in enumerate(texts):
+        text = fit(text, widths[column])
+        if headers[column] in right:
+            text = text.rjust(widths[column])
+        elif column < len(texts) - 1:
+            text = text.ljust(widths[column])
+        if head or cells[column].colour is not None:
+            text = style(text, fg=cells[column].colour, bold=head or None)
+        parts.append(text)
+    return "  ".join(parts).rstrip()
