@@ -63,7 +63,7 @@ class _Summary:
 
     def build(self) -> Graph:
         tasks = [item for item in self.index.of_kind("activity") if item.get("task")]
-        tasks.sort(key=lambda item: int(item.get("attempt", "0") or 0))
+        tasks.sort(key=lambda item: _number(item.get("attempt")))
         for item in tasks:
             self._add_activity(item)
         for item in tasks:
@@ -244,7 +244,7 @@ def _input_node(key: str, role: str, files: list[tuple[str, Element]]) -> Node:
     if len(files) == 1:
         node = Node(id=key, kind="input", title=files[0][1].label, lines=[name])
     else:
-        size = sum(int(item.get("size_B", "0") or 0) for _, item in files)
+        size = sum(_number(item.get("size_B")) for _, item in files)
         node = Node(id=key, kind="input", title=name, lines=[f"{len(files)} files"])
         if size:
             node.lines[0] += f", {_bytes(str(size))}"
@@ -354,8 +354,13 @@ def _subtitle(index: RecordIndex) -> str:
     return f"run {run.get('runId')[:8]}, {when} UTC{length}, {run.get('state')}"
 
 
+def _number(text: str) -> int:
+    """Return a count of the record, 0 where it is none: a record may come from anywhere."""
+    return int(text) if text.isdecimal() else 0
+
+
 def _bytes(text: str) -> str:
-    if not text.isdigit():
+    if not text.isdecimal():
         return ""
     size, units = float(text), ["B", "kB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:

@@ -21,7 +21,7 @@ from gpwf.core.runs import RunEvent
 from gpwf.errors import ProvenanceError
 from gpwf.prov.document import build_document
 from gpwf.prov.draw import draw, draw_document, draw_file, to_dot
-from gpwf.prov.export import write
+from gpwf.prov.export import serialise, write
 from gpwf.prov.graph import Graph, Node, build_graph, select
 from gpwf.prov.html import to_html, to_svg
 
@@ -169,6 +169,19 @@ def test_foreign_record_is_drawn_in_full() -> None:
     document.wasGeneratedBy("ex:image", "ex:calibrate")  # not declared, which PROV allows
     graph = build_graph(document)
     assert arrows(graph) == {("raw", "calibrate"), ("calibrate", "ex:image")}
+
+
+def test_strange_values_in_a_record_do_not_stop_the_picture() -> None:
+    plan = factory.make_plan()
+    text = serialise(build_document(plan, factory.mixed_run(plan)))
+    data = json.loads(text)
+    for section in ("activity", "entity"):
+        for item in data[section].values():
+            for name in ("attempt", "size_B", "summary", "notRun"):
+                if f"gpwf:{name}" in item:
+                    item[f"gpwf:{name}"] = "²[1]"
+    document = ProvDocument.deserialize(content=json.dumps(data), format="json")
+    assert "datasets" in names(build_graph(document), "activity")
 
 
 def test_empty_record_and_unknown_words_are_refused(tmp_path: Path) -> None:
