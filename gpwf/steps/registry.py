@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
@@ -17,6 +18,7 @@ from typing import Any
 
 from gpwf.core.spec import ExternalFile, Port, Settled
 from gpwf.errors import GpwfError, UsageError
+from gpwf.steps import builtin
 from gpwf.steps.base import Step
 from gpwf.steps.composer import config_schema
 from gpwf.steps.settings import StepSettings
@@ -26,17 +28,6 @@ __all__ = ["ENTRY_POINTS", "Catalog", "load_catalog"]
 
 ENTRY_POINTS = "gpwf.steps"
 """Entry-point group of plug-ins: ``tag = "module:StepClass"``."""
-
-_BUILTIN = {
-    "datasets": "gpwf.steps.builtin.datasets:DatasetsStep",
-    "fit": "gpwf.steps.builtin.fit:FitStep",
-    "flux-points": "gpwf.steps.builtin.flux_points:FluxPointsStep",
-    "light-curve": "gpwf.steps.builtin.light_curve:LightCurveStep",
-    "models": "gpwf.steps.builtin.models:ModelsStep",
-    "observations": "gpwf.steps.builtin.observations:ObservationsStep",
-    "plot": "gpwf.steps.builtin.plot:PlotStep",
-    "simulate-observations": "gpwf.steps.builtin.simulate_observations:SimulateObservationsStep",
-}
 
 # what a module that somebody else wrote may raise while it is imported
 _IMPORT_ERRORS = (ImportError, AttributeError, SyntaxError, TypeError, ValueError, NameError)
@@ -181,6 +172,18 @@ def _source_digest(kind: type[Step]) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def _builtin() -> dict[str, str]:
+    """Return where the built-in step types are: every file in ``steps/builtin`` is one.
+
+    ``flux_points.py`` holds the tag ``flux-points`` in the class ``FluxPointsStep``.
+    """
+    names = [item.name for item in pkgutil.iter_modules(builtin.__path__)]
+    return {
+        name.replace("_", "-"): f"{builtin.__name__}.{name}:{name.title().replace('_', '')}Step"
+        for name in names
+    }
+
+
 def load_catalog() -> Catalog:
     """Return the step types of this installation.
 
@@ -189,7 +192,7 @@ def load_catalog() -> Catalog:
     GpwfError
         Where two distributions bring the same tag.
     """
-    sources = {tag: (place, "gpwf") for tag, place in _BUILTIN.items()}
+    sources = {tag: (place, "gpwf") for tag, place in _builtin().items()}
     for point in metadata.entry_points(group=ENTRY_POINTS):
         distribution = point.dist.name if point.dist else "an unknown distribution"
         if point.name in sources:
