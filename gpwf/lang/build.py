@@ -16,6 +16,7 @@ from gpwf.lang.draft import Draft, draft_steps
 from gpwf.lang.overrides import (
     apply_profile,
     apply_sets,
+    check_profiles,
     command_line_params,
     read_file,
     read_params_file,
@@ -161,6 +162,7 @@ class _Reading:
             self.report.add(Code.WRONG_TYPE, message, root)
             return None
         problems = schema_problems(root, self.catalog)
+        check_profiles(root, self.report)
         given: dict[str, Node] = {}
         merged = root
         if profile is not None:

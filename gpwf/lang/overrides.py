@@ -15,7 +15,14 @@ from gpwf.lang.paramtypes import infer_type
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.tree import COMMAND_LINE, Node, Place, from_plain, overlay, with_source
 
-__all__ = ["apply_profile", "apply_sets", "command_line_params", "read_file", "read_params_file"]
+__all__ = [
+    "apply_profile",
+    "apply_sets",
+    "check_profiles",
+    "command_line_params",
+    "read_file",
+    "read_params_file",
+]
 
 _PART = re.compile(r"[^.\[\]]+|\[\d{1,6}\]")
 _SETTABLE = ("params", "defaults", "outputs", "execution", "metadata", "name", "description")
@@ -79,7 +86,6 @@ def apply_profile(root: Node, name: str, report: Report) -> tuple[Node, dict[str
     steps = root.child("steps")
     if steps is not None and steps.is_list:
         changes = profile.child("steps") or Node(value={})
-        _check_steps(steps, changes, report)
         changed["steps"] = replace(
             steps, value=[_profiled_step(step, profile, changes) for step in steps.value]
         )
@@ -92,14 +98,25 @@ def _step_name(step: Node) -> str | None:
     return node.value if node is not None and isinstance(node.value, str) else None
 
 
-def _check_steps(steps: Node, changes: Node, report: Report) -> None:
-    """Refuse changes to steps that do not exist."""
-    names = [name for step in steps.entries() if (name := _step_name(step)) is not None]
-    for name, node in changes.items():
-        if name not in names:
-            hint = near_miss(name, names) or f"steps: {listed(names)}"
-            message = f"the profile changes a step {name!r} that does not exist"
-            report.add(Code.UNKNOWN_STEP_OVERRIDE, message, Place.of_key(node), hint=hint)
+def check_profiles(root: Node, report: Report) -> None:
+    """Refuse profiles, chosen or not, that change steps or parameters that do not exist."""
+    steps, declared = root.child("steps"), root.child("params")
+    found = [_step_name(step) for step in (steps.entries() if steps is not None else ())]
+    names = [name for name in found if name is not None]
+    known = [name for name, _ in declared.items()] if declared is not None else []
+    profiles = root.child("profiles")
+    for profile, node in profiles.items() if profiles is not None else ():
+        for name, change in (node.child("steps") or Node(value={})).items():
+            if name not in names:
+                hint = near_miss(name, names) or f"steps: {listed(names)}"
+                message = f"the profile {profile!r} changes a step {name!r} that does not exist"
+                place = Place.of_key(change)
+                report.add(Code.UNKNOWN_STEP_OVERRIDE, message, place, hint=hint)
+        for name, value in (node.child("params") or Node(value={})).items():
+            if name not in known:
+                near = near_miss(name, known) or (f"parameters: {listed(known)}" if known else None)
+                message = f"the workflow has no parameter {name!r}"
+                report.add(Code.UNKNOWN_PARAM, message, Place.of_key(value), hint=near)
 
 
 def _profiled_step(step: Node, profile: Node, changes: Node) -> Node:

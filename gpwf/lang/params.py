@@ -132,8 +132,8 @@ class Params(Mapping[str, Any]):
     def check_given(self) -> None:
         """Report values for parameters that the document does not have."""
         for name, node in self.given.items():
-            if name in self.declarations:
-                continue
+            if name in self.declarations or node.source == "profile":
+                continue  # what a profile has is checked with the profiles
             hint = near_miss(name, self.declarations)
             if hint is None and self.declarations:
                 hint = f"parameters: {listed(list(self.declarations))}"

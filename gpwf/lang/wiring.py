@@ -315,7 +315,11 @@ class _Wirer:
         return None
 
     def _unknown_step(self, step: str, node: Node, user: Draft | None) -> None:
-        """Report a step that does not exist."""
+        """Report a step that does not exist, unless its tag is misspelt and known to be."""
+        tags = set(self.catalog.tags())
+        unnamed = [item for item in self.drafts if item.node.child("name") is None]
+        if any(item.tag not in tags and near_miss(step, [item.tag]) for item in unnamed):
+            return
         hint = near_miss(step, self.steps) or f"steps: {listed(list(self.steps))}"
         name = user.name if user is not None else None
         self.report.add(Code.UNKNOWN_STEP, f"there is no step {step!r}", node, hint=hint, step=name)
