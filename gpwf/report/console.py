@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveConsole", "PlainConsole", "QuietConsole", "RunConsole", "open_console"]
 
+_WARNING_PLACE = re.compile(r"^\S+:\d+: (?:\w+\.)*\w+: ")
 _SHOWN_LEVELS = ("warning", "error", "critical")
 
 
@@ -82,7 +84,10 @@ def record_line(record: Mapping[str, Any]) -> str | None:
     if level not in _SHOWN_LEVELS:
         return None
     task = record.get("task_id") or "gpwf"
-    return one_line(f"{task}: {level}: {record.get('message', '')}")
+    message = str(record.get("message", ""))
+    if record.get("logger") == "py.warnings":
+        message = _WARNING_PLACE.sub("", message)  # the line of code is in the log
+    return one_line(f"{task}: {level}: {message}")
 
 
 def progress_note(record: Mapping[str, Any]) -> str:
@@ -156,8 +161,8 @@ class PlainConsole:
             case TaskNotRun():
                 return f"{event.task}: {event.state}: {event.reason}{self._counter()}"
             case RunFinished():
-                reason = f": {event.reason}" if event.reason else ""
-                return f"run {event.state}{reason}"
+                reason = event.reason.removeprefix(f"{event.state}: ")
+                return f"run {event.state}: {reason}" if reason else f"run {event.state}"
             case _:
                 return None
 
@@ -166,7 +171,8 @@ class PlainConsole:
         if event.failure is None:
             return f"{event.task}: {event.state} in {took}{self._counter()}"
         end = " (trying again)" if event.retry else self._counter()
-        return f"{event.task}: {event.state} after {took}: {event.failure.message}{end}"
+        message = event.failure.message.removeprefix(f"{self._progress.step_of(event.task)}: ")
+        return f"{event.task}: {event.state} after {took}: {message}{end}"
 
     def _counter(self) -> str:
         return f" ({self._progress.done}/{self._progress.total})"
@@ -218,7 +224,8 @@ class LiveConsole:
             self._view.start()
         if isinstance(event, AttemptFinished) and event.failure is not None:
             end = "trying again" if event.retry else event.state
-            self._say(f"{event.task}: {end}: {event.failure.message}", _colour(event))
+            message = event.failure.message.removeprefix(f"{self._progress.step_of(event.task)}: ")
+            self._say(f"{event.task}: {end}: {message}", _colour(event))
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Show a warning above the view, a progress note in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
-from gpwf.core.runs import Failure, TaskState
+from gpwf.core.runs import Failure, RunState, TaskState
 from gpwf.core.view import RunView, TaskView
 from gpwf.report.listings import counts_text, elapsed_s, first_failure, step_summaries
 from gpwf.report.text import STATE_COLOURS, Cell, clean, duration, memory, one_line, table
@@ -60,7 +60,8 @@ def summary_text(
     state = style(str(view.state), fg=STATE_COLOURS.get(view.state), bold=True)
     took = elapsed_s(view)
     after = f" in {duration(took)}" if took is not None else ""
-    reason = f" ({clean(view.reason)})" if view.reason else ""
+    stopped = view.state in (RunState.CANCELLED, RunState.INTERRUPTED)
+    reason = f" ({clean(view.reason)})" if stopped and view.reason else ""
     head = f"{one_line(view.workflow)}: {state}{after}: {counts_text(view.counts())}{reason}"
     lines = ["", step_table(view, width), "", head]
     if any(item.products for item in view.tasks.values()):
@@ -101,6 +102,7 @@ def _reason(task: TaskView, failure: Failure) -> Iterator[str]:
 
     head = style(f"{task.task.id}: {task.state}", fg="red", bold=True)
     where = f"{task.task.place}: " if task.task.place else ""
-    yield f"{where}{head}: {clean(failure.message)}"
+    # a step may name itself in its message: once is enough
+    yield f"{where}{head}: {clean(failure.message.removeprefix(f'{task.task.step}: '))}"
     if failure.hint:
         yield f"  hint: {clean(failure.hint)}"

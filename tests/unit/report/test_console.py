@@ -55,6 +55,12 @@ def test_cached_tasks_of_a_step_share_a_line():
     assert plain(events) == ["datasets: cached (2 tasks) (2/4)"]
 
 
+def test_a_warning_is_shown_without_the_line_of_code_that_gave_it():
+    message = "/ab/c/fit.py:105: UserWarning: edges moved: 1 became 2"
+    record = {"level": "warning", "logger": "py.warnings", "message": message}
+    assert plain([], [record]) == ["gpwf: warning: edges moved: 1 became 2"]
+
+
 def test_every_cached_step_counts_its_own_tasks():
     events = [
         fakes.cached("observations", 0),
