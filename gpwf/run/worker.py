@@ -327,8 +327,10 @@ class _Usage:
     """What this process and its children have used since this was made."""
 
     def __init__(self) -> None:
+        _forget_peak()
         self._wall_s = time.monotonic()
         self._cpu_s = self._cpu()
+        self._children_peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
     @staticmethod
     def _cpu() -> float:
@@ -339,10 +341,10 @@ class _Usage:
         return total
 
     def until_now(self) -> Resources:
-        peak = max(
-            resource.getrusage(who).ru_maxrss
-            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+        if children > self._children_peak:  # otherwise it was a child of an earlier task
+            peak = max(peak, children)
         return Resources(
             wall_s=round(time.monotonic() - self._wall_s, 6),
             cpu_s=round(self._cpu() - self._cpu_s, 6),
@@ -350,3 +352,9 @@ class _Usage:
             pid=os.getpid(),
             host=socket.gethostname(),
         )
+
+
+def _forget_peak() -> None:
+    """Start the peak of the resident memory anew, so that it is this task's (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")

@@ -123,6 +123,7 @@ _ACTS: dict[str, Callable[[Any, Any], Any]] = {
     "step-error": _raise(StepError("no such source", hint="name one of the model's sources")),
     "no-data": _raise(NoDataError("no observation is left")),
     "overwrite": _overwrite,
+    "fill": lambda settings, ctx: len(b"x" * (settings.times * 2**20)),
     "nothing": lambda settings, ctx: None,
     "exit": lambda settings, ctx: os._exit(7),
 }

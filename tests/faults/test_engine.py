@@ -185,6 +185,15 @@ def test_resources_and_times_are_recorded(tmp_path: Path) -> None:
     assert end.resources.host
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak cannot be reset elsewhere")
+def test_the_peak_memory_is_of_the_task_not_of_its_worker(tmp_path: Path) -> None:
+    view = run(plan(task("a", do="fill", times=200), task("b", "a")), tmp_path, jobs=1)
+    large, small = (view.tasks[name].last.resources for name in "ab")
+    assert large.pid == small.pid
+    assert large.peak_rss_bytes > 200 * 2**20
+    assert small.peak_rss_bytes < 200 * 2**20
+
+
 def test_products_are_files_only(tmp_path: Path) -> None:
     failure = run(plan(task("a", say="a link")), tmp_path).tasks["a"].last.failure
     assert failure.kind == "StoreError"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from fakecatalog import plan, task
-from harness import is_alive, lines, run, states, wait_for
+from harness import HERE, is_alive, lines, run, states, wait_for
 
 from gpwf.core.runs import AttemptFinished, RunState, TaskState
 from gpwf.errors import ExecutorError
@@ -91,6 +92,21 @@ def test_a_preparation_that_fails_is_an_executor_error(tmp_path: Path) -> None:
         run(plan(task("a")), tmp_path, executor=executor)
     last = read_journal(tmp_path / "run" / "journal.jsonl")[-1]
     assert last.state is RunState.FAILED
+
+
+def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
+    script = tmp_path / "analysis.py"
+    script.write_text(
+        "import sys; from pathlib import Path\n"
+        f"sys.path.insert(0, {str(HERE)!r})\n"
+        "from fakecatalog import plan, task; from harness import run, states\n"
+        "print(states(run(plan(task('a'), task('b', 'a')), Path(__file__).parent)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "{'a': 'ok', 'b': 'ok'}\n"
+    assert done.stderr == ""
 
 
 def test_workers_have_one_thread_each_unless_the_user_says_so(tmp_path: Path) -> None:
