@@ -265,7 +265,7 @@ def test_paths_of_an_earlier_run_are_not_claimed() -> None:
         for use in data["used"].values()
         if use["prov:activity"] == informed["prov:informant"]
     ]
-    assert before == [f"gpwf:sha256-{factory.digest('/work dir/crab-pl.yaml')}"]
+    assert before == [f"gpwf:sha256-{factory.digest('/my data/crab-pl.yaml')}"]
 
 
 def test_early_cut_off_uses_the_value_not_the_later_product() -> None:
