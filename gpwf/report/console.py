@@ -113,7 +113,7 @@ class QuietConsole:
 class PlainConsole:
     """One line per event, without control sequences: for pipes, batch logs and dumb terminals.
 
-    Cached tasks of a step share one line.
+    The tasks of a step that are cached, or not run for one reason, share a line.
 
     Parameters
     ----------
@@ -126,16 +126,16 @@ class PlainConsole:
     def __init__(self, plan: Plan, stream: TextIO) -> None:
         self._progress = Progress(plan)
         self._stream = stream
-        self._cached_step = ""
-        self._cached = 0
+        self._held_line = ("", "")
+        self._held = 0
 
     def event(self, event: RunEvent) -> None:
         """Print the line of one event."""
-        if isinstance(event, TaskCached):
-            self._count_cached(self._progress.step_of(event.task))
+        if isinstance(event, (TaskCached, TaskNotRun)):
+            self._hold(event)
             self._progress.apply(event, time.monotonic())
             return
-        self._flush_cached()
+        self._flush()
         self._progress.apply(event, time.monotonic())
         if (text := self._text(event)) is not None:
             self._print(text, event.time)
@@ -143,12 +143,12 @@ class PlainConsole:
     def record(self, record: Mapping[str, Any]) -> None:
         """Print a warning or an error of a library."""
         if record.get("event") != "task.progress" and (line := record_line(record)) is not None:
-            self._flush_cached()
+            self._flush()
             self._print(line)
 
     def close(self) -> None:
         """Print what was held back."""
-        self._flush_cached()
+        self._flush()
         self._stream.flush()
 
     def _text(self, event: RunEvent) -> str | None:
@@ -158,8 +158,6 @@ class PlainConsole:
                 return f"{event.task}: started{again}"
             case AttemptFinished():
                 return self._finished_text(event)
-            case TaskNotRun():
-                return f"{event.task}: {event.state}: {event.reason}{self._counter()}"
             case RunFinished():
                 reason = event.reason.removeprefix(f"{event.state}: ")
                 return f"run {event.state}: {reason}" if reason else f"run {event.state}"
@@ -177,17 +175,21 @@ class PlainConsole:
     def _counter(self) -> str:
         return f" ({self._progress.done}/{self._progress.total})"
 
-    def _count_cached(self, step: str) -> None:
-        if step != self._cached_step:
-            self._flush_cached()
-            self._cached_step = step
-        self._cached += 1
+    def _hold(self, event: TaskCached | TaskNotRun) -> None:
+        """Count an end without an attempt; one line for all the tasks of a step that share it."""
+        end = "cached" if isinstance(event, TaskCached) else f"{event.state}: {event.reason}"
+        line = (self._progress.step_of(event.task), end)
+        if line != self._held_line:
+            self._flush()
+            self._held_line = line
+        self._held += 1
 
-    def _flush_cached(self) -> None:
-        if self._cached:
-            many = f" ({self._cached} tasks)" if self._cached > 1 else ""
-            self._print(f"{self._cached_step}: cached{many}{self._counter()}")
-        self._cached_step, self._cached = "", 0
+    def _flush(self) -> None:
+        if self._held:
+            step, end = self._held_line
+            many = f" ({self._held} tasks)" if self._held > 1 else ""
+            self._print(f"{step}{many}: {end}{self._counter()}")
+        self._held_line, self._held = ("", ""), 0
 
     def _print(self, text: str, iso: str = "") -> None:
         moment = datetime.fromisoformat(iso).astimezone() if iso else datetime.now()

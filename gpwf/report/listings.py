@@ -12,7 +12,7 @@ from typing import Any
 
 from gpwf.core.diagnostics import Diagnostic
 from gpwf.core.plan import Plan
-from gpwf.core.runs import Failure, Product
+from gpwf.core.runs import Failure, Product, TaskState
 from gpwf.core.view import RunView, TaskView
 
 __all__ = [
@@ -136,6 +136,15 @@ def product_data(view: TaskView, port: str, product: Product, path: str) -> dict
     }
 
 
+_FAILED = (
+    TaskState.FAILED,
+    TaskState.TIMEOUT,
+    TaskState.OOM,
+    TaskState.LOST,
+    TaskState.SKIPPED,  # a step had no data
+)
+
+
 @dataclass(slots=True, kw_only=True)
 class StepSummary:
     """What one step of a run came to.
@@ -189,7 +198,7 @@ def first_failure(view: RunView) -> tuple[TaskView, Failure] | None:
     ends = [
         (item.last.ended, item, item.last.failure)
         for item in view.tasks.values()
-        if item.last is not None and item.last.failure is not None and item.state.is_final
+        if item.last is not None and item.last.failure is not None and item.state in _FAILED
     ]
     hard = [end for end in ends if not end[2].no_data] or ends
     if not hard:

@@ -5,7 +5,7 @@ import sys
 import pytest
 import report_fakes as fakes
 
-from gpwf.core.runs import TaskState
+from gpwf.core.runs import TaskNotRun, TaskState
 from gpwf.report.console import LiveConsole, PlainConsole, QuietConsole, open_console
 from gpwf.report.progress import Progress
 
@@ -52,7 +52,7 @@ def test_a_retry_a_failure_and_a_blocked_task_say_why():
 
 def test_cached_tasks_of_a_step_share_a_line():
     events = [fakes.cached(f"datasets[run={n}]", n) for n in (1, 2)]
-    assert plain(events) == ["datasets: cached (2 tasks) (2/4)"]
+    assert plain(events) == ["datasets (2 tasks): cached (2/4)"]
 
 
 def test_a_warning_is_shown_without_the_line_of_code_that_gave_it():
@@ -61,12 +61,22 @@ def test_a_warning_is_shown_without_the_line_of_code_that_gave_it():
     assert plain([], [record]) == ["gpwf: warning: edges moved: 1 became 2"]
 
 
+def test_tasks_that_are_not_run_for_one_reason_share_a_line():
+    events = [
+        TaskNotRun(
+            task=f"datasets[run={n}]", state=TaskState.BLOCKED, reason="x failed", **fakes.at(n)
+        )
+        for n in (1, 2)
+    ]
+    assert plain(events) == ["datasets (2 tasks): blocked: x failed (2/4)"]
+
+
 def test_every_cached_step_counts_its_own_tasks():
     events = [
         fakes.cached("observations", 0),
         *(fakes.cached(f"datasets[run={n}]", n) for n in (1, 2)),
     ]
-    assert plain(events) == ["observations: cached (1/4)", "datasets: cached (2 tasks) (3/4)"]
+    assert plain(events) == ["observations: cached (1/4)", "datasets (2 tasks): cached (3/4)"]
 
 
 def test_warnings_are_shown_and_talk_is_not():

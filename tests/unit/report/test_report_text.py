@@ -3,7 +3,7 @@ import pytest
 import report_fakes as fakes
 
 from gpwf.core.diagnostics import Diagnostic, Severity, Span
-from gpwf.core.runs import RunState
+from gpwf.core.runs import Failure, RunState, TaskState
 from gpwf.core.view import fold
 from gpwf.report.diagnostics import diagnostics_text, github_lines
 from gpwf.report.listings import elapsed_s, first_failure, plan_data, step_summaries
@@ -172,6 +172,17 @@ def test_a_retried_attempt_is_not_the_failure_but_its_time_counts():
     assert datasets.state == "failed"
     assert datasets.wall_s == 3.0
     assert first_failure(fold(fakes.make_plan(), fakes.good_run())) is None
+
+
+def test_a_cancelled_task_is_no_failure():
+    stop = Failure(kind="cancelled", message="cancelled")
+    events = [fakes.started(), fakes.begin("fit", 1)]
+    view = fold(
+        fakes.make_plan(),
+        [*events, fakes.end("fit", 2, state=TaskState.CANCELLED, failure=stop)],
+    )
+    assert first_failure(view) is None
+    assert bare(failure_text(view, run_dir="r", command="c"))[1] == "log:      gpwf logs r"
 
 
 def test_the_time_of_a_run_without_an_end_is_not_made_up():
