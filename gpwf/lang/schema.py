@@ -30,6 +30,13 @@ _LATER_TAGS = {
     "workflow": "workflows as steps",
 }
 _LATER_EXECUTORS = ("dask", "ray")
+_LIMITS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "exclusiveMinimum": "more than",
+    "exclusiveMaximum": "less than",
+}
+_SIZES = {"Items": "item(s)", "Length": "character(s)", "Properties": "key(s)"}
 _TYPE_WORDS = {
     "object": "a mapping",
     "array": "a list",
@@ -281,21 +288,15 @@ def _bad_name(root: Node, path: Path, error: ValidationError) -> Iterator[Schema
 
 def _bounds(root: Node, path: Path, error: ValidationError) -> Iterator[SchemaProblem]:
     """Explain limits of numbers and lengths."""
-    words = {
-        "minimum": "at least",
-        "maximum": "at most",
-        "exclusiveMinimum": "more than",
-        "exclusiveMaximum": "less than",
-        "minItems": "a list of at least",
-        "maxItems": "a list of at most",
-        "minLength": "a text of at least",
-        "maxLength": "a text of at most",
-        "minProperties": "a mapping of at least",
-        "maxProperties": "a mapping of at most",
-    }[str(error.validator)]
+    keyword = str(error.validator)
     code = _code(path, Code.NOT_ALLOWED, Code.SETTING_VALUE)
-    message = f"{_where(path)}expected {words} {error.validator_value}, not {shown(error.instance)}"
-    yield _problem(root, path, code, message)
+    if keyword in _LIMITS:
+        words, found = f"{_LIMITS[keyword]} {error.validator_value}", shown(error.instance)
+    else:
+        unit = next(word for end, word in _SIZES.items() if keyword.endswith(end))
+        most = "at least" if keyword.startswith("min") else "at most"
+        words, found = f"{most} {error.validator_value} {unit}", str(len(error.instance))  # type: ignore[arg-type]
+    yield _problem(root, path, code, f"{_where(path)}expected {words}, not {found}")
 
 
 def _other(root: Node, path: Path, error: ValidationError) -> Iterator[SchemaProblem]:
