@@ -225,6 +225,8 @@ class LiveConsole:
             self._view = LiveView(self._progress, self._stream)
             self._view.start()
         if isinstance(event, AttemptFinished) and event.failure is not None:
+            if event.state is TaskState.CANCELLED:
+                return  # whoever interrupts a run knows
             end = "trying again" if event.retry else event.state
             message = event.failure.message.removeprefix(f"{self._progress.step_of(event.task)}: ")
             self._say(f"{event.task}: {end}: {message}", _colour(event))
