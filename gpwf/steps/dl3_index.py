@@ -103,7 +103,8 @@ def read_index(setting: str, directory: str) -> DatastoreIndex:
         ) from error
     files: dict[int, dict[str, list[str]]] = {}
     for obs_id, kind, place, name in rows:
-        relative = f"{str(place).strip()}/{str(name).strip()}".lstrip("/" if not place else "")
+        folder, file_name = str(place).strip(), str(name).strip()
+        relative = f"{folder}/{file_name}" if folder else file_name
         files.setdefault(int(obs_id), {}).setdefault(relative, []).append(str(kind).strip())
     return DatastoreIndex(
         directory=Path(directory),
@@ -130,7 +131,8 @@ def _data_files(directory: Path, names: dict[str, list[str]]) -> tuple[DataFile,
     files = []
     for name, kinds in names.items():
         path = directory / name
-        if not path.exists():  # as gammapy: the folder may be absolute, with variables in it
-            path = Path(os.path.expandvars(name))
+        elsewhere = Path(os.path.expandvars(name))
+        if not path.exists() and elsewhere.exists():  # as gammapy looks for it
+            path = elsewhere
         files.append(DataFile(name=name, path=path, hdu_types=tuple(kinds)))
     return tuple(files)
