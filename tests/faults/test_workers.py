@@ -41,6 +41,8 @@ def test_a_task_whose_worker_is_killed_runs_again(tmp_path: Path) -> None:
     ]
     assert ends[0].failure.signal == signal.SIGKILL
     assert "SIGKILL" in ends[0].failure.message
+    assert ends[0].resources.pid > 0
+    assert ends[0].resources.wall_s > 0
 
 
 def test_a_task_that_kills_every_worker_is_lost_and_blocks(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gpwf.core.runs import Failure, TaskState
+from gpwf.core.runs import Failure, Resources, TaskState
 from gpwf.errors import ExecutorError
 from gpwf.run.executors.base import Job, Message, Outcome
 
@@ -51,6 +51,7 @@ class _Worker:
     connection: Connection
     pid: int = 0
     job: Job | None = None
+    given_s: float = 0.0
     is_open: bool = True
     killed_for: TaskState | None = None
     kill_at_s: float | None = None
@@ -160,7 +161,7 @@ class LocalExecutor:
         if worker is None or worker.job is None:
             return
         if worker.pid == 0:  # not forked yet: nothing of the job has begun
-            self._ended.append(_unfinished(worker.job, TaskState.CANCELLED, None))
+            self._ended.append(_unfinished(worker.job, TaskState.CANCELLED, None, worker))
             worker.job = None
             worker.is_open = False
             self._tell(do="kill", worker=worker.number, signal=signal.SIGKILL)
@@ -196,7 +197,7 @@ class LocalExecutor:
             if worker is None:
                 return
             job = self._queue.popleft()
-            worker.job = job
+            worker.job, worker.given_s = job, time.monotonic()
             try:
                 worker.connection.send(job)
             except (BrokenPipeError, ConnectionResetError):
@@ -300,7 +301,7 @@ class LocalExecutor:
         worker.connection.close()
         if worker.job is not None:
             state = worker.killed_for or TaskState.LOST
-            self._ended.append(_unfinished(worker.job, state, code))
+            self._ended.append(_unfinished(worker.job, state, code, worker))
 
     def _worker_of(self, handle: str) -> _Worker | None:
         if self._server is None:
@@ -358,11 +359,15 @@ def _start_server(prepare: str | None, environment: Mapping[str, str]) -> _Serve
     return _Server(process=process, control=ours, errors=errors)
 
 
-def _unfinished(job: Job, state: TaskState, code: int | None) -> Outcome:
-    """Return the outcome of a job whose worker is gone."""
+def _unfinished(
+    job: Job, state: TaskState, code: int | None, worker: _Worker | None = None
+) -> Outcome:
+    """Return the outcome of a job whose worker is gone, or that never had one."""
     number = -code if code is not None and code < 0 else None
     if state is TaskState.CANCELLED:
-        failure = Failure(kind="cancelled", message="cancelled", exit_code=code, signal=number)
+        failure = Failure(
+            kind="cancelled", message="ended on request", exit_code=code, signal=number
+        )
     else:
         how = f"killed by {_signal_name(number)}" if number else f"exit code {code}"
         failure = Failure(
@@ -374,7 +379,11 @@ def _unfinished(job: Job, state: TaskState, code: int | None) -> Outcome:
             exit_code=code if number is None else None,
             signal=number,
         )
-    return Outcome(attempt_id=job.attempt_id, state=state, failure=failure)
+    used = Resources()
+    if worker is not None:
+        wall_s = round(time.monotonic() - worker.given_s, 6)
+        used = Resources(wall_s=wall_s, pid=worker.pid, host=socket.gethostname())
+    return Outcome(attempt_id=job.attempt_id, state=state, failure=failure, resources=used)
 
 
 def _signal_name(number: int) -> str:
