@@ -111,8 +111,8 @@ class RootGroup(LazyGroup):
 @click.pass_context
 def cli(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 (read by RootGroup)
     """Declarative gamma-ray analyses with gammapy, in parallel and with provenance."""
-    if os.environ.get("NO_COLOR"):
-        ctx.color = False
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        ctx.color = False  # see https://no-color.org
 
 
 def main() -> None:

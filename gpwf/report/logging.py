@@ -11,6 +11,7 @@ the user's notebook, is neither read nor changed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,8 +158,10 @@ class RunLog:
         import structlog
 
         self._step_of = step_of or (lambda task_id: task_id.partition("[")[0])
-        self._stream = path.open("a", encoding="utf-8")
-        self._log = structlog.wrap_logger(
+        self._path = path
+        # a file name that is no text becomes the escape that JSON has for it
+        self._stream = path.open("a", encoding="utf-8", errors="backslashreplace")
+        self._log: Any = structlog.wrap_logger(
             structlog.WriteLogger(self._stream),
             processors=[_arrange, structlog.processors.JSONRenderer(ensure_ascii=False)],
             wrapper_class=structlog.make_filtering_bound_logger("debug"),
@@ -191,11 +194,25 @@ class RunLog:
         task_id = fields.get("task_id")
         if task_id is not None and "step" not in fields:
             fields["step"] = self._step_of(task_id)
-        getattr(self._log, level)(name, **fields)
+        if self._log is None:
+            return
+        try:
+            getattr(self._log, level)(name, **fields)
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        """Go on without a log: the run matters more, and the journal is what counts."""
+        self._log = None
+        print(f"the log {self._path} ends here: {error.strerror}", file=sys.stderr)
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        try:
+            self._stream.close()
+        except OSError as error:  # what a full disk did not take is tried again here
+            if self._log is not None:
+                self._give_up(error)
 
     def __enter__(self) -> RunLog:
         return self

@@ -1,4 +1,6 @@
+import contextlib
 import importlib
+import os
 import subprocess
 import sys
 
@@ -92,3 +94,27 @@ def test_commands_that_compute_nothing_import_no_gammapy(args, repository, monke
 
 def test_the_command_line_is_a_click_group():
     assert isinstance(cli, click.Group)
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "dumb"}, False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(variables, coloured, make_run, tmp_path):
+    make_run()
+    code = "from gpwf.cli import main; import sys; sys.argv[1:] = ['status']; main()"
+    driver, terminal = os.openpty()
+    env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"} | variables
+    subprocess.run([sys.executable, "-c", code], stdout=terminal, cwd=tmp_path, env=env, check=True)
+    os.close(terminal)
+    text = b""
+    with contextlib.suppress(OSError):  # the end of a terminal is an error on Linux
+        while chunk := os.read(driver, 4096):
+            text += chunk
+    os.close(driver)
+    assert b"crab" in text
+    assert (b"\x1b[" in text) is coloured

@@ -2,6 +2,7 @@ import json
 import logging
 from pathlib import Path
 
+import pytest
 import report_fakes as fakes
 import structlog
 
@@ -102,6 +103,20 @@ def test_a_configuration_of_the_user_does_not_change_the_log(tmp_path):
     finally:
         structlog.reset_defaults()
     assert lines[-1]["event"] == "run.finished"
+
+
+def test_a_full_disk_ends_the_log_and_not_the_run(capsys):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    with RunLog(Path("/dev/full"), "run-1") as log:
+        for event in fakes.good_run():
+            log.event(event)
+    assert capsys.readouterr().err == "the log /dev/full ends here: No space left on device\n"
+
+
+def test_a_message_that_is_no_text_is_kept(tmp_path):
+    (line,) = write(tmp_path / "log.jsonl", [], [{"message": "file \udc80.fits"}])
+    assert line["message"] == "file \udc80.fits"
 
 
 def test_the_level_of_the_end_tells_good_from_bad():
