@@ -168,7 +168,7 @@ def _list(origin: Any, arguments: tuple[Any, ...]) -> Shape:
         bounds = {"min_length": len(arguments), "max_length": len(arguments)}
     return Shape(
         kind="list",
-        type_name=f"list of {item.type_name}",
+        type_name="list" if item.kind == "free" else f"list of {item.type_name}",
         annotation=origin,
         item=item,
         bounds=bounds,

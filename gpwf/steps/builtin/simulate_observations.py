@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
-from gpwf.core.spec import Port, SettingProblem
+from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext
+from gpwf.steps.builtin.models import ModelsStep
 from gpwf.steps.dl3 import write_index, write_observation
 from gpwf.steps.parametric import ParametricIrfs, make_irfs
 from gpwf.steps.settings import (
@@ -25,6 +27,8 @@ from gpwf.steps.settings import (
 __all__ = ["SimulateObservationsSettings", "SimulateObservationsStep"]
 
 log = logging.getLogger(__name__)
+
+_MODELS = ModelsStep()
 
 _PIXEL_DEG = 0.02  # larger pixels show in the sampled positions
 _GAP_S = 120.0  # between the end of an observation and the start of the next
@@ -106,16 +110,16 @@ class SimulateObservationsStep(Step):
                     code="GP306",
                 )
             )
-        if not isinstance(settings.models, InputPath) and not _components(settings.models):
-            problems.append(
-                SettingProblem(
-                    path=("models",),
-                    message="there are no components in 'models'",
-                    code="GP306",
-                    hint="give a list of components as Models.write of gammapy writes them",
-                )
-            )
+        problems += [
+            replace(item, path=("models", *item.path[1:]))
+            for item in _MODELS.check(_models_settings(settings))
+        ]
         return [*problems, *_check_energies(settings.irfs)]
+
+    def external_files(self, settings: SimulateObservationsSettings) -> tuple[ExternalFile, ...]:
+        """Return the file of models and what it refers to, as the step ``models`` does."""
+        found = _MODELS.external_files(_models_settings(settings))
+        return tuple(replace(item, setting="models") for item in found)
 
     def run(
         self,
@@ -126,7 +130,7 @@ class SimulateObservationsStep(Step):
         """Simulate one observation after the other."""
         directory = ctx.work_dir / "datastore"
         directory.mkdir()
-        models = _read_models(settings.models)
+        models = _read_models(settings, ctx)
         irfs = make_irfs(settings.irfs)
         rows = []
         for number in range(settings.n_obs):
@@ -158,12 +162,13 @@ def _check_energies(irfs: ParametricIrfs) -> list[SettingProblem]:
     ]
 
 
-def _components(models: Any) -> Any:
-    """Return the list of components in what was written in the workflow or in a file."""
-    return models.get("components") if isinstance(models, dict) else models
+def _models_settings(settings: SimulateObservationsSettings) -> Any:
+    """Return the settings with which the step ``models`` reads the sources."""
+    where = "file" if isinstance(settings.models, InputPath) else "inline"
+    return ModelsStep.Settings.model_validate({where: settings.models})
 
 
-def _read_models(models: InputPath | list[Any] | dict[str, Any]) -> Any:
+def _read_models(settings: SimulateObservationsSettings, ctx: StepContext) -> Any:
     """Return gammapy's models.
 
     Raises
@@ -171,29 +176,15 @@ def _read_models(models: InputPath | list[Any] | dict[str, Any]) -> Any:
     StepError
         Where gammapy cannot make models of them, or one has no position.
     """
-    import yaml
-    from gammapy.modeling.models import Models
-
-    place = models if isinstance(models, InputPath) else "setting 'models'"
-    try:
-        if isinstance(models, InputPath):
-            data = yaml.safe_load(models.path.read_text(encoding="utf-8"))
-            folder = str(models.path.parent)
-            found = Models.from_dict({"components": _components(data)}, path=folder)
-        else:
-            found = Models.from_dict({"components": _components(models)})
-    except (yaml.YAMLError, KeyError, ValueError, TypeError, AttributeError, OSError) as error:
-        raise StepError(
-            f"{place}: gammapy cannot read the models: {type(error).__name__}: {error}",
-            hint="the models are YAML as Models.write of gammapy writes it",
-        ) from error
-    for model in found:
+    models = _MODELS.run(_models_settings(settings), {}, ctx)["models"]
+    for model in models:
         if getattr(model, "spatial_model", None) is None:
             raise StepError(
-                f"{place}: model {model.name!r} has no spatial model, so events have no position",
+                f"{ctx.step}: model {model.name!r} has no spatial model, so events have no "
+                "position",
                 hint="add a 'spatial' part, a PointSpatialModel for example",
             )
-    return found
+    return models
 
 
 def _pointing(settings: SimulateObservationsSettings, number: int) -> Any:

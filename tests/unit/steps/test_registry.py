@@ -185,11 +185,14 @@ def test_checks_of_simulate_observations(catalog: Catalog) -> None:
     problems = catalog.settle("simulate-observations", config, base=Path("/")).problems
     assert [(item.path, item.code) for item in problems] == [
         (("pointings",), "GP306"),
-        (("models",), "GP306"),
+        (("models", "components"), "GP304"),
         (("irfs", "energy_true"), "GP306"),
     ]
     missing = catalog.settle("simulate-observations", {"models": [1]}, base=Path("/")).problems
-    assert [(item.path, item.code) for item in missing] == [(("target",), "GP305")]
+    assert [(item.path, item.code) for item in missing] == [
+        (("target",), "GP305"),
+        (("models", 0), "GP304"),
+    ]
 
 
 def test_the_catalogue_imports_nothing_heavy() -> None:
