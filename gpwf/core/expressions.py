@@ -12,6 +12,7 @@ from typing import Any
 from gpwf.core.units import UnitError, UnitFallback, convert, parse_quantity
 
 __all__ = [
+    "MAX_TEXT",
     "Expression",
     "ExpressionError",
     "Literal",
@@ -21,6 +22,9 @@ __all__ = [
     "evaluate",
     "lookups",
 ]
+
+MAX_TEXT = 1_000_000
+"""Longest text that a template may become: texts of texts grow without end otherwise."""
 
 
 class ExpressionError(ValueError):
@@ -156,10 +160,15 @@ def evaluate(
     whole = node.whole
     if whole is not None:
         return _value(whole, scope, fallback)
-    return "".join(
-        part if isinstance(part, str) else _text(part, _value(part, scope, fallback))
-        for part in node.parts
-    )
+    pieces: list[str] = []
+    length = 0
+    for part in node.parts:
+        text = part if isinstance(part, str) else _text(part, _value(part, scope, fallback))
+        length += len(text)
+        if length > MAX_TEXT:
+            raise ExpressionError(f"the text would have more than {MAX_TEXT} characters")
+        pieces.append(text)
+    return "".join(pieces)
 
 
 def _value(expression: Expression, scope: Mapping[str, Any], fallback: UnitFallback | None) -> Any:

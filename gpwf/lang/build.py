@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from gpwf.core.diagnostics import Diagnostic, Severity
 from gpwf.core.spec import StepCatalog, StepSpec, WorkflowSpec
 from gpwf.errors import DocumentError
+from gpwf.lang.builder import StopReading
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document, read_document
 from gpwf.lang.draft import Draft, draft_steps
@@ -134,7 +136,9 @@ def check_document(
     )
     reading.report.documents.append(document)
     reading.report.extend(document.diagnostics)
-    spec = reading.read(sets, profile, params_files)
+    spec = None
+    with suppress(StopReading):  # more problems than anybody would read: they are in the report
+        spec = reading.read(sets, profile, params_files)
     return (None if reading.report.has_errors else spec), reading.report.finished()
 
 

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _PART = re.compile(r"[^.\[\]]+|\[\d{1,6}\]")
+_MAX_PARTS = 50
 _SETTABLE = ("params", "defaults", "outputs", "execution", "metadata", "name", "description")
 
 
@@ -153,6 +154,9 @@ def apply_sets(root: Node, sets: Sequence[tuple[str, str]], report: Report) -> N
             int(part[1:-1]) if part.startswith("[") else part for part in _PART.findall(path)
         ]
         if parts[:1] == ["params"] and len(parts) > 1:
+            continue
+        if len(parts) > _MAX_PARTS:
+            _bad_set(path[:60], "...", "the path is too long", report)
             continue
         node = _set_value(path, text, report)
         where = _target(root, path, parts, report) if node is not None else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from gpwf.core.units import UnitFallback
 from gpwf.lang.bundle import PARAM_TYPES
 from gpwf.lang.codes import Code
 from gpwf.lang.paramtypes import ParamProblem, check_value, compare, infer_type, read_text
+from gpwf.lang.refs import ReferenceSyntaxError, parse_template
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.schema import shown
-from gpwf.lang.scope import FailedParamError, Scope
-from gpwf.lang.tree import Node, Place, from_plain
+from gpwf.lang.scope import FailedParamError, Scope, param_names
+from gpwf.lang.tree import Node, Place, from_plain, walk
+
+_MAX_OPEN = 4  # look-ups whose names are looked up themselves are not ordered beforehand
 
 __all__ = ["ParamDeclaration", "Params", "declare", "given_on_command_line"]
 
@@ -121,13 +126,51 @@ class Params(Mapping[str, Any]):
 
     def settle_all(self) -> tuple[dict[str, Any], dict[str, Origin]]:
         """Settle every parameter; return values and origins of those that could be."""
-        for name in self.declarations:
-            if name not in self._values and name not in self._failed:
-                try:
-                    self._settle(name)
-                except FailedParamError:
-                    continue
-        return dict(self._values), {name: self.nodes[name].origin for name in self._values}
+        for name in self._order():
+            try:
+                self[name]
+            except FailedParamError:
+                continue
+        names = [name for name in self.declarations if name in self._values]
+        values = {name: self._values[name] for name in names}
+        return values, {name: self.nodes[name].origin for name in names}
+
+    def _order(self) -> list[str]:
+        """Return the names so that each comes after those it is made of; report circles.
+
+        Settled in this order, a long chain of parameters needs no deep recursion.
+        """
+        needs = {name: self._needs(item) for name, item in self.declarations.items()}
+        while True:
+            try:
+                return list(TopologicalSorter(needs).static_order())
+            except CycleError as error:
+                circle: list[str] = list(reversed(error.args[1]))[1:]
+                self._report_circle(circle)
+                for name in circle:
+                    del needs[name]
+                    self._failed.add(name)
+                needs = {name: found - set(circle) for name, found in needs.items()}
+
+    def _needs(self, item: ParamDeclaration) -> set[str]:
+        """Return the names of the parameters that a parameter is made of."""
+        node = self.given.get(item.name, item.default)
+        found: set[str] = set()
+        for _, part in walk(node) if node is not None else ():
+            if isinstance(part.value, str) and not isinstance(part.value, _Given):
+                with suppress(ReferenceSyntaxError):  # reported when the value is evaluated
+                    template = parse_template(part.value)
+                    found |= param_names(template) if template is not None else set()
+        return found & self.declarations.keys()
+
+    def _report_circle(self, circle: Sequence[str]) -> None:
+        """Report parameters that are made of each other, at the first of them."""
+        order = {name: index for index, name in enumerate(self.declarations)}
+        start = circle.index(min(circle, key=lambda name: order[name]))
+        turned = [*circle[start:], *circle[:start], circle[start]]
+        item = self.declarations[turned[0]]
+        message = "parameters depend on each other: " + " → ".join(turned[:20])
+        self.report.add(Code.PARAM_CIRCLE, message, item.default or item.node)
 
     def check_given(self) -> None:
         """Report values for parameters that the document does not have."""
@@ -157,12 +200,10 @@ class Params(Mapping[str, Any]):
 
     def _settle(self, name: str) -> None:
         """Find, evaluate and check the value of a parameter."""
-        if name in self._open:
-            circle = [*self._open[self._open.index(name) :], name]
-            node = self.declarations[name].default or self.declarations[name].node
-            message = "parameters depend on each other: " + " → ".join(circle)
-            self.report.add(Code.PARAM_CIRCLE, message, node)
-            self._failed.update(circle)
+        if name in self._open or len(self._open) > _MAX_OPEN:
+            start = self._open.index(name) if name in self._open else 0
+            self._report_circle(self._open[start:])
+            self._failed.update(self._open)
             raise FailedParamError(name)
         self._open.append(name)
         try:

@@ -32,6 +32,7 @@ _EXAMPLES = {
     "quantity": "1 TeV",
 }
 _PATH = re.compile(r"(?:\$\w+|~|\.{1,2})?/\S+|\$\w+|[^\s:$]+/[^\s:]+")
+_LONGEST_PATH = 4096
 _FRAMES = ("icrs", "galactic")
 
 
@@ -71,7 +72,8 @@ def infer_type(value: Any) -> str:
         if unit.physical_type.endswith("flux"):
             return "flux"
         return names.get(unit.physical_type, "quantity")
-    return "path" if _PATH.fullmatch(value) else "string"
+    is_path = len(value) <= _LONGEST_PATH and _PATH.fullmatch(value)
+    return "path" if is_path else "string"
 
 
 def _unit_of(text: str, fallback: UnitFallback | None) -> Unit | None:

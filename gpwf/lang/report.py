@@ -5,13 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from gpwf.core.diagnostics import Diagnostic, Severity, Span
+from gpwf.lang.builder import StopReading
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document
 from gpwf.lang.tree import Node, Place
 
 __all__ = ["Report", "listed", "near_miss"]
+
+_MAX_PROBLEMS = 500
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,12 +36,17 @@ class Report:
         severity: Severity = Severity.ERROR,
         related: tuple[tuple[Span, str], ...] = (),
     ) -> None:
-        """Keep a problem; a `Node` as place stands for its value."""
-        self.items.append(
-            self.make(
-                code, message, place, hint=hint, step=step, severity=severity, related=related
-            )
+        """Keep a problem; a `Node` as place stands for its value.
+
+        Raises
+        ------
+        StopReading
+            Where there are more problems than anybody would read.
+        """
+        made = self.make(
+            code, message, place, hint=hint, step=step, severity=severity, related=related
         )
+        self.extend([made])
 
     @staticmethod
     def make(
@@ -65,6 +74,8 @@ class Report:
     def extend(self, items: Iterable[Diagnostic]) -> None:
         """Keep problems that were made elsewhere."""
         self.items.extend(items)
+        if len(self.items) > _MAX_PROBLEMS:
+            raise StopReading
 
     @property
     def has_errors(self) -> bool:
@@ -82,7 +93,8 @@ class Report:
 
 def near_miss(word: str, known: Iterable[str]) -> str | None:
     """Return ``did you mean ...?`` where a known word is spelt like ``word``, else None."""
-    folded = {name.lower().replace("_", "-"): name for name in known}
+    folded = {name.lower().replace("_", "-"): name for name in islice(known, 500)}
+    # a bound on the names: a comparison is slow, and a document may have thousands
     close = difflib.get_close_matches(word[:60].lower().replace("_", "-"), folded, n=1, cutoff=0.6)
     return f"did you mean {folded[close[0]]!r}?" if close else None
 

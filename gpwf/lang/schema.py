@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
@@ -18,6 +19,7 @@ from gpwf.lang.tree import Node, Path, Place
 
 __all__ = ["SchemaProblem", "config_start", "schema_problems"]
 
+_MAX_PROBLEMS = 200  # nobody reads more at once
 _LATER_STEP_KEYS = {
     "foreach": "scattering a step over an axis",
     "gather": "gathering an axis",
@@ -81,10 +83,9 @@ def schema_problems(root: Node, catalog: StepCatalog) -> list[SchemaProblem]:
         The step types; their schemas are part of the bundle.
     """
     validator = Draft7Validator(bundle_schema(catalog))
-    found: list[SchemaProblem] = []
-    for error in validator.iter_errors(root.plain()):
-        found.extend(_explain(root, error))
-    return found
+    errors = validator.iter_errors(root.plain())
+    found = chain.from_iterable(_explain(root, error) for error in errors)
+    return list(islice(found, _MAX_PROBLEMS))
 
 
 def _explain(root: Node, error: ValidationError) -> Iterator[SchemaProblem]:

@@ -16,6 +16,7 @@ from gpwf.core.expressions import (
     lookups,
 )
 from gpwf.core.units import UnitFallback
+from gpwf.lang.builder import Limits
 from gpwf.lang.codes import Code
 from gpwf.lang.refs import ReferenceSyntaxError, parse_template
 from gpwf.lang.report import Report, listed, near_miss
@@ -101,6 +102,8 @@ class Scope:
     steps: tuple[str, ...] = ()
     fallback: UnitFallback | None = None
     used_params: set[str] = field(default_factory=set)
+    limits: Limits = field(default_factory=Limits)
+    expanded: int = 0
 
     def resolve(self, node: Node, *, step: str | None = None) -> Resolved:
         """Return a tree with every expression replaced by its value."""
@@ -155,7 +158,26 @@ class Scope:
             self.report.add(Code.EXPRESSION_VALUE, str(error), node, step=step)
             failed.append(path)
             return node
+        if not self._bounded(value, len(path)):
+            message = "the values of the expressions, written out, are too large or too deep"
+            self.report.add(Code.TOO_LARGE, message, node, step=step)
+            failed.append(path)
+            return node
         return from_plain(value, self._origin(node, template))
+
+    def _bounded(self, value: Any, depth: int) -> bool:
+        """Count what a value adds; return False beyond the limits of a document."""
+        waiting = [(value, depth)]
+        while waiting:
+            found, level = waiting.pop()
+            self.expanded += 1
+            if self.expanded > self.limits.max_nodes or level > self.limits.max_depth:
+                return False
+            if isinstance(found, Mapping):
+                waiting.extend((item, level + 1) for item in found.values())
+            elif isinstance(found, (list, tuple)):
+                waiting.extend((item, level + 1) for item in found)
+        return True
 
     def _origin(self, node: Node, template: Template) -> Node:
         """Return a node that knows the parameters behind a value."""

@@ -1,0 +1,78 @@
+"""Documents that try to take for ever: each must end, with a specification or a diagnostic."""
+
+from __future__ import annotations
+
+from gpwf.core.spec import StepCatalog
+from gpwf.lang import check_document
+
+STEPS = "steps:\n  - {tag: models, config: {file: '${params.p%s}'}}\n"
+
+
+def codes(text: str, catalog: StepCatalog) -> list[str]:
+    return [item.code for item in check_document(text, catalog)[1]]
+
+
+def test_a_long_chain_of_parameters(catalog: StepCatalog) -> None:
+    lines = [f"  p{n}: '${{params.p{n + 1}}}'\n" for n in range(2000)]
+    text = "gpwf: 1\nparams:\n" + "".join(lines) + "  p2000: a.yaml\n" + STEPS % 0
+    spec, found = check_document(text, catalog)
+    assert not found
+    assert spec is not None
+    assert spec.params["p0"] == "a.yaml"
+    assert list(spec.params)[:2] == ["p0", "p1"]
+
+
+def test_a_long_circle_of_parameters(catalog: StepCatalog) -> None:
+    lines = [f"  p{n}: '${{params.p{(n + 1) % 2000}}}'\n" for n in range(2000)]
+    assert codes("gpwf: 1\nparams:\n" + "".join(lines) + STEPS % 0, catalog) == ["GP404"]
+
+
+def test_lists_of_lists_of_parameters(catalog: StepCatalog) -> None:
+    lines = [f"  p{n + 1}: [" + ", ".join([f"'${{params.p{n}}}'"] * 20) + "]\n" for n in range(20)]
+    text = "gpwf: 1\nparams:\n  p0: [x]\n" + "".join(lines) + STEPS % 20
+    assert "GP110" in codes(text, catalog)
+
+
+def test_texts_of_texts_of_parameters(catalog: StepCatalog) -> None:
+    lines = [f"  p{n + 1}: '" + f"${{params.p{n}}}" * 20 + "'\n" for n in range(20)]
+    text = "gpwf: 1\nparams:\n  p0: xxxx\n" + "".join(lines) + STEPS % 20
+    assert "GP403" in codes(text, catalog)
+
+
+def test_parameters_that_grow_deep(catalog: StepCatalog) -> None:
+    lines = [f"  p{n + 1}: {'[' * 50}'${{params.p{n}}}'{']' * 50}\n" for n in range(20)]
+    text = "gpwf: 1\nparams:\n  p0: [x]\n" + "".join(lines) + STEPS % 20
+    assert "GP110" in codes(text, catalog)
+
+
+def test_looked_up_names_that_look_up_names(catalog: StepCatalog) -> None:
+    lines = [f"  p{n}: '${{params[params.n{n}]}}'\n  n{n}: p{n + 1}\n" for n in range(300)]
+    text = "gpwf: 1\nparams:\n" + "".join(lines) + "  p300: a.yaml\n" + STEPS % 0
+    assert set(codes(text, catalog)) <= {"GP404", "GP411"}
+
+
+def test_many_unknown_keys(catalog: StepCatalog) -> None:
+    text = "gpwf: 1\nsteps: [{tag: fit}]\n" + "".join(f"k{n}: 1\n" for n in range(20_000))
+    assert 100 < len(codes(text, catalog)) < 300
+
+
+def test_many_unknown_names(catalog: StepCatalog) -> None:
+    names = "".join(f"  q{n}: {n}\n" for n in range(5000))
+    wrong = ", ".join(f"'${{params.r{n}}}'" for n in range(5000))
+    steps = f"steps:\n  - {{tag: observations, config: {{datastore: a, obs_ids: [{wrong}]}}}}\n"
+    found = codes("gpwf: 1\nparams:\n" + names + steps, catalog)
+    assert 400 < len(found) < 600
+
+
+def test_text_that_is_almost_a_path(catalog: StepCatalog) -> None:
+    text = "gpwf: 1\nparams: {p: '" + "a/" * 500_000 + " '}\n" + STEPS % ""
+    spec, _ = check_document(text, catalog)
+    assert spec is not None
+
+
+def test_many_steps(catalog: StepCatalog) -> None:
+    lines = [f"  - {{name: m{n}, tag: models, config: {{file: a}}}}\n" for n in range(500)]
+    spec, found = check_document("gpwf: 1\nsteps:\n" + "".join(lines), catalog)
+    assert spec is not None
+    assert len(spec.steps) == 500
+    assert not found
