@@ -13,7 +13,7 @@ from gpwf.lang.policy import read_policy
 from gpwf.lang.report import Report
 from gpwf.lang.schema import SchemaProblem
 from gpwf.lang.scope import Scope
-from gpwf.lang.tree import Node, Path, Place, overlay, walk, with_source
+from gpwf.lang.tree import COMMAND_LINE, Node, Path, Place, overlay, walk, with_source
 
 __all__ = ["Draft", "by_name", "draft_steps"]
 
@@ -198,9 +198,11 @@ def _locate(draft: Draft, problem: SettingProblem) -> Diagnostic:
     step_span = draft.place.span
     if step_span is not None and node.source in ("defaults", "profile"):
         related = ((step_span, f"used by the step {draft.name!r}"),)
-    return Report.make(
-        problem.code, message, place, hint=problem.hint, step=draft.name, related=related
-    )
+    hint = problem.hint
+    if node.source == COMMAND_LINE and node.span is not None and "; " in node.detail:
+        given = f"the value comes from {node.detail.split('; ', 1)[1]}"
+        hint = f"{hint}; {given}" if hint else given
+    return Report.make(problem.code, message, place, hint=hint, step=draft.name, related=related)
 
 
 def _mentions(message: str, path: Path) -> bool:
