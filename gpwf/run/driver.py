@@ -12,7 +12,7 @@ from typing import Any
 
 from gpwf.compiler.keys import task_key
 from gpwf.core.digests import Digest, TaskKey
-from gpwf.core.plan import Plan, PlannedFile, Task
+from gpwf.core.plan import Plan, Task
 from gpwf.core.runs import (
     AttemptFinished,
     AttemptStarted,
@@ -27,51 +27,21 @@ from gpwf.core.runs import (
 )
 from gpwf.errors import GpwfError
 from gpwf.run.capture import utc_now
-from gpwf.run.executors.base import Executor, Job, Message, Outcome
+from gpwf.run.executors.base import Executor, Message, Outcome
 from gpwf.run.interrupts import Interrupts
+from gpwf.run.jobs import Flight, JobMaker, RunHeader
 from gpwf.run.journal import Journal
 from gpwf.run.rundir import RunDirectory
 from gpwf.run.scheduler import NotRun, Scheduler
 from gpwf.store.results import StoredResult
 from gpwf.store.store import Store
 
-__all__ = ["Driver", "RunHeader"]
+__all__ = ["Driver"]
 
 _LISTEN_S = 1.0
 _CANCEL_S = 15.0
 _GOOD = frozenset({TaskState.OK, TaskState.CACHED, TaskState.SKIPPED})
 _FAILURES = frozenset({TaskState.FAILED, TaskState.TIMEOUT, TaskState.OOM, TaskState.LOST})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHeader:
-    """What the first event of a run says about who runs it and where.
-
-    Parameters
-    ----------
-    run_id : str
-        UUID; a new one by default.
-    command : tuple of str
-        Command line, redacted.
-    agent, environment : mapping
-        See `gpwf.core.runs.RunStarted`.
-    """
-
-    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    command: tuple[str, ...] = ()
-    agent: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Flight:
-    """A task that was handed to the executor."""
-
-    task: Task
-    attempt: int
-    attempt_id: str
-    key: TaskKey
-    started: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,14 +50,14 @@ class Driver:
 
     Parameters
     ----------
-    plan, store, rundir, executor, header, on_event, on_log, log_level
+    plan, store, rundir, executor, header, on_event, on_log
         See `gpwf.run.engine.execute`.
     journal : Journal
         Where events are written first.
     scheduler : Scheduler
         Over the tasks that are wanted.
-    imports : tuple of str
-        Import strings of catalogue and formats.
+    jobs : JobMaker
+        Makes what workers get.
     forced : frozenset of str
         Ids of tasks whose stored results are not used.
     """
@@ -99,20 +69,18 @@ class Driver:
     journal: Journal
     scheduler: Scheduler
     header: RunHeader
-    imports: tuple[str, str]
+    jobs: JobMaker
     on_event: tuple[Callable[[RunEvent], None], ...]
     on_log: Callable[[Mapping[str, Any]], None] | None
-    log_level: str
     forced: frozenset[str]
     events: list[RunEvent] = field(default_factory=list)
     states: dict[str, TaskState] = field(default_factory=dict)
     products: dict[str, Mapping[str, Product]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
-    flights: dict[str, _Flight] = field(default_factory=dict)
+    flights: dict[str, Flight] = field(default_factory=dict)
     by_key: dict[TaskKey, list[str]] = field(default_factory=dict)
     done_keys: set[TaskKey] = field(default_factory=set)
     tasks: dict[str, Task] = field(init=False)
-    above: dict[str, dict[str, PlannedFile]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.plan.tasks}
@@ -229,7 +197,9 @@ class Driver:
         digests: Mapping[str, tuple[Digest, ...]],
     ) -> None:
         number = self.attempts[task.id] = self.attempts.get(task.id, 0) + 1
-        flight = _Flight(task, number, str(uuid.uuid4()), key, utc_now())
+        flight = Flight(
+            task=task, attempt=number, attempt_id=str(uuid.uuid4()), key=key, started=utc_now()
+        )
         self.flights[flight.attempt_id] = flight
         self.by_key[key] = []
         self.emit(
@@ -243,41 +213,7 @@ class Driver:
                 inputs=digests,
             )
         )
-        self.executor.submit(self._job(flight, inputs))
-
-    def _job(self, flight: _Flight, inputs: Mapping[str, tuple[Product, ...]]) -> Job:
-        task = flight.task
-        return Job(
-            run_id=self.header.run_id,
-            attempt_id=flight.attempt_id,
-            task=task.id,
-            step=task.step,
-            tag=task.tag,
-            attempt=flight.attempt,
-            key=flight.key,
-            settings=dict(task.settings),
-            inputs=dict(inputs),
-            input_ports=task.input_ports,
-            output_ports=task.output_ports,
-            files=task.files,
-            known_files=tuple(self._files_above(task.id).values()),
-            work_dir=str(self.rundir.attempt_folder(task.id, flight.attempt)),
-            store=str(self.store.root),
-            catalog=self.imports[0],
-            formats=self.imports[1],
-            n_jobs=task.policy.n_jobs,
-            log_level=self.log_level,
-        )
-
-    def _files_above(self, name: str) -> dict[str, PlannedFile]:
-        """Return the external files that the tasks above one read, by path."""
-        if name not in self.above:
-            files: dict[str, PlannedFile] = {}
-            for up in self.tasks[name].upstream:
-                files.update({item.path: item for item in self.tasks[up].files})
-                files.update(self._files_above(up))
-            self.above[name] = files
-        return self.above[name]
+        self.executor.submit(self.jobs.job(flight, inputs))
 
     def _take_in(self, items: Sequence[Message | Outcome]) -> None:
         for item in items:
@@ -287,7 +223,7 @@ class Driver:
             else:
                 self._ended(self.flights.pop(item.attempt_id), item)
 
-    def _ended(self, flight: _Flight, outcome: Outcome) -> None:
+    def _ended(self, flight: Flight, outcome: Outcome) -> None:
         """Take in the end of an attempt."""
         task, failure = flight.task, outcome.failure
         twins = self.by_key.pop(flight.key)
@@ -330,7 +266,7 @@ class Driver:
         self.rundir.show(task, products, self.store.objects)
         self.scheduler.finish(task.id, state)
 
-    def _tell_end(self, flight: _Flight, outcome: Outcome, *, retry: bool) -> None:
+    def _tell_end(self, flight: Flight, outcome: Outcome, *, retry: bool) -> None:
         self.emit(
             AttemptFinished(
                 **_now(),

@@ -14,9 +14,10 @@ from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent, RunState
 from gpwf.core.view import RunView, fold
 from gpwf.errors import ExitCode, UsageError
-from gpwf.run.driver import Driver, RunHeader
+from gpwf.run.driver import Driver
 from gpwf.run.executors.base import Executor
 from gpwf.run.interrupts import Interrupts
+from gpwf.run.jobs import JobMaker, RunHeader
 from gpwf.run.journal import Journal
 from gpwf.run.rundir import RunDirectory
 from gpwf.run.scheduler import Scheduler
@@ -106,6 +107,16 @@ def execute(
             retries={task.id: task.policy.retries for task in plan.tasks},
             fail_fast=fail_fast,
         )
+        header = header or RunHeader()
+        jobs = JobMaker(
+            plan=plan,
+            store=store,
+            rundir=rundir,
+            header=header,
+            catalog=catalog,
+            formats=formats,
+            log_level=log_level,
+        )
         plan_digest = rundir.freeze(plan, text)
         store.flush()  # the workers need to know where external content lies
         with Journal(rundir.journal) as journal, Interrupts(executor.wake) as interrupts:
@@ -116,11 +127,10 @@ def execute(
                 executor=executor,
                 journal=journal,
                 scheduler=scheduler,
-                header=header or RunHeader(),
-                imports=(catalog, formats),
+                header=header,
+                jobs=jobs,
                 on_event=tuple(on_event),
                 on_log=on_log,
-                log_level=log_level,
                 forced=forced,
             )
             driver.drive(plan_digest, interrupts)

@@ -112,9 +112,9 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
 
 
 def test_workers_have_one_thread_each_unless_the_user_says_so(tmp_path: Path) -> None:
-    from gpwf.run.executors import local
+    from gpwf.run.executors.server import start_server
 
-    server = local._start_server(None, {"OPENBLAS_NUM_THREADS": "3"})
+    server = start_server(None, {"OPENBLAS_NUM_THREADS": "3"})
     try:
         environment = wait_for(
             lambda: _environment(server.process.pid), "the environment of the fork server"

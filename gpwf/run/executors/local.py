@@ -11,62 +11,19 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
-from gpwf.core.runs import Failure, Resources, TaskState
-from gpwf.errors import ExecutorError
+from gpwf.core.runs import TaskState
 from gpwf.run.executors.base import Job, Message, Outcome
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+from gpwf.run.executors.server import Server, Worker, server_died, start_server, unfinished
 
 __all__ = ["LocalExecutor"]
 
-_SERVE = "gpwf.run.worker:serve"
 _PREPARE = "gpwf.steps.process:prepare_process"
 _GRACE_S = 3.0
-_OUTPUT_TAIL = 8192
-#: One thread per worker; set before numpy is loaded, and only where the user has no wish.
-_THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
-
-
-@dataclass(slots=True)
-class _Worker:
-    """The driver's side of a worker process."""
-
-    number: int
-    connection: Connection
-    pid: int = 0
-    job: Job | None = None
-    given_s: float = 0.0
-    is_open: bool = True
-    killed_for: TaskState | None = None
-    kill_at_s: float | None = None
-
-
-@dataclass(slots=True)
-class _Server:
-    """The driver's side of the fork server."""
-
-    process: subprocess.Popen[bytes]
-    control: socket.socket
-    errors: IO[bytes]
-    buffer: bytes = b""
-    is_ready: bool = False
-    workers: dict[int, _Worker] = field(default_factory=dict)
 
 
 class LocalExecutor:
@@ -93,7 +50,7 @@ class LocalExecutor:
         self._jobs = max(1, jobs if jobs is not None else _usable_cores())
         self._prepare = prepare
         self._environment = dict(environment or {})
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._queue: deque[Job] = deque()
         self._ended: list[Message | Outcome] = []
         self._numbers = 0
@@ -129,7 +86,7 @@ class LocalExecutor:
         self._escalate()
         server = self._server
         if server is not None and not self._ended:
-            by_connection: dict[Any, _Worker] = {
+            by_connection: dict[Any, Worker] = {
                 worker.connection: worker for worker in server.workers.values() if worker.is_open
             }
             sources: list[Any] = [*by_connection, server.control, self._wake_read]
@@ -155,13 +112,13 @@ class LocalExecutor:
         for job in self._queue:
             if job.attempt_id == handle:
                 self._queue.remove(job)
-                self._ended.append(_unfinished(job, TaskState.CANCELLED, None))
+                self._ended.append(unfinished(job, TaskState.CANCELLED, None))
                 return
         worker = self._worker_of(handle)
         if worker is None or worker.job is None:
             return
         if worker.pid == 0:  # not forked yet: nothing of the job has begun
-            self._ended.append(_unfinished(worker.job, TaskState.CANCELLED, None, worker))
+            self._ended.append(unfinished(worker.job, TaskState.CANCELLED, None, worker))
             worker.job = None
             worker.is_open = False
             self._tell(do="kill", worker=worker.number, signal=signal.SIGKILL)
@@ -203,9 +160,9 @@ class LocalExecutor:
             except (BrokenPipeError, ConnectionResetError):
                 worker.is_open = False  # it just died: its exit makes the job lost
 
-    def _idle_worker(self) -> _Worker | None:
+    def _idle_worker(self) -> Worker | None:
         if self._server is None:
-            self._server = _start_server(self._prepare, self._environment)
+            self._server = start_server(self._prepare, self._environment)
         workers = self._server.workers
         for worker in workers.values():
             if worker.job is None and worker.is_open:
@@ -214,7 +171,7 @@ class LocalExecutor:
             return None
         return self._spawn(self._server)
 
-    def _spawn(self, server: _Server) -> _Worker:
+    def _spawn(self, server: Server) -> Worker:
         from multiprocessing.connection import Connection
 
         ours, theirs = socket.socketpair()
@@ -224,8 +181,8 @@ class LocalExecutor:
             try:
                 socket.send_fds(server.control, [request], [theirs.fileno()])
             except OSError:
-                raise self._server_died(server) from None
-        worker = _Worker(number=self._numbers, connection=Connection(ours.detach()))
+                raise server_died(server) from None
+        worker = Worker(number=self._numbers, connection=Connection(ours.detach()))
         server.workers[worker.number] = worker
         return worker
 
@@ -235,7 +192,7 @@ class LocalExecutor:
             with contextlib.suppress(OSError):
                 self._server.control.sendall(json.dumps(message).encode() + b"\n")
 
-    def _hear_server(self, server: _Server) -> None:
+    def _hear_server(self, server: Server) -> None:
         try:
             data = server.control.recv(1 << 16)
         except OSError:
@@ -256,10 +213,10 @@ class LocalExecutor:
                     worker = server.workers.pop(message["worker"])
                     self._bury(worker, message["code"])
 
-    def _lose_server(self, server: _Server) -> None:
+    def _lose_server(self, server: Server) -> None:
         """Treat every worker as lost: the kernel has killed them. A new job starts all anew."""
         if not server.is_ready:
-            raise self._server_died(server)
+            raise server_died(server)
         self._server = None
         for worker in server.workers.values():
             self._bury(worker, None)
@@ -267,17 +224,7 @@ class LocalExecutor:
         server.process.wait()
         server.errors.close()
 
-    def _server_died(self, server: _Server) -> ExecutorError:
-        server.process.wait()
-        server.errors.seek(0)
-        lines = server.errors.read().decode(errors="replace").strip().splitlines()
-        return ExecutorError(
-            "the worker processes cannot be started: "
-            + (lines[-1] if lines else "no reason given"),
-            hint="`gpwf steps` shows whether the installation is whole; is there memory left?",
-        )
-
-    def _hear_worker(self, worker: _Worker) -> None:
+    def _hear_worker(self, worker: Worker) -> None:
         try:
             item = worker.connection.recv()
         except (EOFError, OSError):
@@ -291,7 +238,7 @@ class LocalExecutor:
                 worker.is_open = False
         self._ended.append(item)
 
-    def _bury(self, worker: _Worker, code: int | None) -> None:
+    def _bury(self, worker: Worker, code: int | None) -> None:
         """Take in the death of a worker: what it still said, then the end of its job."""
         with contextlib.suppress(EOFError, OSError):
             while worker.job is not None and worker.connection.poll():
@@ -301,9 +248,9 @@ class LocalExecutor:
         worker.connection.close()
         if worker.job is not None:
             state = worker.killed_for or TaskState.LOST
-            self._ended.append(_unfinished(worker.job, state, code, worker))
+            self._ended.append(unfinished(worker.job, state, code, worker))
 
-    def _worker_of(self, handle: str) -> _Worker | None:
+    def _worker_of(self, handle: str) -> Worker | None:
         if self._server is None:
             return None
         for worker in self._server.workers.values():
@@ -332,71 +279,3 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _start_server(prepare: str | None, environment: Mapping[str, str]) -> _Server:
-    ours, theirs = socket.socketpair()
-    script = Path(__file__).with_name("nursery.py")
-    variables = {**dict.fromkeys(_THREAD_VARIABLES, "1"), **os.environ, "MPLBACKEND": "Agg"}
-    errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
-    try:
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", str(script), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                env={**variables, **environment},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C in the terminal is for the driver alone
-            )
-        setup = {"do": "setup", "path": sys.path, "serve": _SERVE, "prepare": prepare}
-        ours.sendall(json.dumps(setup).encode() + b"\n")
-    except OSError as error:
-        ours.close()
-        errors.close()
-        raise ExecutorError(f"the worker processes cannot be started: {error}") from None
-    return _Server(process=process, control=ours, errors=errors)
-
-
-def _unfinished(
-    job: Job, state: TaskState, code: int | None, worker: _Worker | None = None
-) -> Outcome:
-    """Return the outcome of a job whose worker is gone, or that never had one."""
-    number = -code if code is not None and code < 0 else None
-    if state is TaskState.CANCELLED:
-        failure = Failure(
-            kind="cancelled", message="ended on request", exit_code=code, signal=number
-        )
-    else:
-        how = f"killed by {_signal_name(number)}" if number else f"exit code {code}"
-        failure = Failure(
-            kind="killed",
-            message=f"the worker process died ({how if code is not None else 'unknown reason'})",
-            hint="out of memory? lower the number of workers with -j" if number == 9 else None,
-            transient=True,
-            traceback=_last_output(job),
-            exit_code=code if number is None else None,
-            signal=number,
-        )
-    used = Resources()
-    if worker is not None:
-        wall_s = round(time.monotonic() - worker.given_s, 6)
-        used = Resources(wall_s=wall_s, pid=worker.pid, host=socket.gethostname())
-    return Outcome(attempt_id=job.attempt_id, state=state, failure=failure, resources=used)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _last_output(job: Job) -> str | None:
-    """Return what a dead worker printed last: a crash in C says something there."""
-    try:
-        data = (Path(job.work_dir) / "output.log").read_bytes()
-    except OSError:
-        return None
-    return data[-_OUTPUT_TAIL:].decode(errors="replace") or None

@@ -1,0 +1,141 @@
+"""The driver's side of the fork server: starting it, and what to say when something died."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from gpwf.core.runs import Failure, Resources, TaskState
+from gpwf.errors import ExecutorError
+from gpwf.run.executors.base import Job, Outcome
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+__all__ = ["Server", "Worker", "server_died", "start_server", "unfinished"]
+
+_SERVE = "gpwf.run.worker:serve"
+_OUTPUT_TAIL = 8192
+#: One thread per worker; set before numpy is loaded, and only where the user has no wish.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+@dataclass(slots=True)
+class Worker:
+    """The driver's side of a worker process."""
+
+    number: int
+    connection: Connection
+    pid: int = 0
+    job: Job | None = None
+    given_s: float = 0.0
+    is_open: bool = True
+    killed_for: TaskState | None = None
+    kill_at_s: float | None = None
+
+
+@dataclass(slots=True)
+class Server:
+    """The driver's side of the fork server."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    errors: IO[bytes]
+    buffer: bytes = b""
+    is_ready: bool = False
+    workers: dict[int, Worker] = field(default_factory=dict)
+
+
+def start_server(prepare: str | None, environment: Mapping[str, str]) -> Server:
+    ours, theirs = socket.socketpair()
+    script = Path(__file__).with_name("nursery.py")
+    variables = {**dict.fromkeys(_THREAD_VARIABLES, "1"), **os.environ, "MPLBACKEND": "Agg"}
+    errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
+    try:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-P", str(script), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                env={**variables, **environment},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C in the terminal is for the driver alone
+            )
+        setup = {"do": "setup", "path": sys.path, "serve": _SERVE, "prepare": prepare}
+        ours.sendall(json.dumps(setup).encode() + b"\n")
+    except OSError as error:
+        ours.close()
+        errors.close()
+        raise ExecutorError(f"the worker processes cannot be started: {error}") from None
+    return Server(process=process, control=ours, errors=errors)
+
+
+def server_died(server: Server) -> ExecutorError:
+    """Return the error for a fork server that ended by itself, with its last words."""
+    server.process.wait()
+    server.errors.seek(0)
+    lines = server.errors.read().decode(errors="replace").strip().splitlines()
+    return ExecutorError(
+        "the worker processes cannot be started: " + (lines[-1] if lines else "no reason given"),
+        hint="`gpwf steps` shows whether the installation is whole; is there memory left?",
+    )
+
+
+def unfinished(
+    job: Job, state: TaskState, code: int | None, worker: Worker | None = None
+) -> Outcome:
+    """Return the outcome of a job whose worker is gone, or that never had one."""
+    number = -code if code is not None and code < 0 else None
+    if state is TaskState.CANCELLED:
+        failure = Failure(
+            kind="cancelled", message="ended on request", exit_code=code, signal=number
+        )
+    else:
+        how = f"killed by {_signal_name(number)}" if number else f"exit code {code}"
+        failure = Failure(
+            kind="killed",
+            message=f"the worker process died ({how if code is not None else 'unknown reason'})",
+            hint="out of memory? lower the number of workers with -j" if number == 9 else None,
+            transient=True,
+            traceback=_last_output(job),
+            exit_code=code if number is None else None,
+            signal=number,
+        )
+    used = Resources()
+    if worker is not None:
+        wall_s = round(time.monotonic() - worker.given_s, 6)
+        used = Resources(wall_s=wall_s, pid=worker.pid, host=socket.gethostname())
+    return Outcome(attempt_id=job.attempt_id, state=state, failure=failure, resources=used)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _last_output(job: Job) -> str | None:
+    """Return what a dead worker printed last: a crash in C says something there."""
+    try:
+        data = (Path(job.work_dir) / "output.log").read_bytes()
+    except OSError:
+        return None
+    return data[-_OUTPUT_TAIL:].decode(errors="replace") or None
