@@ -7,6 +7,7 @@ time stamp.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -103,9 +104,13 @@ class StatCache:
         self._load()
 
     def flush(self) -> None:
-        """Save what is new."""
+        """Save what is new, where that is possible: it is only slower next time."""
         if not self._new:
             return
+        with contextlib.suppress(OSError):  # a full disk, a store for reading only
+            self._save()
+
+    def _save(self) -> None:
         lines = "".join(_line(name, entry) for name, entry in self._new.items())
         with _locked(self._path.with_suffix(".lock")):
             with self._path.open("a", encoding="utf-8") as stream:
@@ -248,9 +253,10 @@ class InputDigests:
 
     def remember(self, key: str, value: Any) -> None:
         """Remember plain data under a key; it may be forgotten."""
-        self._memos.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         document = json.dumps({"key": key, "value": value})
-        write_atomic(self._memo_path(key), document.encode(), durable=False)
+        with contextlib.suppress(OSError):  # a full disk, a store for reading only
+            self._memos.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+            write_atomic(self._memo_path(key), document.encode(), durable=False)
 
     def flush(self) -> None:
         """Save what is new."""

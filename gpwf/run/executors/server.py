@@ -63,6 +63,20 @@ class Server:
 
 
 def start_server(prepare: str | None, environment: Mapping[str, str]) -> Server:
+    """Start a fork server; it is ready when it says so.
+
+    Parameters
+    ----------
+    prepare : str or None
+        ``module:function`` that it calls once before the first worker.
+    environment : mapping of str to str
+        Variables to set, over those of the driver.
+
+    Raises
+    ------
+    ExecutorError
+        Where the process cannot be started.
+    """
     ours, theirs = socket.socketpair()
     script = Path(__file__).with_name("nursery.py")
     variables = {**dict.fromkeys(_THREAD_VARIABLES, "1"), **os.environ, "MPLBACKEND": "Agg"}

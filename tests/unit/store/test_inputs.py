@@ -202,3 +202,15 @@ def test_memos(tmp_path: Path) -> None:
     for path in (tmp_path / "store" / "cache" / "memo").iterdir():
         path.write_text("{")
     assert inputs.memo("key") is None
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    digest, _ = store.inputs.digest(_file(tmp_path))
+    cache = store.root / "cache"
+    cache.rmdir()
+    cache.write_text("in the way")
+    store.inputs.remember("key", 1)
+    store.flush()
+    assert store.inputs.memo("key") is None
+    assert store.inputs.locate(digest) == tmp_path / "data.fits"
