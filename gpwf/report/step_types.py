@@ -12,10 +12,10 @@ from gpwf.core.spec import Port
 from gpwf.report.text import table
 from gpwf.steps.base import Step
 from gpwf.steps.composer import describe_default, describe_type
-from gpwf.steps.quantities import TextType
 from gpwf.steps.registry import Catalog
 from gpwf.steps.settle import plain
 from gpwf.steps.shapes import FieldShape, Shape, fields_of
+from gpwf.steps.texts import TextType
 
 __all__ = ["list_text", "skeleton", "step_data", "step_text"]
 

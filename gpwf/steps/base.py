@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepInputError
-from gpwf.steps.quantities import InputPath, unset_variable
 from gpwf.steps.settings import StepSettings
+from gpwf.steps.texts import InputPath, unset_variable
 
 __all__ = ["Step", "StepContext", "input_file", "missing_path"]
 

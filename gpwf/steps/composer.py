@@ -15,9 +15,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from gpwf.core import units
-from gpwf.steps.quantities import InputPath, Instant, Quantity
+from gpwf.steps.quantities import Quantity
 from gpwf.steps.settle import plain
 from gpwf.steps.shapes import FieldShape, Shape, fields_of
+from gpwf.steps.texts import InputPath, Instant
 
 __all__ = ["EXPRESSION", "config_schema", "describe_default", "describe_type"]
 

@@ -10,8 +10,8 @@ generated from it.
 
 Field types: ``bool``, ``int``, ``float``, ``str``, ``Literal[...]``, ``X | None``,
 ``tuple[X, ...]``, ``dict[str, X]``, ``dict[str, Any]`` for data of others, a `Section`, and the
-text types of `gpwf.steps.quantities`. Bounds are given as ``Field(ge=0)``; a rule between fields
-is a ``model_validator`` or `Step.check`.
+text types of `gpwf.steps.quantities` and `gpwf.steps.texts`. Bounds are given as ``Field(ge=0)``;
+a rule between fields is a ``model_validator`` or `Step.check`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,12 @@ from gpwf.steps.quantities import (
     EnergyFlux,
     Flux,
     Frequency,
-    InputPath,
-    Instant,
     Length,
     Quantity,
     Radius,
-    problem,
 )
 from gpwf.steps.shapes import tupled
+from gpwf.steps.texts import InputPath, Instant, problem
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from gpwf.core.spec import SettingProblem, Settled
 from gpwf.steps.base import Step
-from gpwf.steps.quantities import kind_of
 from gpwf.steps.settings import StepSettings
 from gpwf.steps.shapes import Shape, fields_of, leaf_types, shape_of
+from gpwf.steps.texts import kind_of
 
 __all__ = ["plain", "restore", "settle"]
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from gpwf.steps.quantities import TextType
+from gpwf.steps.texts import TextType
 
 __all__ = ["FieldShape", "Shape", "fields_of", "leaf_types", "shape_of", "tupled"]
 
