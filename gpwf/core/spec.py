@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gpwf.core.diagnostics import Span
+from gpwf.core.units import Unit
 
 __all__ = [
     "Execution",
@@ -149,6 +150,12 @@ class StepCatalog(Protocol):
 
     def replaces(self, tag: str) -> Mapping[str, str]:
         """Return output → input ports that this step replaces (``fit``: models → models)."""
+
+    def makers(self, kind: str) -> Sequence[str]:
+        """Return the tags of the step types that can make a kind of product."""
+
+    def unit_fallback(self, text: str) -> Unit | None:
+        """Return a unit that the fast table of `gpwf.core.units` lacks; None for no unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

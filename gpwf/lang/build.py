@@ -192,7 +192,7 @@ class _Reading:
         profile: str | None,
     ) -> WorkflowSpec | None:
         """Settle parameters and steps, wire them, put the specification together."""
-        fallback = getattr(self.catalog, "unit_fallback", None)
+        fallback = self.catalog.unit_fallback
         declared = root.child("params") or Node(value={})
         params = Params(
             report=self.report,

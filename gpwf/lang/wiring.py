@@ -240,8 +240,7 @@ class _Wirer:
                 f"{listed(below)} would fit: move the step up, or write "
                 f"required_products: {{{port.name}: {below[0]}}}"
             )
-        makers = getattr(self.catalog, "makers", None)
-        tags = list(makers(port.kind)) if makers is not None else []
+        tags = list(self.catalog.makers(port.kind))
         return f"add a step {listed(tags)} above it" if tags else None
 
     def _after(self, draft: Draft) -> None:

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from gpwf.core.spec import ExternalFile, Port, Settled
+from gpwf.core.units import Unit
 from gpwf.errors import GpwfError, UsageError
 from gpwf.steps import builtin
 from gpwf.steps.base import Step
 from gpwf.steps.composer import config_schema
+from gpwf.steps.quantities import astropy_unit
 from gpwf.steps.settings import StepSettings
 from gpwf.steps.settle import restore, settle
 
@@ -139,6 +141,18 @@ class Catalog:
     def replaces(self, tag: str) -> Mapping[str, str]:
         """Return output → input ports that this step replaces."""
         return self.step(tag).replaces
+
+    def makers(self, kind: str) -> Sequence[str]:
+        """Return the tags of the step types that can make a kind of product."""
+        return [
+            tag
+            for tag in self.tags()
+            if any(port.kind == kind for port in self.step(tag).output_ports)
+        ]
+
+    def unit_fallback(self, text: str) -> Unit | None:
+        """Return a unit that the fast table of `gpwf.core.units` lacks; None for no unit."""
+        return astropy_unit(text)
 
     def implementation(self, tag: str) -> Mapping[str, str]:
         """Return module, package, package version and source digest of the step type."""

@@ -80,6 +80,12 @@ class Catalog:
     def replaces(self, tag: str) -> Mapping[str, str]:
         return {}
 
+    def makers(self, kind: str) -> Sequence[str]:
+        return []
+
+    def unit_fallback(self, text: str) -> None:
+        return None
+
 
 class Files:
     """Digests without a cache, and a memory in a dict."""

@@ -120,6 +120,9 @@ class FakeCatalog:
     def makers(self, kind: str) -> Sequence[str]:
         return [tag for tag in self.tags() if kind in [out for _, out in _STEPS[tag]["outputs"]]]
 
+    def unit_fallback(self, text: str) -> None:
+        return None
+
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         return ()
 

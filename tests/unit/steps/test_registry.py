@@ -210,3 +210,18 @@ def test_the_catalogue_imports_nothing_heavy() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_the_makers_of_a_kind_are_known() -> None:
+    catalog = load_catalog()
+    assert set(catalog.makers("models")) == {"fit", "models"}
+    assert list(catalog.makers("no-such-kind")) == []
+
+
+def test_a_unit_that_only_astropy_knows_is_found() -> None:
+    catalog = load_catalog()
+    assert catalog.unit_fallback("furlong") is None
+    unit = catalog.unit_fallback("kmol")
+    assert unit is not None
+    assert unit.physical_type == "amount of substance"
+    assert unit.factor == 1000
