@@ -20,6 +20,7 @@ extensions = [
     "gpwf_reference",
 ]
 exclude_patterns = ["_build"]
+suppress_warnings = ["misc.highlighting_failure"]  # the diagnostics page shows broken YAML
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 4

@@ -27,7 +27,7 @@ PAGES = sorted(
 )
 BIN = Path(sys.executable).parent
 
-# Warnings are errors, except one that gammapy 2.1 gives while Python compiles it for the first time.
+# Warnings are errors, except one that gammapy 2.1 gives while Python compiles it.
 STRICT = ["-W", "error", "-W", "ignore:invalid escape sequence"]
 
 
