@@ -260,7 +260,8 @@ def make_flux(kind: str) -> Any:
     return LightCurveEstimator(**options).run(datasets)
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero")  # gammapy, for an index of exactly 2
+@pytest.mark.filterwarnings("ignore:divide by zero")  # gammapy, for an index of exactly 2,
+@pytest.mark.filterwarnings("ignore:invalid value")  # where it takes another formula afterwards
 @pytest.mark.parametrize("kind", ["flux-points", "light-curve"])
 def test_flux_estimates_come_back_field_by_field(kind: str, tmp_path: Path) -> None:
     before = make_flux(kind)
