@@ -11,9 +11,9 @@ from typing import Any
 from gpwf.api.runs import RUNS_FOLDER, Run
 from gpwf.api.selection import Selection
 from gpwf.core.digests import digest_file
+from gpwf.core.redact import redact_command
 from gpwf.core.runs import RunEvent
 from gpwf.prov.environment import capture_agent, capture_environment
-from gpwf.prov.redact import redact_command
 from gpwf.run.engine import RunHeader, execute
 from gpwf.run.executors.local import LocalExecutor
 from gpwf.run.journal import read_journal
@@ -53,13 +53,14 @@ class Execution:
                         plan,
                         store=self.store,
                         rundir=rundir,
-                        executor=LocalExecutor(self.jobs),
+                        executor=LocalExecutor(self.jobs or plan.execution.jobs),
                         text=self.text,
                         header=header,
                         on_event=on_event,
                         on_log=on_log,
                         fail_fast=self.fail_fast,
                         force=self.selection.forced,
+                        log_level=plan.execution.log_level.upper(),
                     )
             finally:
                 if rundir.journal.is_file():

@@ -11,7 +11,7 @@ from typing import Any
 
 from gpwf.core.codec import from_plain
 from gpwf.core.plan import Plan
-from gpwf.core.runs import Product, RunEvent, RunState
+from gpwf.core.runs import Product, RunEvent, RunState, TaskState
 from gpwf.core.view import RunView, TaskView, fold
 from gpwf.errors import RunError, UsageError
 from gpwf.run.journal import read_journal
@@ -155,6 +155,9 @@ class Run:
         view = fold(self.plan, self.events)
         if view.state is RunState.RUNNING and lock_holder(self.path) is None:
             view.state = RunState.INTERRUPTED
+            for task in view.tasks.values():
+                if task.state is TaskState.RUNNING:
+                    task.state = TaskState.LOST
             view.reason = "the driver went away; `gpwf run` again goes on"
         return view
 

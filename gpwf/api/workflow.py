@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -182,12 +182,20 @@ class Workflow:
         return self._planned(self._store(store))[0]
 
     def preview(
-        self, *, store: str | Path | None = None, targets: Sequence[str] = ()
+        self,
+        *,
+        store: str | Path | None = None,
+        targets: Sequence[str] = (),
+        from_: Sequence[str] = (),
+        only: Sequence[str] = (),
     ) -> tuple[Plan, list[PlannedTask]]:
-        """Return the plan, and for every task whether a run would find it in the store."""
+        """Return the plan, and for every task whether a run would find it in the store.
+
+        See `run` for the parameters.
+        """
         opened = self._store(store)
-        plan = select(self._planned(opened)[0], targets=targets).plan
-        return plan, _preview(plan, opened)
+        selection = select(self._planned(opened)[0], targets=targets, from_=from_, only=only)
+        return selection.plan, _preview(selection.plan, opened, selection.forced)
 
     def run(
         self,
@@ -303,7 +311,7 @@ class Workflow:
         )
 
 
-def _preview(plan: Plan, store: Store) -> list[PlannedTask]:
+def _preview(plan: Plan, store: Store, forced: Collection[str] = ()) -> list[PlannedTask]:
     """Return what a run would do; keys below a task that must run are not known yet."""
     from gpwf.compiler.keys import task_key
 
@@ -318,7 +326,8 @@ def _preview(plan: Plan, store: Store) -> list[PlannedTask]:
                 for port, refs in task.inputs.items()
             }
             key = task_key(task, digests)
-            result = store.results.get(key) if task.policy.cache else None
+            may_use = task.policy.cache and task.id not in forced
+            result = store.results.get(key) if may_use else None
         if result is not None and not any(store.damage(item) for item in result.products.values()):
             made |= {(task.id, port): item.digest for port, item in result.products.items()}
         else:

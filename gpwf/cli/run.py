@@ -86,11 +86,11 @@ def command(
 
 
 def _show_plan(workflow: Workflow, store: Path | None, options: dict[str, Any]) -> None:
-    if options["from_"] or options["only"]:
-        raise click.UsageError("--dry-run goes with --target, not with --from or --only")
     from gpwf.report.planned import plan_text
 
-    plan, tasks = workflow.preview(store=store, targets=options["targets"])
+    plan, tasks = workflow.preview(
+        store=store, **{name: options[name] for name in ("targets", "from_", "only")}
+    )
     cached = [task.id for task in tasks if task.cached]
     click.echo(plan_text(plan, cached, terminal_width()))
 

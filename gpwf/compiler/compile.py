@@ -86,6 +86,7 @@ def compile_plan(
         metadata=spec.metadata,
         description=spec.description,
         language=spec.language,
+        execution=spec.execution,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpwf.core.digests import Digest
-from gpwf.core.spec import Port, StepPolicy
+from gpwf.core.spec import Execution, Port, StepPolicy
 
 __all__ = ["PLAN_FORMAT", "Plan", "PlannedFile", "PlannedStep", "Task", "TaskOutput"]
 
@@ -128,6 +128,8 @@ class Plan:
         What the command line changed.
     sources : mapping of str to str
         SHA-256 of every document that was read.
+    execution : Execution
+        How to run it; no part of the identity of anything.
     """
 
     name: str
@@ -141,6 +143,7 @@ class Plan:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     language: int = 1
+    execution: Execution = field(default_factory=Execution)
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self.tasks)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from gpwf.core.digests import tagged_digest
 from gpwf.core.plan import Plan, PlannedStep
+from gpwf.core.redact import redact_text
 from gpwf.core.runs import RunEvent, RunStarted, RunState, TaskState
 from gpwf.core.view import fold
 from gpwf.errors import ProvenanceError
 from gpwf.prov.entities import record_file, record_parameter
 from gpwf.prov.parameters import parameters
 from gpwf.prov.recorder import Attributes, Recorder, json_text, parse_time
-from gpwf.prov.redact import redact_text
 from gpwf.prov.tasks import RunContext, record_tasks
 from gpwf.prov.vocabulary import hashed_id, local_id
 

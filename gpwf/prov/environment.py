@@ -14,7 +14,7 @@ from typing import Any
 
 import gpwf
 from gpwf.core.digests import tagged_digest
-from gpwf.prov.redact import redact_command, redact_environment
+from gpwf.core.redact import redact_command, redact_environment
 
 __all__ = ["THREAD_VARIABLES", "capture_agent", "capture_environment", "redact_command"]
 

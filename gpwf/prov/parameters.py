@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpwf.core.redact import REDACTED, looks_secret, redact_text
 from gpwf.prov.recorder import json_text
-from gpwf.prov.redact import REDACTED, looks_secret, redact_text
 from gpwf.prov.vocabulary import hashed_id
 
 __all__ = ["Parameter", "parameters"]

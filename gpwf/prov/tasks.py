@@ -9,12 +9,12 @@ from typing import Any
 
 from gpwf.core.digests import Digest
 from gpwf.core.plan import Task
+from gpwf.core.redact import redact_text
 from gpwf.core.runs import AttemptFinished, Product, TaskCached, TaskState
 from gpwf.core.view import AttemptView, RunView, TaskView
 from gpwf.prov.entities import record_content, record_file, record_parameter, record_value
 from gpwf.prov.parameters import parameters
 from gpwf.prov.recorder import Recorder, json_text, parse_time
-from gpwf.prov.redact import redact_text
 from gpwf.prov.vocabulary import hashed_id, local_id
 
 __all__ = ["RunContext", "record_tasks"]

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from gpwf.core.codec import event_to_plain
+from gpwf.core.redact import redact_text
 from gpwf.core.runs import (
     AttemptFinished,
     AttemptStarted,
@@ -138,6 +139,11 @@ def _arrange(_logger: Any, method: str, fields: Any) -> Any:
     return {**ordered, **fields}
 
 
+def _clean(value: Any) -> Any:
+    """Return a value of a log line without what looks like a secret."""
+    return redact_text(value) if type(value) is str else value
+
+
 class RunLog:
     """Writer of the ``log.jsonl`` of a run; usable as a context manager.
 
@@ -172,6 +178,7 @@ class RunLog:
     def event(self, event: RunEvent) -> None:
         """Write the line of a run event."""
         level, fields = event_fields(event)
+        fields = {name: _clean(value) for name, value in fields.items()}
         self._write(level, event_to_plain(event)["event"], time=event.time, **fields)
 
     def record(self, record: Mapping[str, Any]) -> None:
@@ -184,7 +191,7 @@ class RunLog:
             ``attempt``, ``time`` and whatever else belongs to the record; ``event`` where it is
             not ``log.record``.
         """
-        fields = dict(record)
+        fields = {name: _clean(value) for name, value in record.items()}
         level = str(fields.pop("level", "info")).lower()
         name = str(fields.pop("event", "log.record"))
         self._write(level if level in LEVELS else "info", name, **fields)

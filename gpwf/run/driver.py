@@ -105,6 +105,7 @@ class Driver:
                 self._start_ready(interrupts)
                 if self.flights:
                     self._take_in(self.executor.wait(_LISTEN_S))
+                    self._end_overdue()
             if not self.scheduler.is_finished:
                 self._cancel(interrupts)
         except GpwfError as error:
@@ -198,7 +199,12 @@ class Driver:
     ) -> None:
         number = self.attempts[task.id] = self.attempts.get(task.id, 0) + 1
         flight = Flight(
-            task=task, attempt=number, attempt_id=str(uuid.uuid4()), key=key, started=utc_now()
+            task=task,
+            attempt=number,
+            attempt_id=str(uuid.uuid4()),
+            key=key,
+            started=utc_now(),
+            given_s=time.monotonic(),
         )
         self.flights[flight.attempt_id] = flight
         self.by_key[key] = []
@@ -222,6 +228,14 @@ class Driver:
                     self.on_log(item.record)
             else:
                 self._ended(self.flights.pop(item.attempt_id), item)
+
+    def _end_overdue(self) -> None:
+        """End the tasks that take longer than their timeout."""
+        now_s = time.monotonic()
+        for flight in self.flights.values():
+            timeout_s = flight.task.policy.timeout_s
+            if timeout_s is not None and now_s - flight.given_s > timeout_s:
+                self.executor.cancel(flight.attempt_id, TaskState.TIMEOUT)
 
     def _ended(self, flight: Flight, outcome: Outcome) -> None:
         """Take in the end of an attempt."""

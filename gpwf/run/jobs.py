@@ -39,13 +39,14 @@ class RunHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flight:
-    """A task that was handed to the executor."""
+    """A task that was handed to the executor; ``given_s`` is the monotonic clock at that time."""
 
     task: Task
     attempt: int
     attempt_id: str
     key: TaskKey
     started: str
+    given_s: float
 
 
 class JobMaker:

@@ -24,6 +24,8 @@ def prepare_process() -> None:
     iers.conf.auto_max_age = None
     iers.conf.iers_degraded_accuracy = "warn"
     data.conf.allow_internet = False
+    # a figure would add four hundred lines on the glyphs of its fonts to the log of a run
+    logging.getLogger("fontTools").setLevel(logging.WARNING)
     astropy_log = logging.getLogger("astropy")
     for handler in list(astropy_log.handlers):  # its records go the way of all others
         astropy_log.removeHandler(handler)

@@ -182,7 +182,12 @@ def read(kind: str, directory: Path, locate: Callable[[Digest], Path]) -> Any:
 
 
 def task(
-    name: str, *upstream: str, retries: int = 0, reads: Path | None = None, **settings: Any
+    name: str,
+    *upstream: str,
+    retries: int = 0,
+    timeout_s: float | None = None,
+    reads: Path | None = None,
+    **settings: Any,
 ) -> Task:
     """Return a task that acts by its settings and joins the texts of its upstream tasks."""
     files = ()
@@ -211,7 +216,7 @@ def task(
         input_ports=(IN,),
         output_ports=(OUT,),
         files=files,
-        policy=StepPolicy(retries=retries),
+        policy=StepPolicy(retries=retries, timeout_s=timeout_s),
     )
 
 

@@ -56,6 +56,25 @@ def test_a_task_that_kills_every_worker_is_lost_and_blocks(tmp_path: Path) -> No
     assert view.tasks["b"].reason == "a lost its worker"
 
 
+@pytest.mark.parametrize("do", ["sleep", "stubborn"])
+def test_a_task_that_takes_too_long_is_ended_and_blocks(tmp_path: Path, do: str) -> None:
+    """Also one that does not listen to SIGTERM; what needs less time goes on."""
+    counted = tmp_path / "n"
+    view = run(
+        plan(
+            task("a", do=do, times=600, file=str(counted), timeout_s=1.5, retries=1),
+            task("b", "a"),
+            task("c", timeout_s=600.0),
+        ),
+        tmp_path,
+    )
+    assert states(view) == {"a": "timeout", "b": "blocked", "c": "ok"}
+    assert len(lines(counted)) == 1
+    assert view.tasks["b"].reason == "a took too long"
+    assert view.tasks["a"].reason == "took longer than its timeout"
+    assert not is_alive(int(lines(counted)[0]))
+
+
 @pytest.mark.parametrize(("do", "text"), [("crash", "SIGSEGV"), ("exit", "exit code 7")])
 def test_a_crash_says_how_the_worker_died(tmp_path: Path, do: str, text: str) -> None:
     failure = run(plan(task("a", do=do)), tmp_path).tasks["a"].last.failure

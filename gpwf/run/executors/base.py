@@ -134,8 +134,8 @@ class Executor(Protocol):
     def wake(self) -> None:
         """Make `wait` return early; may be called from a signal handler."""
 
-    def cancel(self, handle: str) -> None:
-        """End a job, its worker's whole process group; its outcome is ``cancelled``."""
+    def cancel(self, handle: str, state: TaskState = TaskState.CANCELLED) -> None:
+        """End a job, its worker's whole process group; its outcome has this state."""
 
     def close(self) -> None:
         """End every worker at once."""

@@ -107,23 +107,23 @@ class LocalExecutor:
         with contextlib.suppress(OSError):  # full, or closed already
             os.write(self._wake_write, b"x")
 
-    def cancel(self, handle: str) -> None:
+    def cancel(self, handle: str, state: TaskState = TaskState.CANCELLED) -> None:
         """End a job; see `gpwf.run.executors.base.Executor`."""
         for job in self._queue:
             if job.attempt_id == handle:
                 self._queue.remove(job)
-                self._ended.append(unfinished(job, TaskState.CANCELLED, None))
+                self._ended.append(unfinished(job, state, None))
                 return
         worker = self._worker_of(handle)
         if worker is None or worker.job is None:
             return
         if worker.pid == 0:  # not forked yet: nothing of the job has begun
-            self._ended.append(unfinished(worker.job, TaskState.CANCELLED, None, worker))
+            self._ended.append(unfinished(worker.job, state, None, worker))
             worker.job = None
             worker.is_open = False
             self._tell(do="kill", worker=worker.number, signal=signal.SIGKILL)
         elif worker.killed_for is None:
-            worker.killed_for = TaskState.CANCELLED
+            worker.killed_for = state
             worker.kill_at_s = time.monotonic() + _GRACE_S
             self._tell(do="kill", worker=worker.number, signal=signal.SIGTERM)
 

@@ -121,6 +121,15 @@ def unfinished(
         failure = Failure(
             kind="cancelled", message="ended on request", exit_code=code, signal=number
         )
+    elif state is TaskState.TIMEOUT:
+        failure = Failure(
+            kind="timeout",
+            message="took longer than its timeout",
+            hint="raise `timeout` of the step, or look into the log for what it waited for",
+            traceback=_last_output(job),
+            exit_code=code,
+            signal=number,
+        )
     else:
         how = f"killed by {_signal_name(number)}" if number else f"exit code {code}"
         failure = Failure(

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gpwf.core.redact import REDACTED, looks_secret, redact_environment, redact_text
 from gpwf.prov.environment import capture_agent, capture_environment, redact_command
-from gpwf.prov.redact import REDACTED, looks_secret, redact_environment, redact_text
 
 
 def test_distributions_are_those_of_importlib() -> None:

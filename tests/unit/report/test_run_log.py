@@ -72,6 +72,15 @@ def test_a_record_of_a_library_keeps_message_logger_and_task(tmp_path):
     assert "—" in (tmp_path / "log.jsonl").read_text()
 
 
+def test_what_looks_like_a_secret_is_not_written(tmp_path):
+    token = "ghp_" + "a" * 36
+    path = tmp_path / "log.jsonl"
+    write(path, [], [{"message": f"using password: hunter22 and {token}", "level": "info"}])
+    assert "hunter22" not in path.read_text()
+    assert token not in path.read_text()
+    assert "[redacted]" in path.read_text()
+
+
 def test_an_unknown_level_and_a_missing_time_are_filled_in(tmp_path):
     (line,) = write(tmp_path / "log.jsonl", [], [{"level": "NOTSET", "message": "x"}])
     assert line["level"] == "info"
