@@ -130,6 +130,11 @@ def test_page_works_on_real_data(page: str, folder: Path) -> None:
     _follow(page, folder)
 
 
+def test_language_page(folder: Path) -> None:
+    """The document that shows the language is valid."""
+    _follow("docs/reference/language.md", folder)
+
+
 @pytest.mark.gammapy
 def test_own_step_in_a_package(folder: Path) -> None:
     """The package that the page describes installs, and its step runs."""
