@@ -1,6 +1,7 @@
 """The commands that read workflows, with a fake behind the Python interface."""
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -185,14 +186,15 @@ def test_a_good_run_ends_with_steps_and_products_on_standard_error(gpwf, workflo
     assert workflow.asked["console"] == "off"
 
 
-def test_a_failed_run_says_why_even_when_quiet(gpwf, workflow, make_run):
+def test_a_failed_run_says_why_even_when_quiet(gpwf, workflow, make_run, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gpwf", "run", "w.yaml"])
     workflow.ends = make_run(fakes.failed_run())
     for more in ([], ["-q"]):
         result = gpwf("run", "w.yaml", *more)
         assert result.exit_code == 1
         assert "datasets[run=2]: failed: no counts in run 2" in result.stderr
         assert "hint: widen the region" in result.stderr
-        assert "to go on: gpwf " in result.stderr
+        assert "to go on: gpwf run w.yaml" in result.stderr
 
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
