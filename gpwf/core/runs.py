@@ -140,7 +140,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What an attempt used. ``peak_rss_bytes`` is of the worker process at its end."""
+    """What an attempt used; ``peak_rss_bytes`` is the largest resident set during it."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0

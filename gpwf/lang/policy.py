@@ -37,7 +37,6 @@ def read_policy(step: Node, report: Report, name: str) -> StepPolicy:
 def _warn_unused(step: Node, resources: Node, report: Report, name: str) -> None:
     """Say which limits are read but not held yet, so that nobody relies on them."""
     found = {
-        "resources.memory": resources.child("memory"),
         "resources.walltime": resources.child("walltime"),
         "on_error: continue": step.child("on_error"),
     }

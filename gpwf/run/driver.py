@@ -105,7 +105,7 @@ class Driver:
                 self._start_ready(interrupts)
                 if self.flights:
                     self._take_in(self.executor.wait(_LISTEN_S))
-                    self._end_overdue()
+                    self._hold_limits()
             if not self.scheduler.is_finished:
                 self._cancel(interrupts)
         except GpwfError as error:
@@ -229,13 +229,17 @@ class Driver:
             else:
                 self._ended(self.flights.pop(item.attempt_id), item)
 
-    def _end_overdue(self) -> None:
-        """End the tasks that take longer than their timeout."""
+    def _hold_limits(self) -> None:
+        """End the tasks that take more time or memory than they may."""
         now_s = time.monotonic()
         for flight in self.flights.values():
-            timeout_s = flight.task.policy.timeout_s
-            if timeout_s is not None and now_s - flight.given_s > timeout_s:
+            policy = flight.task.policy
+            if policy.timeout_s is not None and now_s - flight.given_s > policy.timeout_s:
                 self.executor.cancel(flight.attempt_id, TaskState.TIMEOUT)
+            elif policy.memory_bytes is not None:
+                held = self.executor.resident_bytes(flight.attempt_id)
+                if held is not None and held > policy.memory_bytes:
+                    self.executor.cancel(flight.attempt_id, TaskState.OOM)
 
     def _ended(self, flight: Flight, outcome: Outcome) -> None:
         """Take in the end of an attempt."""

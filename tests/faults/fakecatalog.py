@@ -105,6 +105,14 @@ def _raise(error: Exception) -> Callable[[Any, Any], None]:
     return act
 
 
+def _swell(settings: Any, ctx: Any) -> None:
+    """Let a child take much memory, then sleep."""
+    code = f"x = b'x' * {settings.times * 2**20}; import time; time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", code])
+    Path(settings.file).write_text(f"{os.getpid()}\n{child.pid}\n")
+    time.sleep(600)
+
+
 def _overwrite(settings: Any, ctx: Any) -> None:
     Path(settings.file).write_text("changed while the step was reading")
 
@@ -123,6 +131,7 @@ _ACTS: dict[str, Callable[[Any, Any], Any]] = {
     "step-error": _raise(StepError("no such source", hint="name one of the model's sources")),
     "no-data": _raise(NoDataError("no observation is left")),
     "overwrite": _overwrite,
+    "swell": _swell,
     "fill": lambda settings, ctx: len(b"x" * (settings.times * 2**20)),
     "nothing": lambda settings, ctx: None,
     "exit": lambda settings, ctx: os._exit(7),
@@ -186,6 +195,7 @@ def task(
     *upstream: str,
     retries: int = 0,
     timeout_s: float | None = None,
+    memory_bytes: int | None = None,
     reads: Path | None = None,
     **settings: Any,
 ) -> Task:
@@ -216,7 +226,7 @@ def task(
         input_ports=(IN,),
         output_ports=(OUT,),
         files=files,
-        policy=StepPolicy(retries=retries, timeout_s=timeout_s),
+        policy=StepPolicy(retries=retries, timeout_s=timeout_s, memory_bytes=memory_bytes),
     )
 
 

@@ -75,6 +75,23 @@ def test_a_task_that_takes_too_long_is_ended_and_blocks(tmp_path: Path, do: str)
     assert not is_alive(int(lines(counted)[0]))
 
 
+@linux
+def test_a_task_that_takes_too_much_memory_is_ended_with_its_children(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    view = run(
+        plan(
+            task("a", do="swell", times=400, file=str(pids), memory_bytes=300 * 2**20, retries=1),
+            task("b", "a"),
+            task("c", memory_bytes=300 * 2**20),
+        ),
+        tmp_path,
+    )
+    assert states(view) == {"a": "oom", "b": "blocked", "c": "ok"}
+    assert len(view.tasks["a"].attempts) == 1
+    assert "more memory" in view.tasks["a"].reason
+    wait_for(lambda: not any(is_alive(int(item)) for item in lines(pids)), "the end of both", 10.0)
+
+
 @pytest.mark.parametrize(("do", "text"), [("crash", "SIGSEGV"), ("exit", "exit code 7")])
 def test_a_crash_says_how_the_worker_died(tmp_path: Path, do: str, text: str) -> None:
     failure = run(plan(task("a", do=do)), tmp_path).tasks["a"].last.failure

@@ -137,5 +137,8 @@ class Executor(Protocol):
     def cancel(self, handle: str, state: TaskState = TaskState.CANCELLED) -> None:
         """End a job, its worker's whole process group; its outcome has this state."""
 
+    def resident_bytes(self, handle: str) -> int | None:
+        """Return the memory that a running job holds, its children's too; None where unknown."""
+
     def close(self) -> None:
         """End every worker at once."""

@@ -127,6 +127,27 @@ class LocalExecutor:
             worker.kill_at_s = time.monotonic() + _GRACE_S
             self._tell(do="kill", worker=worker.number, signal=signal.SIGTERM)
 
+    def resident_bytes(self, handle: str) -> int | None:
+        """Return the resident set of a job's process tree; see `Executor`.
+
+        Pages that the workers share, gammapy itself above all, count for each of them.
+        """
+        worker = self._worker_of(handle)
+        if worker is None or worker.pid == 0:
+            return None
+        import psutil
+
+        try:
+            process = psutil.Process(worker.pid)
+            tree = [process, *process.children(recursive=True)]
+        except psutil.Error:
+            return None
+        total = 0
+        for item in tree:
+            with contextlib.suppress(psutil.Error):  # it has just ended
+                total += item.memory_info().rss
+        return total
+
     def close(self) -> None:
         """End every worker at once."""
         server, self._server = self._server, None

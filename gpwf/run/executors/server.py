@@ -130,6 +130,15 @@ def unfinished(
             exit_code=code,
             signal=number,
         )
+    elif state is TaskState.OOM:
+        failure = Failure(
+            kind="oom",
+            message="needed more memory than it may have",
+            hint="raise `resources: {memory: …}` of the step, or give it less to do at a time",
+            traceback=_last_output(job),
+            exit_code=code,
+            signal=number,
+        )
     else:
         how = f"killed by {_signal_name(number)}" if number else f"exit code {code}"
         failure = Failure(
