@@ -112,6 +112,19 @@ def server_died(server: Server) -> ExecutorError:
     )
 
 
+#: What to say of a task that was ended at one of its limits, and what to do.
+_LIMITS = {
+    TaskState.TIMEOUT: (
+        "took longer than its timeout",
+        "raise `timeout` of the step, or look into the log for what it waited for",
+    ),
+    TaskState.OOM: (
+        "needed more memory than it may have",
+        "raise `resources: {memory: …}` of the step, or give it less to do at a time",
+    ),
+}
+
+
 def unfinished(
     job: Job, state: TaskState, code: int | None, worker: Worker | None = None
 ) -> Outcome:
@@ -121,20 +134,12 @@ def unfinished(
         failure = Failure(
             kind="cancelled", message="ended on request", exit_code=code, signal=number
         )
-    elif state is TaskState.TIMEOUT:
+    elif state in _LIMITS:
+        message, hint = _LIMITS[state]
         failure = Failure(
-            kind="timeout",
-            message="took longer than its timeout",
-            hint="raise `timeout` of the step, or look into the log for what it waited for",
-            traceback=_last_output(job),
-            exit_code=code,
-            signal=number,
-        )
-    elif state is TaskState.OOM:
-        failure = Failure(
-            kind="oom",
-            message="needed more memory than it may have",
-            hint="raise `resources: {memory: …}` of the step, or give it less to do at a time",
+            kind=state.value,
+            message=message,
+            hint=hint,
             traceback=_last_output(job),
             exit_code=code,
             signal=number,
