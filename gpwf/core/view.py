@@ -125,10 +125,20 @@ def fold(plan: Plan, events: Iterable[RunEvent]) -> RunView:
     plan : Plan
         The frozen plan of the run.
     events : iterable of RunEvent
-        In the order of the journal; may stop anywhere.
+        In the order of the journal; may stop anywhere. Where a run directory was used again the
+        journal tells of several runs: the last one counts, which is the one of the plan.
     """
     view = RunView(plan=plan, tasks={task.id: TaskView(task=task) for task in plan.tasks})
     view.workflow = plan.name
-    for event in events:
+    for event in _of_last_run(events):
         view.apply(event)
     return view
+
+
+def _of_last_run(events: Iterable[RunEvent]) -> list[RunEvent]:
+    last: list[RunEvent] = []
+    for event in events:
+        if isinstance(event, RunStarted):
+            last.clear()
+        last.append(event)
+    return last

@@ -389,6 +389,21 @@ def test_clock_that_goes_back_gives_a_valid_record() -> None:
     assert plain(item["gpwf:clockStep"]) == "3.0"
 
 
+def test_a_folder_used_again_tells_of_the_last_run() -> None:
+    plan = factory.make_plan(("models",))
+    first = factory.Journal(factory.make_plan(), name="first")
+    first.ok(*first.plan.tasks)
+    second = factory.Journal(plan, name="second")
+    second.cached(plan.tasks[0], by_run="first")
+    text = serialise(build_document(plan, [*first.finish(), *second.events], live=True))
+    assert problems(text) == []
+    data = json.loads(text)
+    run = data["activity"][f"gpwf:run-{second.run_id}"]
+    assert run["gpwf:state"] == "running"
+    assert "prov:endTime" not in run
+    assert len(typed(data, "activity", "gpwf:CacheHit")) == 1
+
+
 def test_strange_names_do_not_break_the_record() -> None:
     plan = factory.make_plan(("models",))
     odd = replace(
