@@ -8,6 +8,7 @@ reader passes it over, the writer sets it aside before it goes on.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -186,11 +187,13 @@ class Journal:
             Where the disk is full or gone.
         """
         line, checksum = _encode(self._seq, self.last_sum, event)
+        begin = os.lseek(self._handle, 0, os.SEEK_CUR)
         try:
             _write_all(self._handle, line)
             if isinstance(event, _DURABLE):
                 _sync(self._handle)
         except OSError as error:
+            self._take_back(begin)
             raise RunError(
                 f"cannot write the journal: {error.strerror or error}",
                 hint="make room and run again: finished tasks are kept",
@@ -219,6 +222,12 @@ class Journal:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _take_back(self, begin: int) -> None:
+        """Remove a part of a line, behind which nothing could be read any more."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._handle, begin)
+            os.lseek(self._handle, begin, os.SEEK_SET)
 
     def _set_tail_aside(self, path: Path, scan: JournalScan) -> None:
         number = 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,22 @@ def test_a_missing_journal_says_so(tmp_path: Path) -> None:
     assert "gpwf runs" in caught.value.hint
     with pytest.raises(RunError, match="cannot write the journal"):
         Journal(tmp_path / "missing" / "journal.jsonl")
+
+
+def test_a_disk_that_was_full_for_a_moment_tears_nothing(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+
+    def full(handle: int, data: bytes) -> int:
+        if len(data) < 40:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(handle, data[:40])
+
+    with Journal(journal) as writer:
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(RunError, match="No space left"):
+            writer.append(EVENTS[0])
+        monkeypatch.undo()
+        writer.append(EVENTS[2])
+    assert read_journal(journal) == [*EVENTS, EVENTS[2]]
