@@ -36,7 +36,7 @@ class _SendHandler(logging.Handler):
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = record.getMessage()
+        text = _text_of(record)
         if record.name == "py.warnings":
             text = _warning_text(text)
         data = {
@@ -50,6 +50,14 @@ class _SendHandler(logging.Handler):
         if record.exc_info and record.exc_info[0] is not None:
             data["traceback"] = "".join(traceback.format_exception(*record.exc_info))
         self._send(data)
+
+
+def _text_of(record: logging.LogRecord) -> str:
+    """Return the message; a call with the wrong arguments is no reason to fail a task."""
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError, KeyError, IndexError) as error:
+        return f"{record.msg} (the arguments do not fit: {error})"
 
 
 def _warning_text(text: str) -> str:

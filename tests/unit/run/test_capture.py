@@ -67,3 +67,11 @@ def test_progress_is_rare_but_complete() -> None:
     assert sent[0]["done"] == 1
     assert sent[-1]["done"] == sent[-1]["total"] == 1000
     assert {item["event"] for item in sent} == {"task.progress"}
+
+
+def test_a_faulty_log_call_does_not_fail_the_task() -> None:
+    sent: list[Any] = []
+    with capture_logging(sent.append, "INFO"):
+        logging.getLogger("some.library").info("%d counts", "many")
+    (record,) = sent
+    assert record["message"].startswith("%d counts (the arguments do not fit: ")
