@@ -42,7 +42,8 @@ def lock_holder(path: Path) -> str | None:
     try:
         with lock.open("r+") as stream:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # shared, so that two who ask do not take each other for a driver
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return _describe(stream.read())
     except OSError:
@@ -238,9 +239,14 @@ class RunDirectory:
 
 
 def _link(place: Path, source: Path, *, seen_from: Path) -> None:
-    """Link to bytes of the store; relative where both lie in one tree, so that it can be moved."""
-    root = Path(os.path.commonpath([source, seen_from]))
-    text = source if root == Path(root.anchor) else os.path.relpath(source, seen_from.parent)
+    """Link to bytes of the store; relative where both lie in one tree, so that it can be moved.
+
+    The way from one to the other is that of the real folders: the system follows a link from
+    where it really lies, not from the name under which its folder was reached.
+    """
+    start, end = os.path.realpath(seen_from.parent), os.path.realpath(source)
+    root = os.path.commonpath([start, end])
+    text = source if root == Path(root).anchor else os.path.relpath(end, start)
     try:
         place.symlink_to(text)
     except OSError:

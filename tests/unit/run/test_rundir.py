@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import stat
 import subprocess
@@ -104,6 +105,17 @@ def test_the_whole_folder_can_be_moved(tmp_path: Path) -> None:
     assert (after / "run" / "products" / "fit" / "models" / "a.txt").read_text() == "one"
 
 
+def test_links_lead_into_the_store_from_a_folder_that_is_itself_a_link(tmp_path: Path) -> None:
+    (tmp_path / "scratch" / "deep" / "runs").mkdir(parents=True)
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "runs").symlink_to(tmp_path / "scratch" / "deep" / "runs")
+    store = Store(tmp_path / "project" / "store")
+    product = _product(store, tmp_path / "one", **{"a.txt": "one"})
+    with RunDirectory(tmp_path / "project" / "runs" / "run") as rundir:
+        rundir.show(_task("fit"), {"models": product}, store.objects)
+        assert (rundir.products / "fit" / "models" / "a.txt").read_text() == "one"
+
+
 def test_copies_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Path, *_: object) -> None:
         raise PermissionError("no links here")
@@ -153,6 +165,13 @@ def test_the_lock_names_its_holder_and_goes_with_it(tmp_path: Path) -> None:
         holder.communicate()
     assert lock_holder(path) is None
     RunDirectory(path).close()
+
+
+def test_who_asks_is_no_holder(tmp_path: Path) -> None:
+    RunDirectory(tmp_path / "run").close()
+    with (tmp_path / "run" / "run.lock").open() as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)  # as another `gpwf status` does
+        assert lock_holder(tmp_path / "run") is None
 
 
 def test_nobody_holds_what_is_not_there(tmp_path: Path) -> None:
