@@ -62,7 +62,7 @@ def declare(name: str, node: Node) -> ParamDeclaration:
         return ParamDeclaration(name=name, kind=kind, node=node, default=node)
     default = node.child("default")
     written = node.child("type")
-    if written is not None and written.value in PARAM_TYPES:
+    if written is not None and written.plain() in list(PARAM_TYPES):  # may be a list, unhashable
         kind = str(written.value)
     elif written is not None:
         kind = "any"  # an unknown type: the schema has said so
