@@ -66,7 +66,8 @@ def read_flux(directory: Path, stem: str, layout: str) -> Any:
     from gammapy.estimators import FluxPoints
 
     details = read_json(directory / f"{stem}.json")
-    table = Table.read(directory / f"{stem}.fits", hdu="FLUXPOINTS")
+    # NaN stays NaN: masked, it would be left out of comparisons with it
+    table = Table.read(directory / f"{stem}.fits", hdu="FLUXPOINTS", mask_invalid=False)
     flux = FluxPoints.from_table(
         table,
         sed_type="likelihood",
