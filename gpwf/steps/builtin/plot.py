@@ -59,7 +59,7 @@ class PlotStep(Step):
     """
 
     tag: ClassVar[str] = "plot"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Draw a figure"
     group: ClassVar[str] = "results"
     Settings: ClassVar[type[StepSettings]] = PlotSettings

@@ -9,6 +9,7 @@ from gpwf.steps.plots.style import (
     COLORS,
     draw_limits,
     energy_axis,
+    error_label,
     marker_size,
     new_figure,
     put_legend,
@@ -19,6 +20,7 @@ __all__ = ["draw_sed"]
 
 _N_CURVE = 200
 _MARGIN = 1.25  # the curve goes on beyond the points by this factor
+_DEPTH = 30.0  # a curve that falls steeply is cut this factor below the lowest point
 
 
 def draw_sed(flux_points: Any, model: Any, *, energy_power: float, title: str) -> Any:
@@ -123,7 +125,7 @@ def _draw_points(axes: Any, points: dict[str, Any], flux: Any) -> None:
             yerr=np.nan_to_num([down[use], points["errp"][use]]),
             marker="o",
             markersize=size,
-            label="flux points",
+            label=f"flux points{error_label(flux)}",
             color=COLORS[0],
             linestyle="none",
             linewidth=1.2,
@@ -190,7 +192,9 @@ def _limit_y(axes: Any, points: dict[str, Any], curve: list[float]) -> None:
     low = np.maximum(points["flux"] - points["errn"], 0.3 * points["flux"])[use]
     high = (points["flux"] + np.nan_to_num(points["errp"]))[use]
     limits = points["limit"][limit]
-    values = np.concatenate([low, high, 0.5 * limits, limits, curve])
+    values = np.concatenate([low, high, 0.5 * limits, limits])
     values = values[np.isfinite(values) & (values > 0)]
     if values.size:
+        curve = [value for value in curve if np.isfinite(value)]
+        values = np.concatenate([values, np.clip(curve, values.min() / _DEPTH, None)])
         axes.set_ylim(values.min() / 1.6, values.max() * 2.0)

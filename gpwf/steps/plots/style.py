@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "GREY",
     "draw_limits",
     "energy_axis",
+    "error_label",
     "marker_size",
     "new_figure",
     "power_of_ten",
@@ -24,6 +26,7 @@ BAND = "#E69F00"
 
 _WIDTH = 6.4
 _FONT = 10.5
+_TITLE_WIDTH = 66  # characters that fit above the axes
 
 
 def new_figure(height: float = 4.5) -> Any:
@@ -46,7 +49,8 @@ def style_axes(axes: Any, title: str = "") -> None:
     for spine in axes.spines.values():
         spine.set_linewidth(0.8)
     if title:
-        axes.set_title(title, loc="left", fontsize=_FONT + 0.5)
+        lines = textwrap.fill(title, _TITLE_WIDTH)
+        axes.set_title(lines, loc="left", fontsize=_FONT + 0.5)
 
 
 def energy_axis(axes: Any, low: float, high: float) -> None:
@@ -112,6 +116,20 @@ def draw_limits(
 def marker_size(n_points: int) -> float:
     """Return a size of markers, smaller where there are many."""
     return 6.0 if n_points <= 15 else 4.5 if n_points <= 40 else 3.0
+
+
+def error_label(flux: Any) -> str:
+    """Return what the legend says of asymmetric errors that are not those of one sigma.
+
+    Parameters
+    ----------
+    flux : `gammapy.estimators.FluxPoints`
+        Symmetric errors are always those of one sigma.
+    """
+    n_sigma = flux.n_sigma or 1
+    if n_sigma == 1 or "norm_errn" not in flux._data:
+        return ""
+    return f" ({n_sigma:g}$\\sigma$ errors)"
 
 
 def put_legend(axes: Any, **options: Any) -> None:

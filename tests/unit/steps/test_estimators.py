@@ -195,6 +195,29 @@ def test_a_spectrum_scales_with_the_energy(energy_power: float) -> None:
     np.testing.assert_allclose(line.get_ydata(), dnde * energy**energy_power, rtol=1e-6)
 
 
+def test_a_steep_model_does_not_press_the_points_together() -> None:
+    points = flux_points(make_datasets(0, 1))
+    steep = make_models(index=20)
+    axes = plot("sed", {"flux_points": points, "models": steep}).axes[0]
+    flux = np.asarray(points.e2dnde.quantity.to_value("TeV cm-2 s-1")).ravel()
+    assert axes.get_ylim()[0] > flux.min() / 1000
+
+
+def test_a_long_title_stays_in_the_figure() -> None:
+    title = "Spectrum of the Crab Nebula from four runs of the data release, and its model"
+    axes = plot("sed", {"flux_points": flux_points(make_datasets(0, 1))}, title=title).axes[0]
+    lines = axes.get_title(loc="left").split("\n")
+    assert " ".join(lines) == title
+    assert len(lines) == 2
+
+
+def test_errors_of_other_than_one_sigma_are_told() -> None:
+    points = flux_points(make_datasets(0, 1), selection_optional=["errn-errp"], n_sigma=2)
+    assert labels(plot("sed", {"flux_points": points}).axes[0]) == [
+        "flux points (2$\\sigma$ errors)"
+    ]
+
+
 def test_a_spectrum_of_another_source_is_an_error() -> None:
     points = flux_points(make_datasets())
     with pytest.raises(StepError, match="no model is called 'crab'; the models are vela"):
