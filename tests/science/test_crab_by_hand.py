@@ -218,6 +218,18 @@ def test_a_region_far_away_has_no_data(observations: Any, tmp_path: Path) -> Non
         run("datasets", changed(on_region=region), {"observations": observations}, tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore:'THETA' axis is stored as a scalar")
+def test_a_response_of_one_radius_says_what_to_do(tmp_path: Path) -> None:
+    from gammapy.data import DataStore
+
+    folder = Path(os.environ["GAMMAPY_DATA"]) / "magic" / "rad_max" / "data"
+    magic = DataStore.from_dir(folder).get_observations(required_irf="point-like")
+    config = changed(containment_correction=False, safe_mask={"methods": []})
+    with pytest.raises(StepError, match="point-like") as caught:
+        run("datasets", config, {"observations": magic}, tmp_path)
+    assert "changes with energy" in (caught.value.hint or "")
+
+
 def test_an_exclusion_of_everything_is_an_error(observations: Any, tmp_path: Path) -> None:
     (tmp_path / "all.reg").write_text("icrs\ncircle(83.633, 22.014, 5)\n")
     background = {"method": "reflected", "exclusion": str(tmp_path / "all.reg")}

@@ -255,7 +255,26 @@ class _Reduction:
                 return None
             return self._safe.run(dataset, observation) if self._safe else dataset
         except ValueError as error:
-            raise StepError(f"{self._step}: observation {observation.obs_id}: {error}") from error
+            raise StepError(
+                f"{self._step}: observation {observation.obs_id}: {error}",
+                hint=_point_like_hint(observation),
+            ) from error
+
+
+def _point_like_hint(observation: Any) -> str | None:
+    """Return what to change where the response is that of one ON radius; None for others."""
+    if not observation.aeff.is_pointlike:
+        return None
+    radius = observation.rad_max
+    if radius is not None and not radius.is_fixed_rad_max:
+        return (
+            "the response is point-like, its ON radius (RAD_MAX) changes with energy: this version "
+            "needs one radius, so leave the observation out"
+        )
+    text = (
+        f"'on_region.radius: {radius.data.flat[0]:.4g} {radius.unit}'" if radius else "its radius"
+    )
+    return f"the response is point-like: set {text} and 'containment_correction: false'"
 
 
 def _empty_dataset(settings: DatasetsSettings) -> Any:
