@@ -7,6 +7,7 @@ is explained in ``docs/reference/provenance.md``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from gpwf.core.digests import tagged_digest
 from gpwf.core.plan import Plan, PlannedStep
 from gpwf.core.redact import redact_text
 from gpwf.core.runs import RunEvent, RunStarted, RunState, TaskState
-from gpwf.core.view import fold
+from gpwf.core.view import RunView, fold
 from gpwf.errors import ProvenanceError
 from gpwf.prov.entities import record_file, record_parameter
 from gpwf.prov.parameters import parameters
@@ -89,9 +90,13 @@ def build_document(
     )
     digest = plan_digest or view.started_event.plan_digest
     workflow = _record_plans(context, digest, workflow_text)
-    start, end = parse_time(view.started), parse_time(view.ended)
+    start, end, back_s = _span_of_run(view)
     recorder.activity(
-        context.run, start, end, ["wfprov:WorkflowRun"], list(_run_attributes(context, workflow))
+        context.run,
+        start,
+        end,
+        ["wfprov:WorkflowRun"],
+        [*_run_attributes(context, workflow), ("clockStep", back_s or None)],
     )
     recorder.associated(context.run, context.engine, workflow)
     _record_user(context, view.started_event)
@@ -185,6 +190,25 @@ def _record_plans(context: RunContext, plan_digest: str, text: str | None) -> st
     return workflow
 
 
+def _span_of_run(view: RunView) -> tuple[datetime | None, datetime | None, float]:
+    """Return start and end of a run, and by how many seconds its clock was set back.
+
+    A run starts its tasks, so it cannot have begun after one of them.
+    """
+    start, end = parse_time(view.started), parse_time(view.ended)
+    moments = [end]
+    for task in view.tasks.values():
+        moments += [parse_time(item.started_event.time) for item in task.attempts]
+        ends = [item.finished_event for item in task.attempts if item.finished_event]
+        moments += [parse_time(item.started) for item in ends]
+        if task.cached_event is not None:
+            moments.append(parse_time(task.cached_event.time))
+    earliest = min((item for item in moments if item is not None), default=None)
+    if start is None or earliest is None or earliest >= start:
+        return start, end, 0.0
+    return earliest, end, (start - earliest).total_seconds()
+
+
 def _run_attributes(context: RunContext, workflow: str) -> Iterator[tuple[str, Any]]:
     view, started = context.view, context.view.started_event
     assert started is not None  # build_document has checked
@@ -201,7 +225,10 @@ def _run_attributes(context: RunContext, workflow: str) -> Iterator[tuple[str, A
     yield "store", started.store
     yield "host", started.agent.get("host")
     yield "command", list(started.command)
-    for name, count in sorted(view.counts().items()):
+    counts = Counter(view.counts())
+    if not context.live:  # as the attempts are recorded
+        counts[TaskState.LOST] += counts.pop(TaskState.RUNNING, 0)
+    for name, count in sorted((+counts).items()):
         yield "count", f"{name}={count}"
     yield from _not_run(context)
 

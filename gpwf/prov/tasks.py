@@ -172,7 +172,7 @@ def _end_attributes(ended: AttemptFinished | None) -> Iterator[tuple[str, Any]]:
     resources, failure = ended.resources, ended.failure
     yield "willRetry", ended.retry or None
     yield "wallTime_s", resources.wall_s
-    yield "cpuTime_s", resources.cpu_s
+    yield "cpuTime_s", resources.cpu_s or None  # unknown where the worker was killed
     yield "peakMemory_B", resources.peak_rss_bytes or None
     yield "host", resources.host
     yield "pid", resources.pid or None
@@ -236,6 +236,9 @@ def _record_cached(context: RunContext, view: TaskView, event: TaskCached) -> No
     recorder, task = context.recorder, view.task
     local = local_id("act", event.attempt_id)
     moment, made_at = parse_time(event.time), parse_time(event.made_ended)
+    ahead = (made_at - moment).total_seconds() if made_at and moment else 0.0
+    if ahead > 0.0:
+        moment = made_at  # the clock of who made it goes ahead of ours
     recorder.activity(
         local,
         moment,
@@ -246,6 +249,7 @@ def _record_cached(context: RunContext, view: TaskView, event: TaskCached) -> No
             *_task_attributes(context, task),
             ("state", TaskState.CACHED),
             ("taskKey", event.key),
+            ("clockStep", ahead if ahead > 0.0 else None),
         ],
     )
     original = local_id("act", event.made_by_attempt)
@@ -257,8 +261,7 @@ def _record_cached(context: RunContext, view: TaskView, event: TaskCached) -> No
     _use_files(context, task, span)
     for port, product in event.products.items():
         entity = local_id("product", event.made_by_attempt, port)
-        time = moment if made_at is None or moment is None or made_at <= moment else None
-        recorder.used(local, entity, f"cached.{port}", time)
+        recorder.used(local, entity, f"cached.{port}", moment)
         context.made[task.id, port] = _Made(
             entity=entity,
             generation=hashed_id("gen", entity, original),
@@ -371,6 +374,7 @@ def _record_product(
                 ("prov:label", item.name),
                 ("name", item.name),
                 ("sha256", item.digest),
+                ("dataDigest", item.data_digest),
                 ("size_B", item.size),
             ],
         )

@@ -218,7 +218,12 @@ def key_of(task: Task) -> TaskKey:
 def product_of(task: Task, port: Port, made_by: str = "") -> Product:
     """Return a product of two files."""
     files = tuple(
-        ProductFile(name=name, digest=digest(task.id, port.name, name, made_by), size=2880 + n)
+        ProductFile(
+            name=name,
+            digest=digest(task.id, port.name, name, made_by),
+            size=2880 + n,
+            data_digest=digest("data", name) if name.endswith(".fits") else "",
+        )
         for n, name in enumerate((f"{port.name}.fits", "meta/info.json"))
     )
     return Product(

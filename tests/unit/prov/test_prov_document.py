@@ -216,6 +216,8 @@ def test_killed_run_has_no_ends() -> None:
     assert "prov:endTime" not in run
     _, attempt = of_task(data, "datasets", "lost")
     assert "prov:endTime" not in attempt
+    assert "lost=1" in run["gpwf:count"]
+    assert not any("running" in item for item in run["gpwf:count"])
     assert len(run["gpwf:notRun"]) == 6
 
 
@@ -387,6 +389,29 @@ def test_clock_that_goes_back_gives_a_valid_record() -> None:
     assert problems(text) == []
     _, item = of_task(json.loads(text), "models", "ok")
     assert plain(item["gpwf:clockStep"]) == "3.0"
+
+
+def test_a_run_begins_before_its_tasks_whatever_the_clock_says() -> None:
+    plan = factory.make_plan(("models",))
+    journal = factory.Journal(plan)
+    journal.start(plan.tasks[0])
+    journal.end(plan.tasks[0], started=factory.at(-5), ended=factory.at(-3))
+    text = serialise(build_document(plan, journal.finish()))
+    assert problems(text) == []
+    (run,) = typed(json.loads(text), "activity", "wfprov:WorkflowRun").values()
+    assert plain(run["gpwf:clockStep"]) == "5.0"
+    _, attempt = of_task(json.loads(text), "models", "ok")
+    assert run["prov:startTime"] == attempt["prov:startTime"]
+
+
+def test_a_result_from_a_machine_whose_clock_goes_ahead_is_used_after_it_was_made() -> None:
+    plan = factory.make_plan(("models",))
+    journal = factory.Journal(plan)
+    journal.cached(plan.tasks[0], made_at=2.0)
+    text = serialise(build_document(plan, journal.finish()))
+    assert problems(text) == []
+    _, hit = of_task(json.loads(text), "models", "cached")
+    assert plain(hit["gpwf:clockStep"]) == "6.75"
 
 
 def test_a_folder_used_again_tells_of_the_last_run() -> None:
