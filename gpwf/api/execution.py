@@ -16,6 +16,7 @@ from gpwf.core.runs import RunEvent
 from gpwf.prov.environment import capture_agent, capture_environment
 from gpwf.run.engine import RunHeader, execute
 from gpwf.run.executors.local import LocalExecutor
+from gpwf.run.executors.server import worker_variables
 from gpwf.run.journal import read_journal
 from gpwf.run.rundir import RunDirectory, new_run_path
 from gpwf.store.store import Store
@@ -44,9 +45,10 @@ class Execution:
         header = RunHeader(
             command=redact_command(self.command),
             agent=capture_agent(),
-            environment=capture_environment(),
+            environment=capture_environment(worker_variables()),
         )
         with RunDirectory(path) as rundir:
+            _keep_earlier_record(rundir)
             try:
                 with self._watchers(rundir, header) as (on_event, on_log):
                     execute(
@@ -92,8 +94,26 @@ class Execution:
             console.close()
 
 
-def write_provenance(run: Run) -> Path:
+def _keep_earlier_record(rundir: RunDirectory) -> None:
+    """Set the record of an earlier run in the same folder aside: it tells of another run."""
+    record = rundir.prov / "prov.json"
+    number = 1
+    while (kept := record.with_name(f"earlier-{number}.json")).exists():
+        number += 1
+    with contextlib.suppress(FileNotFoundError):
+        record.rename(kept)
+
+
+def write_provenance(run: Run, *, live: bool = False) -> Path:
     """Write ``prov/prov.json`` of a run from its plan and its journal; return the path.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    live : bool
+        True where its driver still works: the record is of this moment, and goes to
+        ``prov/live.json``, out of the way of the one that the driver will write.
 
     Raises
     ------
@@ -107,7 +127,7 @@ def write_provenance(run: Run) -> Path:
     digests = {
         name: digest_file(run.path / name)
         for name in ("journal.jsonl", "log.jsonl")
-        if (run.path / name).is_file()
+        if not live and (run.path / name).is_file()  # they still grow
     }
     document = build_document(
         run.plan,
@@ -115,6 +135,8 @@ def write_provenance(run: Run) -> Path:
         workflow_text=workflow.read_text(encoding="utf-8") if workflow.is_file() else None,
         plan_digest=digest_file(run.path / "plan.json"),
         log_digests=digests,
+        live=live,
     )
-    run.provenance.parent.mkdir(exist_ok=True)
-    return write(document, run.provenance, "json")
+    path = run.provenance.with_name("live.json") if live else run.provenance
+    path.parent.mkdir(exist_ok=True)
+    return write(document, path, "json")

@@ -255,9 +255,15 @@ def find_runs(root: Path | None = None) -> list[Path]:
         for path in folder.glob(pattern)
         if not path.parent.is_symlink()
     }
-    return sorted(
-        found, key=lambda path: ((path / "plan.json").stat().st_mtime, path), reverse=True
-    )
+    return sorted(found, key=lambda path: (_begun(path), path), reverse=True)
+
+
+def _begun(path: Path) -> float:
+    """Return when a run began: its plan is written then. It may be removed while we look."""
+    try:
+        return (path / "plan.json").stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def open_run(name: str | Path | None = None, *, root: Path | None = None) -> Run:

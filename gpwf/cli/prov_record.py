@@ -24,13 +24,17 @@ class Record:
 
 def record_of_run(run: Run) -> Path:
     """Return the PROV-JSON of a run, made anew where the journal has gone on since."""
+    from gpwf.core.runs import RunState
+
+    live = run.state is RunState.RUNNING
     journal = run.path / "journal.jsonl"
     record = run.provenance
-    if record.is_file() and record.stat().st_mtime_ns >= journal.stat().st_mtime_ns:
+    whole = not live and record.is_file()
+    if whole and record.stat().st_mtime_ns >= journal.stat().st_mtime_ns:
         return record
     from gpwf.api.execution import write_provenance
 
-    return write_provenance(run)
+    return write_provenance(run, live=live)
 
 
 def find_record(name: str | None) -> Record:

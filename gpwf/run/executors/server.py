@@ -22,7 +22,7 @@ from gpwf.run.executors.base import Job, Outcome
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-__all__ = ["Server", "Worker", "server_died", "start_server", "unfinished"]
+__all__ = ["Server", "Worker", "server_died", "start_server", "unfinished", "worker_variables"]
 
 _SERVE = "gpwf.run.worker:serve"
 _OUTPUT_TAIL = 8192
@@ -62,6 +62,11 @@ class Server:
     workers: dict[int, Worker] = field(default_factory=dict)
 
 
+def worker_variables() -> dict[str, str]:
+    """Return the environment variables of the workers: those of the driver, completed."""
+    return {**dict.fromkeys(_THREAD_VARIABLES, "1"), **os.environ, "MPLBACKEND": "Agg"}
+
+
 def start_server(prepare: str | None, environment: Mapping[str, str]) -> Server:
     """Start a fork server; it is ready when it says so.
 
@@ -79,7 +84,6 @@ def start_server(prepare: str | None, environment: Mapping[str, str]) -> Server:
     """
     ours, theirs = socket.socketpair()
     script = Path(__file__).with_name("nursery.py")
-    variables = {**dict.fromkeys(_THREAD_VARIABLES, "1"), **os.environ, "MPLBACKEND": "Agg"}
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
     try:
         with theirs:
@@ -88,7 +92,7 @@ def start_server(prepare: str | None, environment: Mapping[str, str]) -> Server:
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
-                env={**variables, **environment},
+                env={**worker_variables(), **environment},
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C in the terminal is for the driver alone
             )
