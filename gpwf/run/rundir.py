@@ -72,13 +72,15 @@ class RunDirectory:
     Raises
     ------
     RunError
-        Where the folder cannot be written or another driver holds it.
+        Where the folder cannot be written, another driver holds it, or it holds something else
+        than a run.
     """
 
     def __init__(self, path: Path) -> None:
         self._is_holder = False
         self.path = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
         try:
+            self._refuse_foreign()
             self.path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             self._lock = os.open(
                 self.path / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
@@ -190,6 +192,18 @@ class RunDirectory:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _refuse_foreign(self) -> None:
+        """Refuse a folder with other files: names such as ``workflow.yaml`` may be among them."""
+        try:
+            names = {entry.name for entry in self.path.iterdir()}
+        except FileNotFoundError:
+            return
+        if names and not names & {"run.lock", "journal.jsonl"}:
+            raise RunError(
+                f"{self.path} is no run directory and not empty: it has {min(names)}",
+                hint=_HINT,
+            )
 
     def _take_lock(self) -> None:
         for wait_s in (0.01, 0.05, 0.1, 0.0):  # `lock_holder` asks by taking it for an instant

@@ -60,6 +60,19 @@ def test_a_run_directory_is_private_and_latest(tmp_path: Path) -> None:
     assert (path.parent / "latest").resolve() == second
 
 
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "workflow.yaml").write_text("precious")
+    with pytest.raises(RunError, match=r"no run directory and not empty: it has workflow\.yaml"):
+        RunDirectory(tmp_path)
+    assert _names(tmp_path) == ["workflow.yaml"]
+    assert (tmp_path / "workflow.yaml").read_text() == "precious"
+
+
+def test_an_empty_folder_can_be_taken(tmp_path: Path) -> None:
+    RunDirectory(tmp_path).close()
+    RunDirectory(tmp_path).close()  # and then it is a run directory
+
+
 def test_a_folder_called_latest_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     (tmp_path / "latest" / "mine").touch()
