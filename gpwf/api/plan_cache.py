@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -27,24 +28,48 @@ from gpwf.store.store import Store
 __all__ = ["code_fingerprint", "load_plan", "save_plan"]
 
 _FORMAT = "gpwf-plan-cache/1"
+_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def code_fingerprint() -> Digest:
-    """Return a digest that changes with the code of gpwf and the set of its plugins.
+    """Return a digest that changes with the code of gpwf and of its plugins.
 
     Sizes and modification times stand for the content of the files: reading them all would cost
     more than it saves.
     """
-    root = Path(gpwf.__file__).parent
-    files = []
-    for path in sorted(root.rglob("*.py")):
-        stat = path.stat()
-        files.append([path.relative_to(root).as_posix(), stat.st_size, stat.st_mtime_ns])
+    points = metadata.entry_points(group="gpwf.steps")
     plugins = sorted(
-        [item.name, item.value, item.dist.version if item.dist else ""]
-        for item in metadata.entry_points(group="gpwf.steps")
+        [item.name, item.value, item.dist.version if item.dist else ""] for item in points
     )
-    return tagged_digest("gpwf-code/1", files, plugins)
+    # a plugin under development is edited without a new version
+    packages = sorted({item.module.partition(".")[0] for item in points})
+    files = [_files_of(Path(gpwf.__file__).parent), *(_files_of(*_places(p)) for p in packages)]
+    return tagged_digest("gpwf-code/2", files, plugins)
+
+
+def _files_of(*places: Path) -> list[list[Any]]:
+    """Return path, size and modification time of the Python files in folders."""
+    files = []
+    for place in places:
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            stat = path.stat()
+            files.append([path.relative_to(place).as_posix(), stat.st_size, stat.st_mtime_ns])
+    return files
+
+
+def _places(package: str) -> list[Path]:
+    """Return where a package lies, or a module; it is not imported. Nothing where it is not."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):
+        return []
+    if spec is None:
+        return []
+    if spec.submodule_search_locations is not None:
+        return [Path(item) for item in spec.submodule_search_locations]
+    return [Path(spec.origin)] if spec.has_location and spec.origin else []
 
 
 def _entry_path(store: Store, arguments: Mapping[str, Any]) -> Path:
@@ -77,7 +102,9 @@ def save_plan(
     entry = {
         "format": _FORMAT,
         "code": code_fingerprint(),
-        "environment": {name: _sealed(value) for name, value in environment.items()},
+        "environment": {
+            name: _sealed(value) for name, value in {**_implied(plan), **environment}.items()
+        },
         "text": text,
         "plan": to_plain(plan),
     }
@@ -85,6 +112,18 @@ def save_plan(
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         write_atomic(path, json.dumps(entry).encode(), durable=False)
+
+
+def _implied(plan: Plan) -> dict[str, str | None]:
+    """Return the variables by which external files were found: ``~``, ``$NAME`` in their names.
+
+    A file of models, or the index of a datastore, may name other files in this way.
+    """
+    names = {"HOME"}
+    for task in plan.tasks:
+        for item in task.files:
+            names.update(_VARIABLE.findall(item.name))
+    return {name: os.environ.get(name) for name in sorted(names)}
 
 
 def load_plan(store: Store, arguments: Mapping[str, Any]) -> tuple[Plan, str] | None:

@@ -275,6 +275,7 @@ class Workflow:
         arguments = {
             "path": str(self.path.absolute()),
             "given": str(self.path),
+            "folder": str(Path.cwd()),  # a model in the document may name a file relative to it
             "params": self._params,
             "sets": [list(item) for item in self._sets],
             "profile": self._profile,

@@ -128,6 +128,21 @@ def test_values_of_the_environment_are_not_kept(path: Path) -> None:
     assert f'"GPWF_TEST_MODELS": "{path.parent}' not in entry.read_text()
 
 
+def test_a_variable_in_a_file_of_models_counts(
+    path: Path, n_compiled: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spatial = "spatial: {type: TemplateSpatialModel, filename: $GPWF_TEST_MAPS/map.fits}"
+    models = MODELS.replace("type: SkyModel", f"type: SkyModel, {spatial}")
+    (path.parent / "models" / "crab.yaml").write_text(models)
+    read = []
+    for folder in ("models", "other", "other"):
+        (path.parent / folder / "map.fits").touch()
+        monkeypatch.setenv("GPWF_TEST_MAPS", str(path.parent / folder))
+        read.append(plan_of(path).tasks[0].files[0].path)
+    assert read == [str(path.parent / item / "map.fits") for item in ("models", "other", "other")]
+    assert n_compiled() == 2
+
+
 def test_a_store_that_cannot_keep_plans_is_no_failure(path: Path) -> None:
     store = Store(path.parent / "store")
     (store.root / "cache" / "plans").write_text("in the way")
@@ -142,4 +157,23 @@ def test_the_fingerprint_changes_with_the_code(
     before = plan_cache.code_fingerprint()
     assert plan_cache.code_fingerprint() == before
     (tmp_path / "new.py").write_text("x = 1\n")
+    assert plan_cache.code_fingerprint() != before
+
+
+@pytest.mark.parametrize("place", ["my_steps/helper.py", "my_steps.py"])
+def test_the_fingerprint_changes_with_the_code_of_a_plugin(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    file = tmp_path / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("raise SystemError('it is not imported')\n")
+    if file.parent != tmp_path:
+        (file.parent / "__init__.py").write_text("raise SystemError('it is not imported')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    point = plan_cache.metadata.EntryPoint("mine", "my_steps:Mine", "gpwf.steps")
+    gone = plan_cache.metadata.EntryPoint("gone", "no_such_package.steps:Gone", "gpwf.steps")
+    monkeypatch.setattr(plan_cache.metadata, "entry_points", lambda **_: [point, gone])
+    before = plan_cache.code_fingerprint()
+    assert plan_cache.code_fingerprint() == before
+    file.write_text("x = 1\n")
     assert plan_cache.code_fingerprint() != before
