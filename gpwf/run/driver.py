@@ -204,7 +204,6 @@ class Driver:
             attempt_id=str(uuid.uuid4()),
             key=key,
             started=utc_now(),
-            given_s=time.monotonic(),
         )
         self.flights[flight.attempt_id] = flight
         self.by_key[key] = []
@@ -231,10 +230,10 @@ class Driver:
 
     def _hold_limits(self) -> None:
         """End the tasks that take more time or memory than they may."""
-        now_s = time.monotonic()
         for flight in self.flights.values():
             policy = flight.task.policy
-            if policy.timeout_s is not None and now_s - flight.given_s > policy.timeout_s:
+            taken_s = self.executor.running_s(flight.attempt_id)
+            if policy.timeout_s is not None and taken_s > policy.timeout_s:
                 self.executor.cancel(flight.attempt_id, TaskState.TIMEOUT)
             elif policy.memory_bytes is not None:
                 held = self.executor.resident_bytes(flight.attempt_id)

@@ -39,14 +39,13 @@ class RunHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flight:
-    """A task that was handed to the executor; ``given_s`` is the monotonic clock at that time."""
+    """A task that was handed to the executor."""
 
     task: Task
     attempt: int
     attempt_id: str
     key: TaskKey
     started: str
-    given_s: float
 
 
 class JobMaker:

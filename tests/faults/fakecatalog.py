@@ -31,6 +31,11 @@ def prepare() -> None:
     import gpwf.steps.base  # noqa: F401
 
 
+def prepare_for_two_seconds() -> None:
+    """Take longer than some tasks may."""
+    time.sleep(2.0)
+
+
 def prepare_slowly() -> None:
     """Take for ever, like a large import from a slow disk."""
     _count(os.environ["FAKE_PREPARE_MARK"])

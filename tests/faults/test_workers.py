@@ -75,6 +75,12 @@ def test_a_task_that_takes_too_long_is_ended_and_blocks(tmp_path: Path, do: str)
     assert not is_alive(int(lines(counted)[0]))
 
 
+def test_what_the_workers_need_to_start_does_not_count(tmp_path: Path) -> None:
+    executor = LocalExecutor(1, prepare="fakecatalog:prepare_for_two_seconds")
+    view = run(plan(task("a", timeout_s=1.0)), tmp_path, executor=executor)
+    assert states(view) == {"a": "ok"}
+
+
 @linux
 def test_a_task_that_takes_too_much_memory_is_ended_with_its_children(tmp_path: Path) -> None:
     pids = tmp_path / "pids"

@@ -137,6 +137,9 @@ class Executor(Protocol):
     def cancel(self, handle: str, state: TaskState = TaskState.CANCELLED) -> None:
         """End a job, its worker's whole process group; its outcome has this state."""
 
+    def running_s(self, handle: str) -> float:
+        """Return for how many seconds a worker has had a job; 0 while the job waits for one."""
+
     def resident_bytes(self, handle: str) -> int | None:
         """Return the memory that a running job holds, its children's too; None where unknown."""
 

@@ -127,6 +127,16 @@ class LocalExecutor:
             worker.kill_at_s = time.monotonic() + _GRACE_S
             self._tell(do="kill", worker=worker.number, signal=signal.SIGTERM)
 
+    def running_s(self, handle: str) -> float:
+        """Return the running time of a job; see `Executor`.
+
+        Starting the fork server, which imports gammapy, does not count.
+        """
+        worker = self._worker_of(handle)
+        if worker is None or worker.pid == 0:
+            return 0.0
+        return time.monotonic() - worker.given_s
+
     def resident_bytes(self, handle: str) -> int | None:
         """Return the resident set of a job's process tree; see `Executor`.
 
@@ -228,8 +238,9 @@ class LocalExecutor:
                 case "ready":
                     server.is_ready = True
                 case "spawned":
-                    if message["worker"] in server.workers:
-                        server.workers[message["worker"]].pid = message["pid"]
+                    worker = server.workers.get(message["worker"])
+                    if worker is not None:  # its first job begins now
+                        worker.pid, worker.given_s = message["pid"], time.monotonic()
                 case "exited":
                     worker = server.workers.pop(message["worker"])
                     self._bury(worker, message["code"])

@@ -44,7 +44,7 @@ class Worker:
     connection: Connection
     pid: int = 0
     job: Job | None = None
-    given_s: float = 0.0
+    given_s: float = 0.0  # when its job began, on the monotonic clock
     is_open: bool = True
     killed_for: TaskState | None = None
     kill_at_s: float | None = None
