@@ -34,11 +34,17 @@ class _SendHandler(logging.Handler):
     def __init__(self, send: Send) -> None:
         super().__init__()
         self._send = send
+        self._pid = os.getpid()
 
     def emit(self, record: logging.LogRecord) -> None:
         text = _text_of(record)
         if record.name == "py.warnings":
             text = _warning_text(text)
+        if os.getpid() != self._pid:
+            # a process that the step forked: the connection to the driver is its parent's alone,
+            # two that write to it would garble it; standard error is captured as well
+            print(f"{record.levelname} {record.name}: {text}", file=sys.stderr, flush=True)
+            return
         data = {
             "level": record.levelname.lower(),
             "logger": record.name,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -75,3 +77,29 @@ def test_a_faulty_log_call_does_not_fail_the_task() -> None:
         logging.getLogger("some.library").info("%d counts", "many")
     (record,) = sent
     assert record["message"].startswith("%d counts (the arguments do not fit: ")
+
+
+def test_a_forked_process_keeps_off_the_connection_of_its_parent(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sent: list[Any] = []
+    path = tmp_path / "output.log"
+    marks = tmp_path / "sent-by-child"
+
+    def send(record: Any) -> None:
+        if os.getpid() != parent:
+            marks.touch()
+        sent.append(record)
+
+    parent = os.getpid()
+    with capfd.disabled(), capture_logging(send, "INFO"), capture_output(path, send):
+        child = os.fork()
+        if child == 0:
+            sys.stderr = os.fdopen(2, "w", closefd=False)  # pytest has its own
+            logging.getLogger("some.library").warning("from below")
+            os._exit(0)
+        os.waitpid(child, 0)
+    assert not marks.exists()
+    assert [(item["logger"], item["message"]) for item in sent] == [
+        ("output", "WARNING some.library: from below")
+    ]
