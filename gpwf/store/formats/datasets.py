@@ -103,6 +103,8 @@ def _dataset_class(tag: str) -> Any:
 
 def _hdulist(dataset: Any) -> Any:
     """Return gammapy's HDUs of a dataset."""
+    if not dataset.name.isascii():  # FITS has no other letters; the index keeps the name
+        dataset = dataset.copy(name=dataset.name.encode("ascii", "replace").decode("ascii"))
     hdulist = dataset.to_hdulist()
     # gammapy removes the background of an ON/OFF dataset but forgets its region
     if "COUNTS_OFF" in hdulist and "BACKGROUND" not in hdulist and "BACKGROUND_REGION" in hdulist:

@@ -159,6 +159,16 @@ def test_datasets_come_back_field_by_field(tmp_path: Path) -> None:
     assert "a_b.fits" in written(folder)
 
 
+def test_datasets_keep_names_that_fits_cannot_hold(tmp_path: Path) -> None:
+    from gammapy.datasets import Datasets
+
+    names = ["Müller-1", "Mäller-1"]
+    before = Datasets([make_dataset(name) for name in names])
+    after, _ = store_twice("datasets", lambda: before, tmp_path)
+    assert after.names == names
+    np.testing.assert_array_equal(before[0].counts.data, after[0].counts.data)
+
+
 def test_datasets_give_the_same_statistic_after_reading(tmp_path: Path) -> None:
     before = make_datasets()
     after, _ = store_twice("datasets", make_datasets, tmp_path)
