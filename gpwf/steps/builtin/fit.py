@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -14,6 +15,11 @@ from gpwf.steps.binning import warn_moved
 from gpwf.steps.settings import EnergyRange, Field, Section, StepSettings
 
 __all__ = ["FitStep"]
+
+# what scipy calls the most evaluations; methods that are not here count iterations
+_SCIPY_LIMITS = {"nelder-mead": "maxfev", "powell": "maxfev", "l-bfgs-b": "maxfun", "tnc": "maxfun"}
+# a parameter as near to its bound as this, in units of the bound or of the range, sits on it
+_AT_BOUND = 1e-6
 
 _ADVICE = (
     "start closer to the solution, give parameters 'min' and 'max', freeze one, or use more data "
@@ -56,7 +62,7 @@ class FitStep(Step):
     """
 
     tag: ClassVar[str] = "fit"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Fit models to datasets"
     group: ClassVar[str] = "fit"
     Settings: ClassVar[type[StepSettings]] = FitSettings
@@ -81,8 +87,15 @@ class FitStep(Step):
                 f"{ctx.step}: every parameter of the models is frozen",
                 hint="set 'frozen: false' for the parameters to fit",
             )
-        result = _fit(settings).run(datasets)
+        try:
+            result = _fit(settings).run(datasets)
+        except ValueError as error:  # scipy, of a method that it does not have
+            raise StepError(
+                f"{ctx.step}: {settings.backend} cannot minimise: {error}",
+                hint="check 'backend' and 'options'",
+            ) from error
         _check_result(result, models, ctx.step)
+        _warn_bounds(models, ctx.step)
         _set_covariance(models, result.models)
         return {"models": models, "fit_result": _summary(result, datasets, models)}
 
@@ -150,7 +163,8 @@ def _fit(settings: FitSettings) -> Any:
     else:
         optimize["method"] = options.method
         if options.max_calls is not None:
-            optimize["options"] = {"maxfev": options.max_calls}
+            limit = _SCIPY_LIMITS.get(options.method.lower(), "maxiter")
+            optimize["options"] = {limit: options.max_calls}
     return Fit(
         backend="minuit", optimize_opts=optimize, covariance_opts={"backend": "minuit", **minuit}
     )
@@ -182,6 +196,27 @@ def _check_result(result: Any, models: Any, step: str) -> None:
     ]
     if bad:
         raise StepError(f"{step}: no finite value or error for {', '.join(bad)}", hint=_ADVICE)
+
+
+def _warn_bounds(models: Any, step: str) -> None:
+    """Warn of parameters that ended at their bound: minuit's errors mean nothing there."""
+    import math
+
+    at_bound = []
+    for model in models:
+        for parameter in model.parameters.free_parameters:
+            value, low, high = parameter.value, parameter.min, parameter.max
+            reach = high - low if math.isfinite(high - low) else math.nan
+            for word, bound in (("min", low), ("max", high)):
+                scale = abs(bound) if math.isnan(reach) else reach
+                if math.isfinite(bound) and abs(value - bound) <= _AT_BOUND * scale:
+                    at_bound.append(f"{model.name}.{parameter.name} ({word} {bound:.4g})")
+    if at_bound:
+        warnings.warn(
+            f"{step}: the fit ended at a bound of {', '.join(at_bound)}: the values and errors "
+            "are not those of a minimum; widen the bounds, or freeze the parameter",
+            stacklevel=2,
+        )
 
 
 def _set_covariance(models: Any, fitted: Any) -> None:

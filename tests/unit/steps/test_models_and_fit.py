@@ -209,3 +209,27 @@ def test_covariance_keeps_the_order_of_the_models() -> None:
     np.testing.assert_allclose(np.diag(correlation), 1)
     assert abs(correlation[0, 1]) > 0.1
     np.testing.assert_allclose(correlation[:2, 2:], 0, atol=1e-4)  # fitted to different data
+
+
+def test_a_parameter_at_its_bound_is_warned_of() -> None:
+    models = make_models()
+    models[0].spectral_model.index.min = 2.9
+    models[0].spectral_model.index.value = 3
+    with pytest.warns(UserWarning, match=r"ended at a bound of crab\.index \(min 2\.9\)"):
+        fit({}, make_datasets(0, 1), models)
+
+
+@pytest.mark.filterwarnings("ignore:Method nope cannot handle bounds")
+def test_a_method_that_scipy_lacks_is_told() -> None:
+    config = {"backend": "scipy", "options": {"method": "nope"}}
+    with pytest.raises(StepError, match="scipy cannot minimise: Unknown solver nope") as caught:
+        fit(config, make_datasets(0, 1), make_models())
+    assert "options" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("method", ["L-BFGS-B", "TNC", "Powell", "Nelder-Mead"])
+def test_scipy_gets_the_limit_of_evaluations_by_its_own_name(method: str) -> None:
+    config = {"backend": "scipy", "options": {"method": method, "max_calls": 500}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # scipy warns of options that it does not know
+        fit(config, make_datasets(0, 1), make_models())
