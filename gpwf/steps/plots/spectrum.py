@@ -181,7 +181,8 @@ def _name(model: Any) -> str:
     """Return what a model is in the words of its author: name and spectral type."""
     spectrum = type(model.spectral_model).__name__.removesuffix("SpectralModel")
     words = "".join(f" {char.lower()}" if char.isupper() else char for char in spectrum).strip()
-    return f"{model.name} ({words})"
+    name = model.name.replace("$", r"\$")  # a name is no formula
+    return f"{name} ({words})"
 
 
 def _limit_y(axes: Any, points: dict[str, Any], curve: list[float]) -> None:

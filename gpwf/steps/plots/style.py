@@ -50,7 +50,22 @@ def style_axes(axes: Any, title: str = "") -> None:
         spine.set_linewidth(0.8)
     if title:
         lines = textwrap.fill(title, _TITLE_WIDTH)
-        axes.set_title(lines, loc="left", fontsize=_FONT + 0.5)
+        text = axes.set_title(lines, loc="left", fontsize=_FONT + 0.5)
+        text.set_parse_math(_is_math(lines))
+
+
+def _is_math(text: str) -> bool:
+    """Tell whether matplotlib can draw what is between dollars in every line of a text."""
+    from matplotlib.mathtext import MathTextParser
+
+    parser = MathTextParser("path")
+    try:
+        for line in text.split("\n"):
+            if line.count("$") % 2 == 0:
+                parser.parse(line)
+    except ValueError:
+        return False
+    return True
 
 
 def energy_axis(axes: Any, low: float, high: float) -> None:

@@ -211,6 +211,14 @@ def test_a_long_title_stays_in_the_figure() -> None:
     assert len(lines) == 2
 
 
+@pytest.mark.parametrize("title", ["costs $x_{ and $y", "half $ of it", r"$\gamma$ rays"])
+def test_any_title_can_be_drawn(title: str, tmp_path: Path) -> None:
+    models = make_models("a$x_{$")
+    points = flux_points(make_datasets(0, 1), models, source="a$x_{$")
+    figure = plot("sed", {"flux_points": points, "models": models}, title=title)
+    assert bytes_of("figure", figure, tmp_path / "figure")
+
+
 def test_errors_of_other_than_one_sigma_are_told() -> None:
     points = flux_points(make_datasets(0, 1), selection_optional=["errn-errp"], n_sigma=2)
     assert labels(plot("sed", {"flux_points": points}).axes[0]) == [
