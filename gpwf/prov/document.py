@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpwf.core.digests import tagged_digest
-from gpwf.core.plan import Plan, PlannedStep
+from gpwf.core.plan import Plan, PlannedStep, Task
 from gpwf.core.redact import redact_text
 from gpwf.core.runs import RunEvent, RunStarted, RunState, TaskState
 from gpwf.core.view import RunView, fold
@@ -80,12 +80,15 @@ def build_document(
             hint="look into journal.jsonl of the run directory; run the workflow again",
         )
     recorder = Recorder()
+    examples = {task.step: task for task in reversed(plan.tasks)}
     context = RunContext(
         recorder=recorder,
         view=view,
         run=local_id("run", view.run_id),
         engine=_record_engine(recorder, view.started_event),
-        steps={step.name: _record_step(recorder, plan, step) for step in plan.steps},
+        steps={
+            step.name: _record_step(recorder, step, examples.get(step.name)) for step in plan.steps
+        },
         live=live,
     )
     digest = plan_digest or view.started_event.plan_digest
@@ -130,11 +133,10 @@ def _record_user(context: RunContext, started: RunStarted) -> None:
     context.recorder.on_behalf(context.engine, person, context.run)
 
 
-def _record_step(recorder: Recorder, plan: Plan, step: PlannedStep) -> str:
-    """Record a declared step as a plan of its own, identified by what it says."""
-    tasks = plan.of_step(step.name)
-    how = dict(tasks[0].implementation) if tasks else {}
-    version = tasks[0].version if tasks else ""
+def _record_step(recorder: Recorder, step: PlannedStep, task: Task | None) -> str:
+    """Record a declared step, with any of its tasks, as a plan identified by what it says."""
+    how = dict(task.implementation) if task is not None else {}
+    version = task.version if task is not None else ""
     return recorder.entity(
         hashed_id("step", step.name, step.tag, version, step.description, how),
         ["prov:Plan", "wfdesc:Process"],
