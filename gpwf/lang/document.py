@@ -141,7 +141,7 @@ def _decode(raw: bytes, file: str, limits: Limits) -> tuple[str, Diagnostic | No
         return Diagnostic(code=code, message=message, span=span, hint=hint or None)
 
     if len(raw) > limits.max_bytes:
-        message = f"the file has {len(raw)} bytes, more than the {limits.max_bytes} that are read"
+        message = f"the file has more than the {limits.max_bytes} bytes that are read"
         return "", problem(Code.TOO_LARGE, message, "", 0, "put large tables into their own files")
     for mark, name in _BYTE_ORDER_MARKS.items():
         if raw.startswith(mark):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 
 from gpwf.core.diagnostics import Diagnostic
+from gpwf.lang.builder import Limits
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document, read_document
 from gpwf.lang.params import given_on_command_line
@@ -33,7 +34,8 @@ def read_file(path: FilePath, *, source: str, shown: str | None = None) -> Docum
     """Read a file; where that is not possible, return a document that says why."""
     name = shown or str(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:  # never more than is read of it: there is /dev/zero
+            data = stream.read(Limits().max_bytes + 1)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"{name} cannot be read: {reason}"

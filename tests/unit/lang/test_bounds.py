@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from gpwf.core.spec import StepCatalog
-from gpwf.lang import check_document
+from gpwf.lang import check_document, check_workflow
+from gpwf.lang.builder import Limits
 
 STEPS = "steps:\n  - {tag: models, config: {file: '${params.p%s}'}}\n"
 
@@ -76,3 +81,22 @@ def test_many_steps(catalog: StepCatalog) -> None:
     assert spec is not None
     assert len(spec.steps) == 500
     assert not found
+
+
+def test_an_endless_file_is_not_read_to_its_end(
+    catalog: StepCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_all(path: Path) -> bytes:
+        raise AssertionError(f"{path} has no end")
+
+    monkeypatch.setattr(Path, "read_bytes", read_all)
+    assert [item.code for item in check_workflow(Path("/dev/zero"), catalog)[1]] == ["GP110"]
+
+
+def test_a_file_at_the_limit_is_read(catalog: StepCatalog, tmp_path: Path) -> None:
+    path = tmp_path / "w.yaml"
+    head = "gpwf: 1\nsteps: []\n# "
+    path.write_text(head + "x" * (Limits().max_bytes - len(head)))
+    assert "GP110" not in [item.code for item in check_workflow(path, catalog)[1]]
+    path.write_text(path.read_text() + "x")
+    assert "GP110" in [item.code for item in check_workflow(path, catalog)[1]]
