@@ -13,7 +13,7 @@ from gpwf.core.codec import from_plain
 from gpwf.core.plan import Plan
 from gpwf.core.runs import Product, RunEvent, RunState, TaskState
 from gpwf.core.view import RunView, TaskView, fold
-from gpwf.errors import RunError, UsageError
+from gpwf.errors import RunError, StoreError, UsageError
 from gpwf.run.journal import read_journal
 from gpwf.run.rundir import lock_holder, product_folder
 from gpwf.store.store import Store
@@ -65,6 +65,12 @@ class ProductFiles:
         from gpwf.store import formats
 
         store = Store(self.store, create=False)
+        for item in self.product.files:
+            if not (self.folder / item.name).is_file():
+                raise StoreError(
+                    f"{self.task}.{self.port}: {self.folder / item.name} is gone",
+                    hint="`gpwf run` makes again what the store lost",
+                )
         return formats.read(self.product.kind, self.folder, store.inputs.locate)
 
     def _repr_html_(self) -> str:
@@ -152,7 +158,13 @@ class Run:
     @property
     def view(self) -> RunView:
         """How the run stands now."""
-        view = fold(self.plan, self.events)
+        try:
+            view = fold(self.plan, self.events)
+        except KeyError as error:
+            raise RunError(
+                f"{self.path}: the journal tells of task {error}, which is not in the plan",
+                hint="plan.json and journal.jsonl must come from the same run",
+            ) from None
         if view.state is RunState.RUNNING and lock_holder(self.path) is None:
             view.state = RunState.INTERRUPTED
             for task in view.tasks.values():

@@ -153,6 +153,22 @@ def test_a_product_whose_store_is_gone_says_so(tmp_path: Path) -> None:
         run["fit"].fit_result.read()
 
 
+def test_a_product_with_a_file_gone_from_the_store_says_so(tmp_path: Path) -> None:
+    run, _ = make_run(tmp_path / "run")
+    product = run["fit"].fit_result
+    product.path.resolve().unlink()
+    with pytest.raises(StoreError, match=r"fit\.fit_result: .*fit_result\.json is gone"):
+        product.read()
+
+
+def test_a_plan_of_another_run_is_an_error_that_can_be_caught(tmp_path: Path) -> None:
+    run, _ = make_run(tmp_path / "run")
+    other, _ = make_run(tmp_path / "other", task("more"))
+    (other.path / "plan.json").replace(run.path / "plan.json")
+    with pytest.raises(RunError, match="tells of task 'fit', which is not in the plan"):
+        _ = run.view
+
+
 def test_a_run_whose_driver_died_is_interrupted_and_what_ran_is_lost(tmp_path: Path) -> None:
     run, _ = make_run(tmp_path / "run", task("fit"), task("more"), ended=False)
     view = run.view
