@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -17,6 +18,7 @@ __all__ = ["BROKEN_PIPE", "report", "say"]
 
 #: Exit code of a program that SIGPIPE ended: whoever read our output had enough.
 BROKEN_PIPE = 141
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def say(text: str, *, err: bool = True) -> None:
@@ -40,6 +42,11 @@ def report(error: BaseException, *, debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt):
         say("interrupted")
         return ExitCode.INTERRUPTED
+    if isinstance(error, OSError) and error.errno in _FULL:
+        if error.filename is None:  # standard output
+            _silence()
+        say(f"error: cannot write {clean(str(error.filename or 'the result'))}: {error.strerror}")
+        return ExitCode.USAGE
     if isinstance(error, DocumentError):
         _report_document(error)
         return error.exit_code

@@ -37,6 +37,13 @@ def test_the_error_decides_the_code(gpwf, failing):
     assert gpwf("runs").exit_code == 3
 
 
+def test_a_full_disk_is_no_fault_of_gpwf(gpwf, failing):
+    failing(OSError(28, "No space left on device", "/results/prov.svg"))
+    result = gpwf("runs")
+    assert result.exit_code == 2
+    assert "error: cannot write /results/prov.svg: No space left on device" in result.stderr
+
+
 def test_an_invalid_document_shows_every_problem(gpwf, failing):
     span = Span(file="w.yaml", line=3, column=5, end_line=3, end_column=8)
     failing(
