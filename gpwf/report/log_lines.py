@@ -94,11 +94,12 @@ def line_text(line: Mapping[str, Any]) -> str:
     level = str(line.get("level", "info"))
     stamp = _clock(line.get("time"))
     attempt = line.get("attempt")
-    task = f" {line['task_id']}" if line.get("task_id") else ""
+    task = clean(f" {line['task_id']}") if line.get("task_id") else ""
     again = f" (attempt {attempt})" if attempt is not None and attempt > 1 else ""
     text = clean("\n    ".join(_message(line).splitlines()))
     word = style(f"{level:<7}", fg=_COLOURS.get(level))
-    return f"{stamp} {word}{clean(task)}{again}: {text}"
+    who = f"{task}{again}:" if task else ""  # nobody: the run itself
+    return f"{stamp} {word}{who} {text}"
 
 
 def _clock(iso: Any) -> str:

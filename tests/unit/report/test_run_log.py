@@ -190,3 +190,10 @@ def test_a_finished_attempt_reads_as_one_sentence(tmp_path):
     assert "datasets[run=2]: attempt.finished failed in 1.0 s: no counts in run 2" in line_text(
         failed
     )
+
+
+def test_a_line_about_the_run_names_nobody(tmp_path):
+    lines = write(tmp_path / "log.jsonl", fakes.failed_run())
+    started = next(line for line in lines if line["event"] == "run.started")
+    assert " : " not in line_text(started)
+    assert line_text(started).endswith(" run.started crab")
