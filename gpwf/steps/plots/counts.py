@@ -176,7 +176,8 @@ def _draw_counts(axes: Any, sums: dict[str, Any], fit_range: Any) -> None:
     )
     _shade(axes, sums, fit_range)
     axes.set_yscale("log")
-    axes.set_ylim(0.3, 2.5 * max(1.0, float(sums["counts"].max()), float(sums["npred"].max())))
+    highest = max(float(sums[name].max()) for name in ("counts", "background", "npred"))
+    axes.set_ylim(0.3, 2.5 * max(1.0, highest))
     axes.set_ylabel("Counts per bin")
 
 

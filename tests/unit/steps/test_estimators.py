@@ -256,6 +256,14 @@ def test_counts_and_residuals_add_datasets_up() -> None:
     assert datasets[0].models is None
 
 
+def test_the_background_stays_in_the_figure_where_nothing_is_counted() -> None:
+    datasets = make_datasets(0, 1)
+    for dataset in datasets:
+        dataset.counts.data[:] = 0
+    axes = plot("counts", {"datasets": datasets}).axes[0]
+    assert axes.get_ylim()[1] > sum(item.background.data for item in datasets).max()
+
+
 def test_plots_are_not_left_open() -> None:
     import matplotlib.pyplot as plt
 
