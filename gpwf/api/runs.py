@@ -184,7 +184,16 @@ class Run:
         started = self.view.started_event
         if started is None:
             raise RunError(f"{self.path}: the journal has no start; nothing was run")
-        return Path(started.store)
+        store = Path(started.store)
+        return store if store.exists() else self._store_of_links() or store
+
+    def _store_of_links(self) -> Path | None:
+        """Return the store that products link to: where run and store were moved together."""
+        for path in (self.path / "products").rglob("*"):
+            if path.is_symlink() and path.is_file():
+                root = path.resolve().parents[2]  # <store>/objects/<first two>/<digest>
+                return root if (root / "objects").is_dir() else None
+        return None
 
     @property
     def log(self) -> Path:

@@ -169,6 +169,15 @@ def test_a_plan_of_another_run_is_an_error_that_can_be_caught(tmp_path: Path) ->
         _ = run.view
 
 
+def test_products_are_read_where_run_and_store_were_moved_together(tmp_path: Path) -> None:
+    (tmp_path / "before").mkdir()
+    make_run(tmp_path / "before" / "run")
+    (tmp_path / "before").rename(tmp_path / "after")
+    run = Run(tmp_path / "after" / "run")
+    assert run.store == tmp_path / "after" / "store"
+    assert run["fit"].fit_result.read() == FIT
+
+
 def test_a_run_whose_driver_died_is_interrupted_and_what_ran_is_lost(tmp_path: Path) -> None:
     run, _ = make_run(tmp_path / "run", task("fit"), task("more"), ended=False)
     view = run.view
