@@ -107,7 +107,8 @@ def run_job(job: Job, send: Callable[[Message], None]) -> Outcome:
             failure=Failure(kind="damaged", message=str(error), transient=True),
             damaged=error.digests,
         )
-    except Exception as error:  # whatever a step raises must not end the worker
+    # whatever a step raises, sys.exit() too, must not end the worker
+    except (Exception, SystemExit) as error:
         state = TaskState.SKIPPED if isinstance(error, NoDataError) else TaskState.FAILED
         outcome = Outcome(attempt_id=job.attempt_id, state=state, failure=_failure(error))
     return replace(
@@ -299,7 +300,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(error: BaseException) -> Failure:
     """Return an exception as plain data, readable for people."""
     expected = isinstance(error, GpwfError)
     message = str(error).strip() or "no message"

@@ -139,6 +139,7 @@ _ACTS: dict[str, Callable[[Any, Any], Any]] = {
     "swell": _swell,
     "fill": lambda settings, ctx: len(b"x" * (settings.times * 2**20)),
     "nothing": lambda settings, ctx: None,
+    "sys-exit": lambda settings, ctx: sys.exit("enough"),
     "exit": lambda settings, ctx: os._exit(7),
 }
 

@@ -107,6 +107,13 @@ def test_a_crash_says_how_the_worker_died(tmp_path: Path, do: str, text: str) ->
         assert "fakecatalog.py" in failure.traceback
 
 
+def test_a_step_that_leaves_python_fails_once(tmp_path: Path) -> None:
+    view = run(plan(task("a", do="sys-exit", retries=2)), tmp_path)
+    assert states(view) == {"a": "failed"}
+    assert len(view.tasks["a"].attempts) == 1
+    assert view.tasks["a"].reason == "SystemExit: enough"
+
+
 def test_a_neighbour_of_a_killed_worker_goes_on(tmp_path: Path) -> None:
     slept = tmp_path / "slept"
     view = run(

@@ -130,19 +130,22 @@ class Nursery:
 
     def _spawn(self, number: int) -> None:
         handle = self._handles.pop(0)
+        server = os.getpid()
         pid = os.fork()
         if pid == 0:
-            self._become_worker(handle)
+            self._become_worker(handle, server)
         os.close(handle)
         self._workers[pid] = number
         self._say(event="spawned", worker=number, pid=pid)
 
-    def _become_worker(self, handle: int) -> None:
+    def _become_worker(self, handle: int, server: int) -> None:
         """Serve jobs in the forked process; never return."""
         code = 1
         try:
             os.setsid()
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != server:  # it died before the kernel was asked
+                os._exit(code)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
