@@ -109,6 +109,8 @@ class RunError(GpwfError):
 class ProvenanceError(GpwfError):
     """A provenance record cannot be built, read, drawn or converted."""
 
+    exit_code = ExitCode.USAGE
+
 
 class StepError(GpwfError):
     """A step failed for a reason that running it again will not change.

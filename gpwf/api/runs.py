@@ -293,8 +293,8 @@ def open_run(name: str | Path | None = None, *, root: Path | None = None) -> Run
     Parameters
     ----------
     name : str or Path, optional
-        A run directory, the last part of its name, or the name of a workflow (its latest run);
-        the latest run of all by default.
+        A run directory, the beginning or end of its name, or the name of a workflow (its latest
+        run); the latest run of all by default.
     root : Path, optional
         Folder to look in; the current folder by default.
 
@@ -316,7 +316,7 @@ def open_run(name: str | Path | None = None, *, root: Path | None = None) -> Run
     of_workflow = [path for path in runs if path.parent.name == text]
     if of_workflow:
         return Run(of_workflow[0])
-    fitting = [path for path in runs if path.name == text or path.name.endswith(text)]
+    fitting = [path for path in runs if path.name.startswith(text) or path.name.endswith(text)]
     if len(fitting) == 1:
         return Run(fitting[0])
     if fitting:

@@ -104,11 +104,12 @@ class FitSummary:
     datasets: tuple[DatasetStat, ...] = ()
 
     def parameter(self, model: str, name: str) -> FittedParameter:
-        """Return one parameter; KeyError where there is none."""
+        """Return one parameter; KeyError with what there is where there is none."""
         for item in self.parameters:
             if item.model == model and item.name == name:
                 return item
-        raise KeyError(f"{model}.{name}")
+        known = ", ".join(f"{item.model}.{item.name}" for item in self.parameters)
+        raise KeyError(f"no parameter {model}.{name}; there are {known}")
 
     def to_plain(self) -> dict[str, Any]:
         """Return plain data for JSON, the inverse of `from_plain`."""

@@ -87,6 +87,7 @@ def record_line(record: Mapping[str, Any]) -> str | None:
     message = str(record.get("message", ""))
     if record.get("logger") == "py.warnings":
         message = _WARNING_PLACE.sub("", message)  # the line of code is in the log
+    message = message.removeprefix(f"{record.get('step')}: ")  # steps name themselves
     return one_line(f"{task}: {level}: {message}")
 
 

@@ -14,8 +14,8 @@ def settle_flux(flux: Any, source: str, step: str) -> None:
     """Take the flux out of bins without counts, and name the reference model after the source.
 
     gammapy gives bins without counts a flux of about -1e-30 times the model: their upper limits
-    mean something, their fluxes do not. And it gives the reference model a random name. Fits that
-    failed are warned of.
+    mean something, their fluxes do not. The statistics of the bin stay as they are. And it gives
+    the reference model a random name. Fits that failed are warned of.
 
     Parameters
     ----------
@@ -47,8 +47,6 @@ def settle_flux(flux: Any, source: str, step: str) -> None:
     for name in ("norm", "norm_err", "norm_errn", "norm_errp"):
         if name in flux._data:
             flux._data[name].data[empty] = np.nan
-    if "ts" in flux._data:
-        flux._data["ts"].data[empty] = 0.0
     failed = int((~flux.success.data & ~empty).sum())
     if failed:
         warnings.warn(

@@ -141,9 +141,10 @@ class InputPath(TextType):
             raise problem("GP302", f"expected a path, not {kind_of(value)}")
         if not value.strip() or "\0" in value:
             raise problem("GP304", "the path is empty or holds a NUL character")
-        text = os.path.expandvars(value)
-        if unset_variable(text) is None:
+        text = value
+        if unset_variable(value) is None:
             # normpath, not resolve: a link keeps its name
+            text = os.path.expandvars(value)
             text = os.path.normpath((base or Path.cwd()) / Path(text).expanduser())
         return cls(text)
 
@@ -157,7 +158,7 @@ def unset_variable(path: str) -> str | None:
     """Return the first environment variable of a path that has no value; None for none."""
     for match in _VARIABLE.finditer(path):
         name = match[1] or match[2]
-        if name not in os.environ:
+        if not os.environ.get(name):  # an empty one would make the path begin at the root
             return name
     return None
 

@@ -177,6 +177,18 @@ def test_workers_have_one_thread_each_unless_the_user_says_so(tmp_path: Path) ->
     assert environment["MPLBACKEND"] == "Agg"
 
 
+def test_a_fork_server_that_was_killed_is_told_by_its_signal() -> None:
+    from gpwf.run.executors.server import server_died, start_server
+
+    server = start_server(None, {})
+    try:
+        server.process.kill()
+        assert "cannot be started: killed by SIGKILL" in str(server_died(server))
+    finally:
+        server.control.close()
+        server.errors.close()
+
+
 def _environment(pid: int) -> dict[str, str]:
     items = Path(f"/proc/{pid}/environ").read_text().split("\0")
     found = dict(item.split("=", 1) for item in items if "=" in item)

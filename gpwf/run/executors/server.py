@@ -107,11 +107,12 @@ def start_server(prepare: str | None, environment: Mapping[str, str]) -> Server:
 
 def server_died(server: Server) -> ExecutorError:
     """Return the error for a fork server that ended by itself, with its last words."""
-    server.process.wait()
+    code = server.process.wait()
     server.errors.seek(0)
     lines = server.errors.read().decode(errors="replace").strip().splitlines()
+    silent = f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
     return ExecutorError(
-        "the worker processes cannot be started: " + (lines[-1] if lines else "no reason given"),
+        f"the worker processes cannot be started: {lines[-1] if lines else silent}",
         hint="`gpwf steps` shows whether the installation is whole; is there memory left?",
     )
 

@@ -44,7 +44,7 @@ class FluxPointsStep(Step):
     """
 
     tag: ClassVar[str] = "flux-points"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Measure fluxes in energy bins"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = FluxPointsSettings

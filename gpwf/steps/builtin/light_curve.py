@@ -94,7 +94,7 @@ class LightCurveStep(Step):
     """
 
     tag: ClassVar[str] = "light-curve"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Measure fluxes in time intervals"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = LightCurveSettings

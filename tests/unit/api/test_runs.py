@@ -265,13 +265,14 @@ def test_a_run_without_a_plan_does_not_hide_the_others(tmp_path: Path) -> None:
         _ = Run(broken).plan
 
 
-def test_runs_are_opened_by_path_end_of_name_or_workflow(tmp_path: Path) -> None:
+def test_runs_are_opened_by_path_part_of_name_or_workflow(tmp_path: Path) -> None:
     first, second, vela = runs_at(
         tmp_path, "runs/crab/20261121-aaa", "runs/crab/20261121-bbb", "runs/vela/20261121-aaa"
     )
     assert open_run(root=tmp_path).path == vela
     assert open_run("crab", root=tmp_path).path == second
     assert open_run("bbb", root=tmp_path).path == second
+    assert open_run("20261121-b", root=tmp_path).path == second
     assert open_run(first).path == first
     with pytest.raises(UsageError, match="aaa fits 2 runs"):
         open_run("aaa", root=tmp_path)

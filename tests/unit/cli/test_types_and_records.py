@@ -67,7 +67,7 @@ def test_provenance_is_drawn_into_the_run(gpwf, make_run, monkeypatch, tmp_path)
     assert (path / "prov" / "prov.html").is_file()
     assert "runs/crab" in result.stderr
     refused = gpwf("prov", "show", "-o", tmp_path / "x.png")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "`dot`" in refused.stderr
 
 

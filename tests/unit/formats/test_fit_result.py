@@ -43,6 +43,14 @@ def test_fit_result_comes_back_equal_without_gammapy(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "fit_result.json").read_text())["gpwf"] == card
 
 
+def test_an_unknown_parameter_lists_the_known_ones() -> None:
+    assert SUMMARY.parameter("crab", "index").error == 0.1
+    with pytest.raises(
+        KeyError, match=r"crab\.alpha; there are crab\.index, crab\.ref"
+    ):
+        SUMMARY.parameter("crab", "alpha")
+
+
 def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "fit_result.json").write_text('{"format": "somebody-else/9"}')
     with pytest.raises(StoreError, match="not a fit result"):

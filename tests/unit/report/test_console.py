@@ -61,6 +61,11 @@ def test_a_warning_is_shown_without_the_line_of_code_that_gave_it():
     assert plain([], [record]) == ["gpwf: warning: edges moved: 1 became 2"]
 
 
+def test_a_step_that_names_itself_is_named_once():
+    record = {"level": "warning", "message": "fit: no errors", "task_id": "fit[a=1]", "step": "fit"}
+    assert plain([], [record]) == ["fit[a=1]: warning: no errors"]
+
+
 def test_tasks_that_are_not_run_for_one_reason_share_a_line():
     events = [
         TaskNotRun(

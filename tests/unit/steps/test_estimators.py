@@ -84,6 +84,7 @@ def test_a_bin_without_counts_has_a_limit_but_no_flux() -> None:
         assert np.isnan(values[-1]), name
         assert np.isfinite(values[:-1]).all(), name
     assert found.norm_ul.data.ravel()[-1] > 0
+    assert found.ts.data.ravel()[-1] > 0  # an expected source without a count says something
     assert list(found.is_ul.data.ravel()[-2:]) == [False, True]
 
 

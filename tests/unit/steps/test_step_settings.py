@@ -251,6 +251,8 @@ def test_paths_are_absolute_and_expand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value(file="$PLACE/b.fits") == "/data/b.fits"
     assert value(file="~/b.fits") == str(Path.home() / "b.fits")
     assert value(file="$NOWHERE/b.fits") == "$NOWHERE/b.fits"
+    monkeypatch.setenv("NOWHERE", "")  # /b.fits would be the wrong file, or a puzzling message
+    assert value(file="$NOWHERE/b.fits") == "$NOWHERE/b.fits"
 
 
 def test_every_leaf_has_its_type() -> None:
