@@ -45,9 +45,7 @@ def test_fit_result_comes_back_equal_without_gammapy(tmp_path: Path) -> None:
 
 def test_an_unknown_parameter_lists_the_known_ones() -> None:
     assert SUMMARY.parameter("crab", "index").error == 0.1
-    with pytest.raises(
-        KeyError, match=r"crab\.alpha; there are crab\.index, crab\.ref"
-    ):
+    with pytest.raises(KeyError, match=r"crab\.alpha; there are crab\.index, crab\.ref"):
         SUMMARY.parameter("crab", "alpha")
 
 
