@@ -41,7 +41,7 @@ def key_components(task: Task, inputs: Mapping[str, Sequence[Digest]]) -> dict[s
     missing = sorted(set(task.inputs) - set(inputs))
     if missing:
         raise ValueError(f"task {task.id}: no digest for input {', '.join(missing)}")
-    return {
+    components = {
         "tag": task.tag,
         "version": task.version,
         "settings": _without_paths(task.settings, task.types),
@@ -49,6 +49,12 @@ def key_components(task: Task, inputs: Mapping[str, Sequence[Digest]]) -> dict[s
         "inputs": {port: list(inputs[port]) for port in task.inputs},
         "packages": dict(task.packages),
     }
+    # left out where there is nothing, as in the keys of results that were made before scatter
+    if task.labels:
+        components["labels"] = {port: list(items) for port, items in task.labels.items()}
+    if task.stream:
+        components["stream"] = list(task.stream)
+    return components
 
 
 def _contents(files: Sequence[PlannedFile]) -> dict[str, list[list[str]]]:

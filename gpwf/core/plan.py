@@ -64,6 +64,12 @@ class Task:
         Module, package, version and source digest of the step type.
     coordinates : mapping
         Value of each axis.
+    labels : mapping of str to tuple of mapping
+        For every port that gathers axes, where each item comes from: ``{axis: label}``, in the
+        order of ``inputs``.
+    stream : tuple of int
+        Words of 32 bits that tell the random numbers of this task from those of the other tasks
+        of its scatter; empty without scatter or without a setting ``seed``.
     policy : StepPolicy
         Resources, retries, timeout; not part of the identity.
     place : str
@@ -85,6 +91,8 @@ class Task:
     packages: Mapping[str, str] = field(default_factory=dict)
     implementation: Mapping[str, str] = field(default_factory=dict)
     coordinates: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    stream: tuple[int, ...] = ()
     policy: StepPolicy = field(default_factory=StepPolicy)
     place: str = ""
 

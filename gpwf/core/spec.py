@@ -32,9 +32,11 @@ class Port:
     Parameters
     ----------
     name : str
-        Name in ``required_products`` or in ``step.product``.
+        Name in ``required_products`` or in ``step.product``. The input ``*`` stands for any names
+        that ``required_products`` has besides those of the other ports.
     kind : str
-        Product kind: ``observations``, ``datasets``, ``models``, ``fit-result``, ``flux-points`` …
+        Product kind: ``observations``, ``datasets``, ``models``, ``fit-result``, ``flux-points`` …;
+        an input of kind ``any`` takes every kind.
     optional : bool
         An input that may stay unconnected.
     multiple : bool

@@ -70,7 +70,7 @@ class JobMaker:
     ) -> None:
         self._tasks = {task.id: task for task in plan.tasks}
         self._rundir = rundir
-        self._same = {
+        self._same: dict[str, Any] = {
             "run_id": header.run_id,
             "store": str(store.root),
             "catalog": catalog,
@@ -97,6 +97,8 @@ class JobMaker:
             known_files=tuple(self._files_above(task.id).values()),
             work_dir=str(self._rundir.attempt_folder(task.id, flight.attempt)),
             n_jobs=task.policy.n_jobs,
+            labels=task.labels,
+            stream=task.stream,
             **self._same,
         )
 

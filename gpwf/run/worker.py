@@ -174,6 +174,8 @@ def _context(job: Job, scratch: Path, say: Callable[[Mapping[str, Any]], None]) 
         work_dir=scratch,
         n_jobs=job.n_jobs,
         progress=progress_sender(say),
+        labels=job.labels,
+        stream=job.stream,
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepInputError
 from gpwf.steps.settings import StepSettings
 from gpwf.steps.texts import InputPath, unset_variable
+
+if TYPE_CHECKING:
+    from numpy.random import SeedSequence
 
 __all__ = ["Step", "StepContext", "input_file", "missing_path"]
 
@@ -35,6 +38,12 @@ class StepContext:
         Processor cores that the step may use.
     progress : callable
         ``progress(done, total, label)`` tells how far the step is.
+    labels : mapping of str to tuple of mapping
+        For every input port that gathers axes, where each item of its list comes from:
+        ``{axis: label}``.
+    stream : tuple of int
+        Words of 32 bits that tell this task's random numbers from those of its neighbours in a
+        scatter; empty for a step that is not scattered.
     """
 
     step: str
@@ -42,6 +51,28 @@ class StepContext:
     work_dir: Path
     n_jobs: int = 1
     progress: Callable[[int, int, str], None] = _no_progress
+    labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    stream: tuple[int, ...] = ()
+
+    def seed_sequence(self, *entropy: int) -> SeedSequence:
+        """Return the source of a task's random numbers.
+
+        Tasks of one scatter have independent streams, also with one seed; without scatter it is
+        ``numpy.random.SeedSequence(entropy)``.
+
+        Parameters
+        ----------
+        *entropy : int
+            The setting ``seed``, and what tells apart several streams of one task.
+
+        References
+        ----------
+        `numpy.random.SeedSequence`: a spawn key gives streams that are independent with very high
+        probability.
+        """
+        from numpy.random import SeedSequence
+
+        return SeedSequence(entropy, spawn_key=self.stream)
 
 
 class Step(ABC):

@@ -49,6 +49,10 @@ class Job:
         Module with ``read`` and ``write``.
     n_jobs : int
         Cores that the step may use.
+    labels : mapping of str to tuple of mapping
+        Where the items of a gathering port come from, see `gpwf.steps.base.StepContext`.
+    stream : tuple of int
+        What tells the random numbers of the task from those of its neighbours.
     log_level : str
         Python logging level below which records stay in the worker.
     """
@@ -71,6 +75,8 @@ class Job:
     catalog: str
     formats: str
     n_jobs: int = 1
+    labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    stream: tuple[int, ...] = ()
     log_level: str = "INFO"
 
 

@@ -137,7 +137,7 @@ class SimulateObservationsStep(Step):
             observation = _observation(settings, number, irfs)
             obs_id = observation.obs_id
             ctx.progress(number, settings.n_obs, f"observation {obs_id}")
-            observation._events = _sample(settings, observation, models)
+            observation._events = _sample(settings, observation, models, ctx)
             log.info("observation %s: %d events", obs_id, len(observation.events.table))
             path = directory / f"obs-{obs_id:06d}.fits"
             rows.append(
@@ -220,7 +220,7 @@ def _observation(
     )
 
 
-def _sample(settings: SimulateObservationsSettings, observation: Any, models: Any) -> Any:
+def _sample(settings: SimulateObservationsSettings, observation: Any, models: Any, ctx: StepContext) -> Any:
     """Return the events of an observation."""
     import numpy as np
     from gammapy.datasets import MapDataset, MapDatasetEventSampler
@@ -245,7 +245,7 @@ def _sample(settings: SimulateObservationsSettings, observation: Any, models: An
     maker = MapDatasetMaker(selection=["exposure", "background", "psf", "edisp"])
     dataset = maker.run(empty, observation)
     dataset.models = Models([*models, FoVBackgroundModel(dataset_name=name)])
-    sequence = np.random.SeedSequence([settings.seed, int(observation.obs_id)])
+    sequence = ctx.seed_sequence(settings.seed, int(observation.obs_id))
     sampler = MapDatasetEventSampler(random_state=np.random.RandomState(np.random.PCG64(sequence)))
     # without the observation: with it, gammapy makes a header that holds the time of day
     return sampler.event_det_coords(observation, sampler.run(dataset))
