@@ -1,0 +1,276 @@
+"""The step ``simulate``: counts drawn from models, with the response and background of datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.errors import StepError
+from gpwf.steps.attach import copy_datasets
+from gpwf.steps.base import Step, StepContext
+from gpwf.steps.builtin.models import ModelsStep
+from gpwf.steps.settings import Field, InputPath, StepSettings
+
+__all__ = ["SimulateStep"]
+
+_MODELS = ModelsStep()
+_HELP = "Background models of the datasets, and the sources that 'sources' selects"
+
+
+class SimulateSettings(StepSettings):
+    """Settings of the step."""
+
+    sources: Literal["none", "all"] | tuple[str, ...] = Field(
+        "none",
+        description="Which sources of 'models' shine in the simulation: none, all, or some by "
+        "name; its background models always act",
+    )
+    inject: InputPath | None = Field(
+        None, description="File of models in gammapy's YAML format that shine in addition"
+    )
+    seed: int = Field(
+        0, ge=0, description="Seed; every dataset draws from a stream of its own below it"
+    )
+
+
+class SimulateStep(Step):
+    """Draw fake counts for datasets from models.
+
+    Response, binning, masks and times stay those of the datasets; the counts are drawn anew from a
+    Poisson distribution around what is expected. Without `sources` and `inject` that is the
+    background alone: a control in which there is no source.
+
+    The background is that of the datasets. For ON/OFF spectra the measured OFF counts are taken as
+    the expected ones, in the OFF regions as they are and in the ON region times the ratio of the
+    acceptances, and both ON and OFF counts are drawn (a bin without OFF counts stays without
+    background). For the other datasets it is the background of the dataset, as changed by the
+    background models of `models`. Sky maps with a measured OFF background (ring) are refused: the
+    OFF counts of neighbouring pixels are mostly the same events.
+
+    The datasets keep their names. They do not replace the measured ones: a step below says which
+    of the two it takes.
+    """
+
+    tag: ClassVar[str] = "simulate"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Simulate datasets"
+    group: ClassVar[str] = "simulation"
+    Settings: ClassVar[type[StepSettings]] = SimulateSettings
+    input_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="datasets", kind="datasets", help="Response, background and binning"),
+        Port(name="models", kind="models", optional=True, help=_HELP),
+    )
+    output_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="datasets", kind="datasets", help="The same with simulated counts"),
+    )
+
+    def inputs(self, settings: SimulateSettings) -> tuple[Port, ...]:
+        """Return the ports; ``models`` is needed where sources of it are wanted."""
+        needed = settings.sources not in ("none", ())
+        return (
+            self.input_ports[0],
+            Port(name="models", kind="models", optional=not needed, help=_HELP),
+        )
+
+    def check(self, settings: SimulateSettings) -> Sequence[SettingProblem]:
+        """Return what is wrong with the file of models, as far as it can be seen now."""
+        if settings.inject is None:
+            return ()
+        found = _MODELS.check(_models_settings(settings.inject))
+        return [replace(item, path=("inject",)) for item in found]
+
+    def external_files(self, settings: SimulateSettings) -> tuple[ExternalFile, ...]:
+        """Return the file of models and what it refers to, as the step ``models`` does."""
+        if settings.inject is None:
+            return ()
+        found = _MODELS.external_files(_models_settings(settings.inject))
+        return tuple(replace(item, setting="inject") for item in found)
+
+    def run(
+        self, settings: SimulateSettings, inputs: Mapping[str, Any], ctx: StepContext
+    ) -> Mapping[str, Any]:
+        """Return ``datasets``: `gammapy.datasets.Datasets` without models."""
+        import numpy as np
+
+        datasets = copy_datasets(inputs["datasets"])
+        injected = _injected(settings, ctx)
+        kept = _kept(inputs.get("models"), settings, ctx.step)
+        _set_models(datasets, kept, injected, ctx.step)
+        order = {name: number for number, name in enumerate(sorted(datasets.names))}
+        for done, dataset in enumerate(datasets):
+            ctx.progress(done, len(datasets), dataset.name)
+            sequence = ctx.seed_sequence(settings.seed, order[dataset.name])
+            _draw(dataset, np.random.RandomState(np.random.PCG64(sequence)), ctx.step)
+        ctx.progress(len(datasets), len(datasets), "")
+        datasets.models = None
+        return {"datasets": datasets}
+
+
+def _models_settings(path: InputPath) -> Any:
+    """Return the settings with which the step ``models`` reads a file."""
+    return ModelsStep.Settings.model_validate({"file": path})
+
+
+def _injected(settings: SimulateSettings, ctx: StepContext) -> list[Any]:
+    """Return the sources to add.
+
+    Raises
+    ------
+    StepError
+        Where gammapy cannot make sky models of them.
+    """
+    from gammapy.modeling.models import SkyModel, TemplateNPredModel
+
+    if settings.inject is None:
+        return []
+    models = list(_MODELS.run(_models_settings(settings.inject), {}, ctx)["models"])
+    for model in models:
+        if not isinstance(model, (SkyModel, TemplateNPredModel)):
+            raise StepError(
+                f"{ctx.step}: '{model.name}' in 'inject' is a {type(model).__name__}, not a source",
+                hint="background models belong to the input 'models'",
+            )
+    return models
+
+
+def _kept(models: Any, settings: SimulateSettings, step: str) -> list[Any]:
+    """Return copies of the background models, and of the sources that are wanted.
+
+    Raises
+    ------
+    StepError
+        Where a source is wanted that is not there.
+    """
+    from gammapy.modeling.models import SkyModel
+
+    everything = list(models.copy()) if models is not None else []
+    sources = [model.name for model in everything if isinstance(model, SkyModel)]
+    wanted = {"none": [], "all": sources}.get(str(settings.sources), settings.sources)
+    unknown = [name for name in wanted if name not in sources]
+    if unknown:
+        raise StepError(
+            f"{step}: no source of 'models' is called {', '.join(unknown)}; "
+            f"the sources are {', '.join(sources) or 'none'}",
+            hint="correct 'sources'",
+        )
+    return [model for model in everything if model.name not in sources or model.name in wanted]
+
+
+def _set_models(datasets: Any, kept: list[Any], injected: list[Any], step: str) -> None:
+    """Set the models on the datasets.
+
+    Raises
+    ------
+    StepError
+        Where two have one name, one does not fit the datasets, or an injected source shines
+        nowhere.
+    """
+    from gammapy.modeling.models import Models
+
+    names = [model.name for model in kept]
+    for model in injected:
+        if model.name in names:
+            raise StepError(
+                f"{step}: 'inject' has a source '{model.name}', and so has the input 'models'",
+                hint="rename the injected source, or leave the other one out of 'sources'",
+            )
+    for model in (*kept, *injected):
+        _check_fit(model, datasets, step)
+    datasets.models = Models([*kept, *injected])
+    for model in injected:
+        if not any(_shines(model.name, dataset) for dataset in datasets):
+            raise StepError(
+                f"{step}: the injected source '{model.name}' gives no counts in any dataset",
+                hint="check its position, its amplitude and 'datasets_names'",
+            )
+
+
+def _check_fit(model: Any, datasets: Any, step: str) -> None:
+    """Check that a model is for datasets that are there, and has a place in maps.
+
+    Raises
+    ------
+    StepError
+        Where it is not so; gammapy would drop it silently, or fail late.
+    """
+    from gammapy.modeling.models import SkyModel
+
+    only = model.datasets_names
+    only = [only] if isinstance(only, str) else only or ()
+    unknown = [name for name in only if name not in datasets.names]
+    if unknown:
+        raise StepError(
+            f"{step}: model '{model.name}' is for datasets that are not there: "
+            f"{', '.join(unknown)}; there are {', '.join(datasets.names)}",
+            hint=f"correct 'datasets_names' of model '{model.name}', or leave it out",
+        )
+    if isinstance(model, SkyModel) and model.spatial_model is None:
+        maps = [item.name for item in datasets if not _is_spectrum(item)]
+        if any(name in maps for name in only or maps):
+            raise StepError(
+                f"{step}: model '{model.name}' has no spatial model, so it has no place in maps",
+                hint="add a 'spatial' part, a PointSpatialModel for example",
+            )
+
+
+def _is_spectrum(dataset: Any) -> bool:
+    """Tell whether a dataset is a spectrum of one region."""
+    return bool(dataset.counts.geom.is_region)
+
+
+def _shines(name: str, dataset: Any) -> bool:
+    """Tell whether a source gives counts in a dataset."""
+    if name not in (dataset.models.names if dataset.models else ()):
+        return False
+    return bool((dataset.npred_signal(model_names=[name]).data > 0).any())
+
+
+def _draw(dataset: Any, random: Any, step: str) -> None:
+    """Draw the counts of one dataset in place.
+
+    Parameters
+    ----------
+    dataset : `gammapy.datasets.MapDataset`
+        With its models.
+    random : `numpy.random.RandomState`
+        Where the numbers come from.
+    step : str
+        Name of the step, for the message.
+
+    Raises
+    ------
+    StepError
+        Where there is nothing to draw from.
+
+    References
+    ----------
+    `gammapy.datasets.SpectrumDatasetOnOff.fake`, `gammapy.datasets.MapDataset.fake`.
+    """
+    import numpy as np
+
+    is_on_off = dataset.tag.endswith("OnOff")
+    if is_on_off and not _is_spectrum(dataset):
+        raise StepError(
+            f"{step}: dataset '{dataset.name}' is a map with a measured OFF background; its OFF "
+            "counts cannot be drawn pixel by pixel, neighbours share most of their events",
+            hint="simulate from datasets with a modelled background (fov_background)",
+        )
+    if is_on_off and dataset.counts_off is not None:
+        expected = dataset.background
+        expected.data = np.nan_to_num(expected.data, nan=0.0, posinf=0.0, neginf=0.0)
+        dtype = dataset.counts_off.data.dtype, dataset.counts.data.dtype
+        with np.errstate(invalid="ignore", divide="ignore"):  # bins without acceptance
+            dataset.fake(expected, random_state=random)
+        dataset.counts_off.data = dataset.counts_off.data.astype(dtype[0])
+        dataset.counts.data = dataset.counts.data.astype(dtype[1])
+        return
+    if dataset.background is None and not dataset.models:
+        raise StepError(
+            f"{step}: dataset '{dataset.name}' has no background, and no source shines in it",
+            hint="set 'sources' or 'inject'",
+        )
+    dtype_on = dataset.counts.data.dtype
+    dataset.fake(random_state=random)
+    dataset.counts.data = dataset.counts.data.astype(dtype_on)
