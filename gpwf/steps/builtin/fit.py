@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from gpwf.core.products import DatasetStat, FitSummary, FittedParameter
-from gpwf.core.spec import Port
+from gpwf.core.spec import Port, SettingProblem
 from gpwf.errors import StepError
 from gpwf.steps.attach import attach_models
 from gpwf.steps.base import Step, StepContext
@@ -35,7 +35,18 @@ class FitOptions(Section):
     max_calls: int | None = Field(
         None, ge=1, description="Most evaluations of the statistic; left out: the minimiser's own"
     )
-    method: str = Field("Nelder-Mead", description="scipy: method of `scipy.optimize.minimize`")
+    method: Literal[
+        "Nelder-Mead",
+        "Powell",
+        "CG",
+        "BFGS",
+        "L-BFGS-B",
+        "TNC",
+        "COBYLA",
+        "COBYQA",
+        "SLSQP",
+        "trust-constr",
+    ] = Field("Nelder-Mead", description="scipy: method of `scipy.optimize.minimize`")
 
 
 class FitSettings(StepSettings):
@@ -75,6 +86,16 @@ class FitStep(Step):
         Port(name="fit_result", kind="fit-result", help="Statistic, parameters, covariance"),
     )
     replaces: ClassVar[Mapping[str, str]] = {"models": "models"}
+
+    def check(self, settings: FitSettings) -> Sequence[SettingProblem]:
+        """Refuse a method of scipy for minuit, which has none."""
+        if settings.backend == "scipy" or settings.options.method == "Nelder-Mead":
+            return []
+        message = f"'method' has no meaning for the backend '{settings.backend}', only for 'scipy'"
+        hint = "set 'backend: scipy', or leave 'method' out"
+        return [
+            SettingProblem(path=("options", "method"), message=message, code="GP306", hint=hint)
+        ]
 
     def run(
         self, settings: FitSettings, inputs: Mapping[str, Any], ctx: StepContext

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gpwf.core.spec import Port
+from gpwf.core.spec import Port, SettingProblem
 from gpwf.steps.attach import attach_models, require_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import EnergyEdges, Field, StepSettings
 
@@ -31,6 +32,9 @@ class FluxPointsSettings(StepSettings):
     )
     reoptimize: bool = Field(
         False, description="Fit the other models again in every bin instead of keeping them"
+    )
+    parameters: EstimatorParameters = Field(
+        {}, description="Other parameters of `gammapy.estimators.FluxPointsEstimator`, by name"
     )
 
 
@@ -56,6 +60,11 @@ class FluxPointsStep(Step):
         Port(name="flux_points", kind="flux-points", help="Flux per energy bin"),
     )
 
+    def check(self, settings: FluxPointsSettings) -> Sequence[SettingProblem]:
+        """Check ``parameters`` against the estimator of the installed gammapy."""
+        own = {"energy_edges": "write 'energy' beside 'parameters'"}
+        return estimator_problems("gammapy.estimators.FluxPointsEstimator", settings, own=own)
+
     def run(
         self, settings: FluxPointsSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
@@ -65,7 +74,10 @@ class FluxPointsStep(Step):
         require_source(settings.source, inputs["models"].names, ctx.step)
         datasets, _ = attach_models(inputs["datasets"], inputs["models"], ctx.step)
         axis = common_energy_axis(datasets, ctx.step)
-        estimator = FluxPointsEstimator(
+        estimator = make_estimator(
+            FluxPointsEstimator,
+            ctx.step,
+            settings.parameters,
             source=settings.source,
             energy_edges=align_edges(settings.energy.quantity, axis, ctx.step, "energy"),
             selection_optional=list(settings.selection_optional),

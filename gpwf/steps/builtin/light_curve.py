@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from gpwf.core.spec import Port
+from gpwf.core.spec import Port, SettingProblem
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, require_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import (
     Duration,
@@ -84,6 +85,9 @@ class LightCurveSettings(StepSettings):
     reoptimize: bool = Field(
         False, description="Fit the other models again in every interval instead of keeping them"
     )
+    parameters: EstimatorParameters = Field(
+        {}, description="Other parameters of `gammapy.estimators.LightCurveEstimator`, by name"
+    )
 
 
 class LightCurveStep(Step):
@@ -106,6 +110,10 @@ class LightCurveStep(Step):
         Port(name="light_curve", kind="light-curve", help="Flux per time interval and energy band"),
     )
 
+    def check(self, settings: LightCurveSettings) -> Sequence[SettingProblem]:
+        """Check ``parameters`` against the estimator of the installed gammapy."""
+        return estimator_problems("gammapy.estimators.LightCurveEstimator", settings)
+
     def run(
         self, settings: LightCurveSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
@@ -118,7 +126,10 @@ class LightCurveStep(Step):
         intervals = _intervals(settings.time_intervals, spans)
         _check_coverage(intervals, spans, ctx.step)
         axis = common_energy_axis(datasets, ctx.step)
-        estimator = LightCurveEstimator(
+        estimator = make_estimator(
+            LightCurveEstimator,
+            ctx.step,
+            settings.parameters,
             source=settings.source,
             time_intervals=intervals,
             energy_edges=align_edges(

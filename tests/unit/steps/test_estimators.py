@@ -62,6 +62,21 @@ def test_moved_edges_are_warned_of_with_both_numbers() -> None:
     np.testing.assert_allclose(found.geom.axes["energy"].edges.value, [0.5623413, 10, 100])
 
 
+def test_other_parameters_reach_the_estimator() -> None:
+    found = flux_points(
+        make_datasets(),
+        energy=BINS | {"nbins": 2},
+        selection_optional=["scan"],
+        parameters={"norm": {"scan_min": 0.5, "scan_max": 2, "scan_n_values": 3}},
+    )
+    np.testing.assert_allclose(found.stat_scan.geom.axes["norm"].center, [0.5, 1, 2])
+
+
+def test_a_parameter_that_gammapy_refuses_is_told() -> None:
+    with pytest.raises(StepError, match=r"my-flux-points: FluxPointsEstimator refuses .*furlong"):
+        flux_points(make_datasets(), parameters={"norm": {"unit": "furlong"}})
+
+
 def test_bins_narrower_than_those_of_the_data_are_an_error() -> None:
     with pytest.raises(StepError, match=r"narrower than the energy bins .*12 bins from 0\.1 to"):
         flux_points(make_datasets(), energy=BINS | {"nbins": 30})

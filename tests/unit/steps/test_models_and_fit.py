@@ -219,12 +219,27 @@ def test_a_parameter_at_its_bound_is_warned_of() -> None:
         fit({}, make_datasets(0, 1), models)
 
 
-@pytest.mark.filterwarnings("ignore:Method nope cannot handle bounds")
-def test_a_method_that_scipy_lacks_is_told() -> None:
-    config = {"backend": "scipy", "options": {"method": "nope"}}
-    with pytest.raises(StepError, match="scipy cannot minimise: Unknown solver nope") as caught:
+def test_a_method_that_this_scipy_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    import scipy.optimize
+
+    def minimize(*args: Any, **options: Any) -> None:
+        raise ValueError(f"Unknown solver {options['method']}")
+
+    monkeypatch.setattr(scipy.optimize, "minimize", minimize)
+    config = {"backend": "scipy", "options": {"method": "COBYQA"}}
+    with pytest.raises(StepError, match="scipy cannot minimise: Unknown solver COBYQA") as caught:
         fit(config, make_datasets(0, 1), make_models())
     assert "options" in (caught.value.hint or "")
+
+
+def test_the_methods_are_those_of_scipy_that_need_no_derivative() -> None:
+    from scipy.optimize._minimize import MINIMIZE_METHODS
+
+    from gpwf.steps.builtin.fit import FitOptions
+
+    ours = FitOptions.model_fields["method"].annotation.__args__
+    need_one = {"newton-cg", "dogleg", "trust-ncg", "trust-exact", "trust-krylov"}
+    assert {item.lower() for item in ours} == set(MINIMIZE_METHODS) - need_one
 
 
 @pytest.mark.parametrize("method", ["L-BFGS-B", "TNC", "Powell", "Nelder-Mead"])
