@@ -151,7 +151,8 @@ def test_a_light_curve_gives_a_row_per_interval_and_band() -> None:
     np.testing.assert_array_equal(table["flux"], curve.flux.quantity.ravel().value)
     edges = curve.geom.axes["energy"].edges.value
     np.testing.assert_array_equal(table["e_min"], np.tile(edges[:-1], 2))
-    np.testing.assert_array_equal(table["counts"], np.nansum(curve.counts.data, axis=1).ravel())
+    by_dataset = curve.counts.data[..., 0, 0]  # time, energy, dataset
+    np.testing.assert_array_equal(table["counts"], np.nansum(by_dataset, axis=2).ravel())
     total = sum(dataset.counts.data.sum() for dataset in datasets)
     assert table["counts"].sum() == pytest.approx(total, rel=1e-4)  # of the Asimov set, cut
 
