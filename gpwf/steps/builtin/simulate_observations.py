@@ -220,7 +220,9 @@ def _observation(
     )
 
 
-def _sample(settings: SimulateObservationsSettings, observation: Any, models: Any, ctx: StepContext) -> Any:
+def _sample(
+    settings: SimulateObservationsSettings, observation: Any, models: Any, ctx: StepContext
+) -> Any:
     """Return the events of an observation."""
     import numpy as np
     from gammapy.datasets import MapDataset, MapDatasetEventSampler
