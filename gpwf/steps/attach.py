@@ -1,4 +1,11 @@
-"""Models on datasets, by name: what matches nothing is an error here, gammapy drops it silently."""
+"""Models on datasets, by name: what matches nothing is an error here, gammapy drops it silently.
+
+A map dataset brings a background model of its own along: the step that made it knows its scale and
+its name, and a person who writes models of the sky should not have to repeat them. gammapy's
+``Analysis.set_models`` joins them in the same way. Background models in the models that a step is
+given come first: they are those of a fit, or the wish of the user. Datasets never change models:
+what is joined here leaves the step only where the step makes a new models product, as ``fit`` does.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +15,52 @@ from typing import Any
 
 from gpwf.errors import StepError
 
-__all__ = ["attach_models", "copy_datasets", "require_source"]
+__all__ = ["attach_models", "background_models", "copy_datasets", "require_source"]
 
 
 def copy_datasets(datasets: Any) -> Any:
-    """Return a deep copy of datasets that keeps their names; steps never change their inputs."""
+    """Return a deep copy of datasets that keeps their names; steps never change their inputs.
+
+    Their own background models are copied too; other models are left out.
+    """
     from gammapy.datasets import Datasets
 
-    return Datasets([dataset.copy(name=dataset.name) for dataset in datasets])
+    copies = Datasets([dataset.copy(name=dataset.name) for dataset in datasets])
+    own = background_models(datasets)
+    if own:
+        copies.models = own
+    return copies
+
+
+def background_models(datasets: Any, besides: Any = ()) -> list[Any]:
+    """Return copies of the background models that the datasets have of their own.
+
+    Parameters
+    ----------
+    datasets : `gammapy.datasets.Datasets`
+        As the reduction made them.
+    besides : `gammapy.modeling.models.Models`, optional
+        Models to be used with them: a dataset for which these have a background model is left out.
+
+    Returns
+    -------
+    models : list of `gammapy.modeling.models.FoVBackgroundModel`
+        In the order of the datasets.
+    """
+    names = {model.name for model in besides}
+    served = {name for model in besides if _is_background(model) for name in _names_of(model) or ()}
+    return [
+        model.copy(name=model.name)
+        for dataset in datasets
+        for model in dataset.models or ()
+        if _is_background(model) and model.name not in names and dataset.name not in served
+    ]
+
+
+def _is_background(model: Any) -> bool:
+    from gammapy.modeling.models import FoVBackgroundModel, TemplateNPredModel
+
+    return isinstance(model, (FoVBackgroundModel, TemplateNPredModel))
 
 
 def attach_models(datasets: Any, models: Any, step: str) -> tuple[Any, Any]:
@@ -24,7 +69,7 @@ def attach_models(datasets: Any, models: Any, step: str) -> tuple[Any, Any]:
     Parameters
     ----------
     datasets : `gammapy.datasets.Datasets`
-        Without models.
+        With background models of their own, or without models.
     models : `gammapy.modeling.models.Models`
         Those with ``datasets_names`` act on these datasets, the others on all.
     step : str
@@ -34,7 +79,8 @@ def attach_models(datasets: Any, models: Any, step: str) -> tuple[Any, Any]:
     -------
     datasets : `gammapy.datasets.Datasets`
     models : `gammapy.modeling.models.Models`
-        Their parameters are those of the datasets' models.
+        Those given, then the background models of datasets for which none was given. Their
+        parameters are those of the datasets' models.
 
     Raises
     ------
@@ -46,6 +92,9 @@ def attach_models(datasets: Any, models: Any, step: str) -> tuple[Any, Any]:
     _check_names(datasets.names, models, step)
     attached = copy_datasets(datasets)
     copies = Models(models.copy())
+    own = background_models(datasets, besides=models)
+    if own:
+        copies = Models([*copies, *own])
     attached.models = copies
     return attached, copies
 

@@ -1,8 +1,9 @@
 """Datasets: one FITS file each in gammapy's GADF layout, and an index that gammapy reads too.
 
-``gammapy.datasets.Datasets.read("datasets.yaml")`` works on the result. Our own reader gives back
-more: fit masks, livetimes, number types and exact good time intervals, which gammapy drops.
-Models are not part of datasets.
+``gammapy.datasets.Datasets.read("datasets.yaml", lazy=False)`` works on the result. Our own reader
+gives back more: fit masks, livetimes, number types and exact good time intervals, which gammapy
+drops. Background models that datasets have of their own are kept beside them in gammapy's YAML (its
+``filename_models``); models of the sky are not part of datasets.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from gpwf.store.formats._fits import (
     unique_names,
     write_hdulist,
 )
+from gpwf.store.formats.models import read_models, write_models
 
 __all__ = ["read", "write"]
 
 _INDEX = "datasets.yaml"
+_BACKGROUNDS = "background_"
 
 # maps of a dataset, and the maps inside its IRF containers
 _MAPS = (
@@ -53,13 +56,15 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
     Parameters
     ----------
     value : `gammapy.datasets.Datasets`
-        Spectrum or map datasets, with or without OFF counts.
+        Spectrum or map datasets, with or without OFF counts. Models of the sky that are set on them
+        are left out: they are a product of their own.
 
     Raises
     ------
     StoreError
         For a class of datasets that this format does not know.
     """
+    _write_backgrounds(value, directory, card)
     entries = []
     for dataset, stem in zip(value, unique_names(value.names), strict=True):
         _dataset_class(dataset.tag)
@@ -83,7 +88,20 @@ def read(directory: Path, locate: Callable[[Digest], Path]) -> Any:  # noqa: ARG
     from gammapy.datasets import Datasets
 
     index = load_yaml(directory / _INDEX)
-    return Datasets([_read_one(directory, entry) for entry in index["datasets"]])
+    datasets = Datasets([_read_one(directory, entry) for entry in index["datasets"]])
+    if (directory / f"{_BACKGROUNDS}models.yaml").exists():
+        datasets.models = read_models(directory, stem=_BACKGROUNDS)
+    return datasets
+
+
+def _write_backgrounds(datasets: Any, directory: Path, card: Mapping[str, str]) -> None:
+    """Write the background models, where datasets have some."""
+    from gammapy.modeling.models import Models
+
+    found = [model for dataset in datasets for model in dataset.models or ()]
+    own = [model for model in found if "SkyModel" not in model.tag]
+    if own:
+        write_models(Models(own), directory, card, stem=_BACKGROUNDS)
 
 
 def _dataset_class(tag: str) -> Any:

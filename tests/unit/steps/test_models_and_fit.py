@@ -34,26 +34,36 @@ def component(**changes: Any) -> dict[str, Any]:
 def test_our_maker_parameters_are_those_of_gammapy() -> None:
     """Every parameter is there with gammapy's default, and no other."""
     from astropy import units as u
-    from gammapy.makers import ReflectedRegionsFinder, SafeMaskMaker
+    from gammapy import makers
 
-    from gpwf.steps.builtin import datasets as module
+    from gpwf.steps.reduction import settings as module
 
+    objects = {"exclusion_mask", "spectral_model", "spatial_model", "fit"}
     pairs = (
-        (ReflectedRegionsFinder, module.ReflectedParameters, set()),
-        (SafeMaskMaker, module.SafeMaskParameters, {"self", "methods"}),
+        (makers.ReflectedRegionsFinder, module.METHODS["reflected"], set()),
+        (makers.FoVBackgroundMaker, module.METHODS["fov_background"], objects),
+        (makers.RingBackgroundMaker, module.METHODS["ring"], objects),
+        (makers.SafeMaskMaker, dict(module.SafeMaskParameters.model_validate({})), {"methods"}),
     )
-    for maker, section, left_out in pairs:
+    for maker, ours, left_out in pairs:
         signature = inspect.signature(maker).parameters
-        ours = section.model_validate({})
-        assert set(section.model_fields) == set(signature) - left_out
-        for name in section.model_fields:
-            default, value = signature[name].default, getattr(ours, name)
+        assert set(ours) == set(signature) - left_out
+        for name, value in ours.items():
+            default = signature[name].default
+            default = None if default is inspect.Parameter.empty else default
             if hasattr(value, "quantity"):
                 assert u.isclose(value.quantity, u.Quantity(default), rtol=1e-12)
             else:
                 assert value == default, name
+    own = {name for parameters in module.METHODS.values() for name in parameters}
+    assert own == set(module.BackgroundParameters.model_fields)
     methods = module.SafeMask.model_fields["methods"].annotation
-    assert set(methods.__args__[0].__args__) == SafeMaskMaker.available_methods
+    assert set(methods.__args__[0].__args__) == makers.SafeMaskMaker.available_methods
+    maps = module.DatasetsSettings.model_fields["map_selection"].annotation
+    assert set(maps.__args__[0].__args__[0].__args__) == set(
+        makers.MapDatasetMaker.available_selection
+    )
+    assert set(makers.FoVBackgroundMaker.available_methods) == {"scale", "fit"}
 
 
 # ---- models --------------------------------------------------------------------------------------

@@ -41,8 +41,14 @@ def test_the_plain_configuration_is_fine() -> None:
         ("background.parameters.min_distnce", "0.1 rad", "GP301"),
         ("safe_mask.parameters.aeff_percent", "ten", "GP302"),
         ("background.parameters.angle_increment", "1 TeV", "GP303"),
-        ("background.method", "ring", "GP304"),
-        ("type", "3d", "GP304"),
+        ("background.method", "rings", "GP304"),
+        ("background.method", "ring", "GP306"),
+        ("background.method", "fov_background", "GP306"),
+        ("background.parameters.r_in", "0.3 deg", "GP306"),
+        ("type", "2d", "GP304"),
+        ("geom.wcs", {"skydir": {"lon": "83.6 deg", "lat": "22 deg"}}, "GP306"),
+        ("map_selection", ["counts"], "GP306"),
+        ("on_region", None, "GP305"),
         ("geom.axes.energy.max", "0.05 TeV", "GP306"),
         ("geom.axes.energy.min", "1 deg", "GP303"),
         ("on_region.radius", "0 deg", "GP304"),
@@ -52,6 +58,113 @@ def test_mistakes_are_found_at_their_place(path: str, value: Any, code: str) -> 
     found = datasets(path, value)
     assert list(found.values()) == [code]
     assert path.startswith(next(iter(found)))
+
+
+MAPS: dict[str, Any] = {
+    "type": "3d",
+    "geom": {
+        "axes": {"energy": {"min": "1 TeV", "max": "10 TeV", "nbins": 4}},
+        "wcs": {"skydir": {"lon": "83.6 deg", "lat": "22 deg"}},
+    },
+}
+RING = {"method": "ring", "parameters": {"r_in": "0.3 deg", "width": "0.2 deg"}}
+ONE_BIN = {"min": "1 TeV", "max": "10 TeV", "nbins": 1}
+REGION = {"lon": "83.6 deg", "lat": "22 deg", "radius": "0.1 deg"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, {}),
+        ({"background": RING, "geom.axes.energy": ONE_BIN}, {}),
+        ({"background": RING}, {"geom.axes.energy.nbins": "GP306"}),
+        ({"background.method": "reflected"}, {"background.method": "GP306"}),
+        (
+            {"background.method": "ring", "geom.axes.energy": ONE_BIN},
+            {"background.parameters.r_in": "GP305", "background.parameters.width": "GP305"},
+        ),
+        ({"background.parameters.r_in": "1 deg"}, {"background.parameters.r_in": "GP306"}),
+        ({"background.parameters.method": "fitt"}, {"background.parameters.method": "GP304"}),
+        ({"map_selection": ["counts", "exposure"]}, {"map_selection": "GP306"}),
+        ({"on_region": REGION}, {"on_region": "GP306"}),
+        ({"containment_correction": True}, {"containment_correction": "GP306"}),
+        ({"geom.wcs": None}, {"geom.wcs": "GP305"}),
+        ({"geom.wcs.binsize": "6 deg"}, {"geom.wcs.binsize": "GP306"}),
+        ({"geom.wcs.binsize": "0.02 arcsec"}, {"geom.wcs.binsize": "GP306"}),
+        ({"geom.wcs.skydir.lat": "95 deg"}, {"geom.wcs.skydir": "GP304"}),
+        ({"geom.selection.offset_max": "2 TeV"}, {"geom.selection.offset_max": "GP303"}),
+    ],
+)
+def test_maps_are_checked_before_any_data(changes: dict[str, Any], found: dict[str, str]) -> None:
+    config = deepcopy(MAPS)
+    for path, value in changes.items():
+        *way, last = path.split(".")
+        place = config
+        for key in way:
+            place = place.setdefault(key, {})
+        place[last] = value
+    assert problems("datasets", config) == found
+
+
+@pytest.mark.parametrize(
+    ("config", "method", "parameters"),
+    [
+        (DATASETS, "reflected", {"max_region_number": 10000, "binsz": "0.01 deg"}),
+        (MAPS, "fov_background", {"method": "scale", "min_counts": 0}),
+    ],
+)
+def test_settled_settings_hold_the_defaults_of_the_method(
+    config: dict[str, Any], method: str, parameters: dict[str, Any]
+) -> None:
+    catalog = load_catalog()
+    settled = catalog.settle("datasets", config, base=Path("/nowhere")).settings
+    assert settled["background"]["method"] == method
+    given = settled["background"]["parameters"]
+    assert parameters.items() <= given.items()
+    assert given["r_in"] is None
+    assert (settled["map_selection"] is None) == (config is DATASETS)
+    assert (settled["geom"]["selection"] is None) == (config is DATASETS)
+    again = catalog.settle("datasets", settled, base=Path("/nowhere"))
+    assert not again.problems
+    assert again.settings == settled
+
+
+def test_data_reduction_checks_both_halves(tmp_path: Path) -> None:
+    from gpwf.errors import StepInputError
+
+    selection = {"datastore": "data", "obs_ids": [1, 1]}
+    config = deepcopy(MAPS) | {"observations": selection, "background": RING}
+    assert problems("data-reduction", config) == {
+        "observations.obs_ids.1": "GP306",
+        "geom.axes.energy.nbins": "GP306",
+    }
+    catalog = load_catalog()
+    fine = deepcopy(MAPS) | {"observations": {"datastore": "data"}}
+    settings = catalog.settle("data-reduction", fine, base=tmp_path).settings
+    assert not catalog.inputs("data-reduction", settings)
+    with pytest.raises(StepInputError, match="no such datastore") as caught:
+        catalog.index_files("data-reduction", settings)
+    assert caught.value.setting == "observations.datastore"
+    bare = catalog.settle("data-reduction", MAPS, base=tmp_path).settings
+    assert [port.kind for port in catalog.inputs("data-reduction", bare)] == ["datastore"]
+
+
+def test_data_reduction_names_its_external_files(tmp_path: Path) -> None:
+    for name in ("hdu-index.fits", "obs-index.fits", "mask.fits"):
+        (tmp_path / name).write_text("")
+    config = deepcopy(MAPS) | {
+        "observations": {"datastore": str(tmp_path)},
+        "background": {"exclusion": str(tmp_path / "mask.fits")},
+    }
+    catalog = load_catalog()
+    settings = catalog.settle("data-reduction", config, base=tmp_path).settings
+    assert [
+        (item.setting, item.name) for item in catalog.index_files("data-reduction", settings)
+    ] == [
+        ("observations.datastore", "hdu-index.fits"),
+        ("observations.datastore", "obs-index.fits"),
+        ("background.exclusion", "mask.fits"),
+    ]
 
 
 def test_an_on_region_without_radius_is_an_error() -> None:
@@ -132,7 +245,7 @@ def test_models_are_checked_without_gammapy(config: dict[str, Any], found: dict[
     ("text", "what"),
     [
         ("components: [{name: a, type: SkyModel}, {name: a, type: SkyModel}]", "two components"),
-        ("components: {", "line 1"),
+        ("components: [}", "line 1, column 14"),
         ("42", "expected a list"),
         ("!!python/object/apply:os.system ['true']", "not a YAML file"),
     ],

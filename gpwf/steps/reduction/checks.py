@@ -1,0 +1,149 @@
+"""What cannot work in the settings of a reduction; told before any data are touched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from gpwf.core.spec import SettingProblem
+from gpwf.steps.makers import background_problems, safe_mask_problems
+from gpwf.steps.reduction.settings import METHODS, BinnedAxis, DatasetsSettings, Wcs
+
+__all__ = ["reduction_problems"]
+
+# a map of more values than this does not fit into the memory of a usual machine
+_MOST_VALUES = 1_000_000_000
+
+
+def reduction_problems(settings: DatasetsSettings) -> list[SettingProblem]:
+    """Return what is inconsistent between the settings of a reduction."""
+    kind = _problems_1d if settings.type == "1d" else _problems_3d
+    found = list(kind(settings))
+    if any(item.path == ("background", "method") for item in found):
+        return found  # its parameters do not matter
+    return [*found, *_method_problems(settings), *_maker_problems(settings)]
+
+
+def _clash(path: str, message: str, hint: str | None = None) -> SettingProblem:
+    return SettingProblem(path=tuple(path.split(".")), message=message, code="GP306", hint=hint)
+
+
+def _missing(path: str, why: str) -> SettingProblem:
+    name = path.rpartition(".")[2]
+    message = f"missing required setting {name!r}: {why}"
+    return SettingProblem(path=tuple(path.split(".")), message=message, code="GP305")
+
+
+def _problems_1d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
+    """Check what belongs to spectra."""
+    if settings.on_region is None:
+        yield _missing("on_region", "datasets of type 1d need the region of the source")
+    if settings.background.method != "reflected":
+        yield _clash(
+            "background.method",
+            f"the background method '{settings.background.method}' needs maps ('type: 3d')",
+            "with 'type: 1d' the background comes from reflected OFF regions: 'method: reflected'",
+        )
+    for name, value in (
+        ("geom.wcs", settings.geom.wcs),
+        ("geom.selection", settings.geom.selection),
+        ("map_selection", settings.map_selection),
+    ):
+        if value is not None:
+            last = name.rpartition(".")[2]
+            yield _clash(name, f"{last!r} has no meaning with 'type: 1d', only with 'type: 3d'")
+
+
+def _problems_3d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
+    """Check what belongs to maps."""
+    if settings.geom.wcs is None:
+        yield _missing("geom.wcs", "datasets of type 3d need the centre of the map ('skydir')")
+    else:
+        yield from _size_problems(settings.geom.wcs, settings.geom.axes.energy)
+    if settings.on_region is not None:
+        yield _clash(
+            "on_region", "'on_region' has no meaning with 'type: 3d', only with 'type: 1d'"
+        )
+    if settings.containment_correction:
+        yield _clash(
+            "containment_correction",
+            "'containment_correction' has no meaning with 'type: 3d': the PSF is in the fit",
+        )
+    method = settings.background.method
+    if method == "reflected":
+        yield _clash(
+            "background.method",
+            "the background method 'reflected' needs an ON region ('type: 1d')",
+            "with 'type: 3d' use 'fov_background' or 'ring'",
+        )
+        return
+    selection = settings.map_selection or ()
+    missing = [name for name in ("counts", "background") if name not in selection]
+    if missing:
+        text = " and ".join(f"'{name}'" for name in missing)
+        yield _clash("map_selection", f"the background method '{method}' needs {text}")
+    bins = _bins(settings.geom.axes.energy)
+    if method == "ring" and bins > 1:
+        yield _clash(
+            "geom.axes.energy.nbins",
+            f"the background method 'ring' needs a single energy bin, not {bins}",
+            "counts per bin are too few for a ring: make one reduction per energy range",
+        )
+
+
+def _size_problems(wcs: Wcs, energy: BinnedAxis) -> Iterator[SettingProblem]:
+    """Check that the map has pixels, and not too many."""
+    for name in ("width", "height"):
+        extent = getattr(wcs.width, name)
+        if wcs.binsize.value >= extent.value:
+            message = f"the pixel ({wcs.binsize}) must be smaller than the {name} ({extent})"
+            yield _clash("geom.wcs.binsize", message)
+            return
+    n_lon, n_lat = (
+        round(extent.value / wcs.binsize.value) for extent in (wcs.width.width, wcs.width.height)
+    )
+    values = n_lon * n_lat * _bins(energy)
+    if values > _MOST_VALUES:
+        yield _clash(
+            "geom.wcs.binsize",
+            f"{n_lon} x {n_lat} pixels in {_bins(energy)} energy bins are {values:.1e} values, "
+            f"more than {_MOST_VALUES:.0e}",
+            "check the units of 'binsize' and 'width'",
+        )
+
+
+def _bins(axis: BinnedAxis) -> int:
+    """Return the number of bins in total."""
+    if not axis.per_decade:
+        return axis.nbins
+    return math.ceil(math.log10(axis.max.value / axis.min.value) * axis.nbins)
+
+
+def _method_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
+    """Check that the parameters are those of the background method."""
+    background = settings.background
+    method = str(background.method)
+    own = METHODS[method]
+    for name in type(background.parameters).model_fields:
+        given = getattr(background.parameters, name) is not None
+        path = f"background.parameters.{name}"
+        if given and name not in own:
+            yield _clash(
+                path,
+                f"{name!r} is no parameter of the background method '{method}'",
+                f"its parameters: {', '.join(own)}",
+            )
+        elif not given and name in own:
+            yield _missing(path, f"the background method '{method}' needs it")
+
+
+def _maker_problems(settings: DatasetsSettings) -> list[SettingProblem]:
+    """Check the parameters against the makers of the installed gammapy."""
+    background, safe_mask = settings.background, settings.safe_mask
+    method = str(background.method)
+    own = {name: getattr(background.parameters, name) for name in METHODS[method]}
+    given = {name: value for name, value in own.items() if value is not None}
+    return [
+        *background_problems(method, given, partial=True),
+        *safe_mask_problems(safe_mask.methods, safe_mask.parameters),
+    ]

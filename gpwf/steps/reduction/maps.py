@@ -1,0 +1,239 @@
+"""Reduction to maps in energy bins (3d)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from gpwf.errors import NoDataError, StepError
+from gpwf.steps.base import StepContext
+from gpwf.steps.exclusion import read_exclusion
+from gpwf.steps.reduction.common import (
+    arguments,
+    dataset_names,
+    energy_axes,
+    safe_mask_maker,
+    stacked_name,
+)
+from gpwf.steps.reduction.settings import METHODS, DatasetsSettings, Wcs
+
+__all__ = ["reduce_maps"]
+
+# the response that a map is made of
+_IRFS = {"exposure": "aeff", "background": "bkg", "psf": "psf", "edisp": "edisp"}
+
+
+def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepContext) -> Any:
+    """Return maps, one dataset per observation or their sum.
+
+    The makers run in the order of gammapy's ``Analysis``: maps, safe mask, background; each
+    observation fills a cutout around its pointing.
+
+    Parameters
+    ----------
+    settings : DatasetsSettings
+        With ``type: 3d``.
+    observations : list of `gammapy.data.Observation`
+        At least one, in the order in which they are stacked.
+    ctx : StepContext
+        For messages and progress.
+
+    Returns
+    -------
+    datasets : `gammapy.datasets.Datasets`
+        Of `gammapy.datasets.MapDataset`, each with a background model of its own set on it, or of
+        `gammapy.datasets.MapDatasetOnOff` where the background was measured in a ring.
+
+    Raises
+    ------
+    NoDataError
+        Where no observation overlaps with the map, or nothing was counted.
+    StepError
+        Where an observation lacks a response, gammapy refuses it, or nothing safe is left.
+    """
+    from gammapy.datasets import Datasets
+
+    reduction = _Reduction(settings, ctx.step)
+    names = dataset_names(observations, settings.prefix)
+    total = reduction.empty(stacked_name(observations, settings.prefix)) if settings.stack else None
+    datasets = Datasets()
+    overlaps = used = 0
+    for number, (observation, name) in enumerate(zip(observations, names, strict=True)):
+        ctx.progress(number, len(observations), f"observation {observation.obs_id}")
+        dataset = reduction.run(observation, name)
+        if dataset is None:
+            continue
+        overlaps += 1
+        if not dataset.mask_safe.data.any():
+            _warn_left_out(observation, settings, ctx.step)
+            continue
+        used += 1
+        if total is None:
+            datasets.append(dataset)
+        else:
+            total.stack(dataset)
+    ctx.progress(len(observations), len(observations), "reduced")
+    _check_used(overlaps, used, settings, ctx.step)
+    if total is not None:
+        datasets.append(reduction.with_background_model(total))
+    _check_counts(datasets, settings, ctx.step)
+    return datasets
+
+
+class _Reduction:
+    """gammapy's makers for these settings."""
+
+    def __init__(self, settings: DatasetsSettings, step: str) -> None:
+        from gammapy.makers import MapDatasetMaker
+
+        assert settings.geom.wcs is not None  # checked with the settings
+        assert settings.geom.selection is not None
+        assert settings.map_selection is not None
+        self._step = step
+        self._selection = settings.map_selection
+        self._width = 2 * settings.geom.selection.offset_max.quantity
+        self._is_ring = settings.background.method == "ring"
+        self._geoms = _geoms(settings, settings.geom.wcs)
+        self._empty = self._create("MapDataset", "reference")
+        self._maps = MapDatasetMaker(selection=list(settings.map_selection))
+        self._safe = safe_mask_maker(settings)
+        self._background = self._background_maker(settings, settings.geom.wcs)
+
+    def _create(self, kind: str, name: str) -> Any:
+        from gammapy import datasets
+
+        return getattr(datasets, kind).create(**self._geoms, name=name)
+
+    def _background_maker(self, settings: DatasetsSettings, wcs: Wcs) -> Any:
+        from gammapy.makers import FoVBackgroundMaker, RingBackgroundMaker
+
+        background = settings.background
+        mask = None
+        if background.exclusion is not None:
+            center = wcs.skydir.skycoord
+            mask = read_exclusion(background.exclusion.path, center, self._step)
+            # beyond the file's map nothing is excluded; gammapy's two makers do not agree there
+            mask = mask.interp_to_geom(self._geoms["geom"].to_image(), fill_value=1)
+        maker = RingBackgroundMaker if self._is_ring else FoVBackgroundMaker
+        names = tuple(METHODS[str(background.method)])
+        return maker(exclusion_mask=mask, **arguments(background.parameters, names))
+
+    def empty(self, name: str) -> Any:
+        """Return the dataset to which the others are added."""
+        return self._create("MapDatasetOnOff" if self._is_ring else "MapDataset", name)
+
+    def with_background_model(self, dataset: Any) -> Any:
+        """Return a dataset whose background template has a model, as gammapy's makers set one."""
+        from gammapy.modeling.models import FoVBackgroundModel
+
+        if not self._is_ring:
+            dataset.models = FoVBackgroundModel(dataset_name=dataset.name)
+        return dataset
+
+    def run(self, observation: Any, name: str) -> Any:
+        """Return the dataset of one observation; None where it does not overlap with the map.
+
+        Raises
+        ------
+        StepError
+            Where the observation lacks a response, or gammapy refuses it.
+        """
+        from astropy.nddata import NoOverlapError
+
+        self._check_response(observation)
+        pointing = observation.get_pointing_icrs(observation.tmid)
+        try:
+            # gammapy's DatasetsMaker cuts in galactic coordinates; the last bit may round a pixel
+            dataset = self._empty.cutout(position=pointing.galactic, width=self._width, name=name)
+        except NoOverlapError:
+            warnings.warn(
+                f"{self._step}: observation {observation.obs_id} is left out: it is pointed at "
+                f"{pointing.to_string('decimal')} deg, {self._width / 2:.3g} around that do not "
+                "overlap with the map",
+                stacklevel=2,
+            )
+            return None
+        try:
+            dataset = self._maps.run(dataset, observation)
+            if self._safe is not None:
+                dataset = self._safe.run(dataset, observation)
+            return self._background.run(dataset, observation)
+        except ValueError as error:
+            raise StepError(f"{self._step}: observation {observation.obs_id}: {error}") from error
+
+    def _check_response(self, observation: Any) -> None:
+        """Name the response that is not there; gammapy would fail on it without a word."""
+        needed = [_IRFS[name] for name in self._selection if name in _IRFS]
+        missing = sorted(set(needed) - set(observation.available_irfs))
+        if missing:
+            raise StepError(
+                f"{self._step}: observation {observation.obs_id} has no {', '.join(missing)}",
+                hint="maps need the full-enclosure response: set 'required_irf: full-enclosure' of "
+                "the observations, or leave the map out of 'map_selection'",
+            )
+
+
+def _geoms(settings: DatasetsSettings, wcs: Wcs) -> dict[str, Any]:
+    """Return the geometry of the maps, as gammapy's ``create`` takes it."""
+    from gammapy.maps import WcsGeom
+
+    energy, energy_true = energy_axes(settings.geom.axes)
+    geom = WcsGeom.create(
+        skydir=wcs.skydir.skycoord,
+        frame=wcs.skydir.frame,
+        binsz=wcs.binsize.value,
+        width=(wcs.width.width.value, wcs.width.height.value),
+        axes=[energy],
+    )
+    return {"geom": geom, "energy_axis_true": energy_true, "binsz_irf": wcs.binsize_irf.value}
+
+
+def _warn_left_out(observation: Any, settings: DatasetsSettings, step: str) -> None:
+    """Warn of an observation of which nothing can be used."""
+    methods = ", ".join(settings.safe_mask.methods) or "none"
+    warnings.warn(
+        f"{step}: observation {observation.obs_id} is left out: no bin is left by the safe mask "
+        f"({methods}) and the background method '{settings.background.method}'",
+        stacklevel=2,
+    )
+
+
+def _check_used(overlaps: int, used: int, settings: DatasetsSettings, step: str) -> None:
+    """Refuse a reduction of nothing.
+
+    Raises
+    ------
+    NoDataError
+        Where no observation overlaps with the map.
+    StepError
+        Where none has a safe bin.
+    """
+    assert settings.geom.wcs is not None
+    if not overlaps:
+        center = settings.geom.wcs.skydir
+        raise NoDataError(
+            f"{step}: the map around {center.lon}, {center.lat} ({center.frame}) overlaps with no "
+            "observation",
+            hint="check 'geom.wcs.skydir', or choose observations that point at it",
+        )
+    if not used:
+        raise StepError(
+            f"{step}: no observation has a bin left that is safe and has a background",
+            hint="change 'safe_mask', 'background' or the range of 'geom.axes.energy'",
+        )
+
+
+def _check_counts(datasets: Any, settings: DatasetsSettings, step: str) -> None:
+    """Refuse maps without events.
+
+    Raises
+    ------
+    NoDataError
+        Where there are no counts.
+    """
+    if not any(dataset.counts.data.any() for dataset in datasets):
+        energy = settings.geom.axes.energy
+        raise NoDataError(
+            f"{step}: no event in the map between {energy.min} and {energy.max}",
+            hint="check 'geom.wcs' and 'geom.axes.energy'",
+        )

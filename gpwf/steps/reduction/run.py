@@ -1,0 +1,48 @@
+"""The reduction that the steps ``datasets`` and ``data-reduction`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gpwf.errors import NoDataError
+from gpwf.steps.base import StepContext
+from gpwf.steps.reduction.common import observation_order
+from gpwf.steps.reduction.maps import reduce_maps
+from gpwf.steps.reduction.settings import DatasetsSettings
+from gpwf.steps.reduction.spectra import reduce_spectra
+
+__all__ = ["reduce_observations"]
+
+
+def reduce_observations(
+    settings: DatasetsSettings, observations: Iterable[Any], ctx: StepContext
+) -> Any:
+    """Reduce observations to datasets.
+
+    Parameters
+    ----------
+    settings : DatasetsSettings
+        Checked with `gpwf.steps.reduction.checks.reduction_problems`.
+    observations : iterable of `gammapy.data.Observation`
+        In any order.
+    ctx : StepContext
+        For messages and progress.
+
+    Returns
+    -------
+    datasets : `gammapy.datasets.Datasets`
+        Sorted by observation, or their sum.
+
+    Raises
+    ------
+    NoDataError
+        Where there is nothing to reduce.
+    StepError
+        Where the reduction leaves nothing that a fit can use.
+    """
+    ordered = sorted(observations, key=observation_order)
+    if not ordered:
+        raise NoDataError(f"{ctx.step}: there is no observation")
+    reduce = reduce_maps if settings.type == "3d" else reduce_spectra
+    return reduce(settings, ordered, ctx)
