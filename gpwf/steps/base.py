@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gpwf.core.names import Names, Need
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepInputError
 from gpwf.steps.settings import StepSettings
@@ -101,6 +102,9 @@ class Step(ABC):
         Distributions whose versions can change the result.
     replaces : mapping of str to str
         Output port → input port whose product it supersedes for the steps below.
+    deferred : tuple of str
+        Names in expressions that the step looks up itself while it runs, and that the language
+        leaves as they are.
     """
 
     tag: ClassVar[str]
@@ -119,6 +123,7 @@ class Step(ABC):
         "iminuit",
     )
     replaces: ClassVar[Mapping[str, str]] = {}
+    deferred: ClassVar[tuple[str, ...]] = ()
 
     def inputs(self, settings: Any) -> tuple[Port, ...]:  # noqa: ARG002  (for subclasses)
         """Return the input ports for these settings."""
@@ -131,6 +136,32 @@ class Step(ABC):
     def check(self, settings: Any) -> Sequence[SettingProblem]:  # noqa: ARG002  (for subclasses)
         """Return what is inconsistent between settings; no data, no gammapy."""
         return ()
+
+    def declares(self, settings: Any) -> Mapping[str, Names]:
+        """Return the models that products will hold, by output port; no data, no gammapy.
+
+        A product that is absent is not known before the run. By default, models that replace
+        others (see `replaces`) keep their names.
+        """
+        kinds = {port.name: port.kind for port in self.outputs(settings)}
+        return {
+            product: Names(ports=(port,))
+            for product, port in self.replaces.items()
+            if kinds.get(product) == "models"
+        }
+
+    def requires(self, settings: Any) -> Sequence[Need]:
+        """Return the settings that name a model of an input.
+
+        By default the setting ``source`` and the items of ``sources``, of the input ``models``.
+        """
+        if not any(port.name == "models" for port in self.inputs(settings)):
+            return ()
+        source, sources = (getattr(settings, name, None) for name in ("source", "sources"))
+        found = [Need(port="models", path=("source",), name=source)] if source else []
+        for number, name in enumerate(sources if isinstance(sources, (list, tuple)) else ()):
+            found.append(Need(port="models", path=("sources", number), name=name))
+        return [need for need in found if isinstance(need.name, str)]
 
     def index_files(self, settings: Any) -> tuple[ExternalFile, ...]:
         """Return the external files that decide which files are read; standard library only.

@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gpwf.core.names import Names, Need
 from gpwf.core.spec import ExternalFile, Port, Settled
 from gpwf.core.units import Unit
 from gpwf.errors import GpwfError, UsageError
@@ -122,6 +123,14 @@ class Catalog:
         """Return the output ports for these settled settings."""
         return self.step(tag).outputs(self.restore(tag, settings))
 
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
+        """Return the models that products will hold, by output port."""
+        return self.step(tag).declares(self.restore(tag, settings))
+
+    def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
+        """Return the settings that name a model of an input."""
+        return self.step(tag).requires(self.restore(tag, settings))
+
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         """Return the external files that decide which files are read; cheap, no gammapy."""
         return self.step(tag).index_files(self.restore(tag, settings))
@@ -141,6 +150,10 @@ class Catalog:
     def replaces(self, tag: str) -> Mapping[str, str]:
         """Return output → input ports that this step replaces."""
         return self.step(tag).replaces
+
+    def deferred(self, tag: str) -> tuple[str, ...]:
+        """Return the names in expressions that the step itself looks up while it runs."""
+        return self.step(tag).deferred
 
     def makers(self, kind: str) -> Sequence[str]:
         """Return the tags of the step types that can make a kind of product."""

@@ -9,14 +9,15 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
+from gpwf.core.names import Names
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext, input_file
+from gpwf.steps.model_files import components_of, model_names, read_models
 from gpwf.steps.settings import Field, InputPath, StepSettings
 
 __all__ = ["ModelsStep"]
 
-_MAX_BYTES = 10_000_000
 _PARTS = ("spectral", "spatial", "temporal")
 
 # what gammapy raises for a component that it cannot make
@@ -59,13 +60,21 @@ class ModelsStep(Step):
         assert settings.file is not None
         if not settings.file.path.is_file():
             return []  # reported with the other missing files
-        data, message = _load(settings.file.path)
+        data, message = read_models(settings.file.path)
         found = [message] if message else [text for _, text in _component_problems(data)]
         name = settings.file.path.name
         return [
             SettingProblem(path=("file",), message=f"{name}: {text}", code="GP304")
             for text in found
         ]
+
+    def declares(self, settings: ModelsSettings) -> Mapping[str, Names]:
+        """Return the names of the components; nothing where the file is not there or not sound."""
+        data = settings.inline
+        if settings.file is not None:
+            data, _ = read_models(settings.file.path)
+        names = model_names(data)
+        return {} if names is None else {"models": Names(known=names)}
 
     def external_files(self, settings: ModelsSettings) -> tuple[ExternalFile, ...]:
         """Return the file of models and every file that it refers to.
@@ -81,7 +90,7 @@ class ModelsStep(Step):
         if settings.file is not None:
             files.append(input_file("file", settings.file))
             folder, setting = settings.file.path.parent, "file"
-            data, _ = _load(settings.file.path)
+            data, _ = read_models(settings.file.path)
         for text in dict.fromkeys(text for _, _, text in _references(data)):
             path = input_file(setting, InputPath.settle(text, folder))
             files.append(ExternalFile(setting=setting, path=path.path, name=text))
@@ -100,7 +109,7 @@ class ModelsStep(Step):
         data: Any = settings.inline
         if settings.file is not None:
             folder = settings.file.path.parent
-            data, message = _load(settings.file.path)
+            data, message = read_models(settings.file.path)
             if message:
                 raise StepError(f"{ctx.step}: {settings.file.path.name}: {message}")
         problems = [text for _, text in _component_problems(data)]
@@ -115,31 +124,9 @@ class ModelsStep(Step):
             raise StepError(f"{ctx.step}: gammapy cannot build the models: {error}") from error
 
 
-def _load(path: Path) -> tuple[Any, str]:
-    """Return the content of a YAML file, and what is wrong with it."""
-    import yaml
-
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            return None, f"larger than {_MAX_BYTES} bytes"
-        return yaml.safe_load(path.read_text(encoding="utf-8")), ""
-    except (OSError, UnicodeDecodeError) as error:
-        return None, f"cannot be read: {error}"
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        text = getattr(error, "problem", None) or error.__class__.__name__
-        return None, f"not a YAML file: {text}{place}"
-
-
-def _components(data: Any) -> Any:
-    """Return the list of components; gammapy's files have it under ``components``."""
-    return data.get("components") if isinstance(data, Mapping) else data
-
-
 def _component_problems(data: Any) -> list[tuple[tuple[str | int, ...], str]]:
     """Return (way to the place, problem) pairs; the way starts at the components."""
-    components = _components(data)
+    components = components_of(data)
     if not isinstance(components, (list, tuple)) or not components:
         return [((), "expected a list of 'components', each with 'name' and 'type'")]
     problems: list[tuple[tuple[str | int, ...], str]] = []
