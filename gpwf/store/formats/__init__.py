@@ -32,6 +32,7 @@ _KINDS: Mapping[str, tuple[str, str | None]] = {
     "fit-result": ("fit_result", "fit_result.json"),
     "flux-points": ("flux_points", "flux_points.fits"),
     "light-curve": ("light_curve", "light_curve.fits"),
+    "flux-maps": ("flux_maps", "flux_maps.fits"),
     "table": ("table", "table.ecsv"),
     "figure": ("figure", "figure.png"),
 }

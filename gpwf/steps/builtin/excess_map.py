@@ -1,0 +1,201 @@
+"""The step ``excess-map``: excess, significance and flux around every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+from gpwf.core.spec import Port, SettingProblem
+from gpwf.errors import NoDataError, StepError
+from gpwf.steps.attach import attach_models, copy_datasets
+from gpwf.steps.base import Step, StepContext
+from gpwf.steps.binning import align_edges
+from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
+from gpwf.steps.settings import EnergyEdges, Field, Radius, StepSettings
+from gpwf.steps.stacking import stack_maps
+
+__all__ = ["ExcessMapStep"]
+
+_DATASETS = Port(
+    name="datasets",
+    kind="datasets",
+    multiple=True,
+    help="Maps; those of several products are added",
+)
+_MODELS = Port(name="models", kind="models", help="Sources to subtract")
+_OFF_MAPS = {"alpha", "acceptance_on", "acceptance_off"}
+
+
+class ExcessMapSettings(StepSettings):
+    """Settings of the step."""
+
+    correlation_radius: Radius = Field(
+        Radius("0.1 deg"), description="Radius of the circle around each pixel that is added up"
+    )
+    energy_edges: EnergyEdges | None = Field(
+        None, description="Energy bins, a map for each; left out: one map of all energies"
+    )
+    selection_optional: tuple[
+        Literal["errn-errp", "ul", "sensitivity", "alpha", "acceptance_on", "acceptance_off"], ...
+    ] = Field(
+        (),
+        description="Maps to compute besides: asymmetric errors, upper limits, sensitivity; with "
+        "OFF counts also their ratio and the acceptances",
+    )
+    n_sigma: float = Field(1.0, gt=0, description="Confidence of errors, in sigma")
+    n_sigma_ul: float = Field(2.0, gt=0, description="Confidence of upper limits, in sigma")
+    correlate_off: bool = Field(
+        True,
+        description="Add up OFF counts in the circle, too; set false where they come from a ring, "
+        "which did that already",
+    )
+    spectral_index: float = Field(
+        2.0, description="Index of the power law with which excess becomes flux"
+    )
+    subtract_models: bool = Field(
+        False, description="Count sources in 'models' as background, to see what is left"
+    )
+    parameters: EstimatorParameters = Field(
+        {}, description="Other parameters of `gammapy.estimators.ExcessMapEstimator`, by name"
+    )
+
+
+class ExcessMapStep(Step):
+    """Compute maps of excess, significance and flux, in a circle around every pixel.
+
+    Significance after Li & Ma (1983), with known background (Cash) or measured one (WStat). The
+    background is that of the datasets, each with its own background model. Datasets of several
+    observations, instruments or reductions are added up first, inside their safe masks; they have
+    to share pixels and energy bins.
+    """
+
+    tag: ClassVar[str] = "excess-map"
+    version: ClassVar[str] = "1"
+    title: ClassVar[str] = "Compute maps of excess and significance"
+    group: ClassVar[str] = "estimators"
+    Settings: ClassVar[type[StepSettings]] = ExcessMapSettings
+    input_ports: ClassVar[tuple[Port, ...]] = (_DATASETS,)
+    output_ports: ClassVar[tuple[Port, ...]] = (
+        Port(name="flux_maps", kind="flux-maps", help="Maps of excess, significance and flux"),
+    )
+
+    def inputs(self, settings: ExcessMapSettings) -> tuple[Port, ...]:
+        """Return the ports; models that are not subtracted are not asked for."""
+        return (_DATASETS, _MODELS) if settings.subtract_models else (_DATASETS,)
+
+    def check(self, settings: ExcessMapSettings) -> Sequence[SettingProblem]:
+        """Check ``parameters`` against the estimator of the installed gammapy."""
+        own = {"spectral_model": "write 'spectral_index' beside 'parameters'"}
+        return estimator_problems("gammapy.estimators.ExcessMapEstimator", settings, own=own)
+
+    def run(
+        self, settings: ExcessMapSettings, inputs: Mapping[str, Any], ctx: StepContext
+    ) -> Mapping[str, Any]:
+        """Return ``flux_maps``: `gammapy.estimators.FluxMaps`."""
+        from gammapy.estimators import ExcessMapEstimator, FluxMaps
+        from gammapy.modeling.models import PowerLawSpectralModel, SkyModel
+
+        dataset = _dataset(inputs["datasets"], inputs.get("models"), ctx.step)
+        _check_selection(dataset, settings, ctx.step)
+        edges = None
+        if settings.energy_edges is not None:
+            axis = dataset.counts.geom.axes["energy"]
+            edges = align_edges(settings.energy_edges.quantity, axis, ctx.step, "energy_edges")
+        spectrum = PowerLawSpectralModel(index=settings.spectral_index)
+        estimator = make_estimator(
+            ExcessMapEstimator,
+            ctx.step,
+            settings.parameters,
+            correlation_radius=settings.correlation_radius.quantity,
+            energy_edges=edges,
+            selection_optional=list(settings.selection_optional),
+            n_sigma=settings.n_sigma,
+            n_sigma_ul=settings.n_sigma_ul,
+            correlate_off=settings.correlate_off,
+            spectral_model=spectrum,
+        )
+        found = estimator.run(dataset)
+        # gammapy gives the reference model a random name
+        reference = SkyModel(spectrum, name="reference")
+        maps = {name: found._data[name] for name in sorted(found._data, key=_order(found._data))}
+        return {"flux_maps": FluxMaps(maps, reference, meta=found.meta, gti=dataset.gti)}
+
+
+def _order(names: Mapping[str, Any]) -> Any:
+    """Return a sort key: gammapy's order, except that it takes some names from a set."""
+    fixed = [name for name in names if name not in _OFF_MAPS]
+    return lambda name: (fixed.index(name), "") if name in fixed else (len(fixed), name)
+
+
+def _dataset(products: Sequence[Any], models: Any, step: str) -> Any:
+    """Return one dataset with all counts.
+
+    Raises
+    ------
+    NoDataError
+        Where there is none.
+    StepError
+        Where they are no maps, or cannot be added.
+    """
+    datasets: list[Any] = []
+    for product in products:
+        if models is None:
+            datasets.extend(copy_datasets(product))
+        else:
+            datasets.extend(attach_models(product, models, step)[0])
+    if not datasets:
+        raise NoDataError(f"{step}: there are no datasets")
+    if any(dataset.counts.geom.is_region for dataset in datasets):
+        raise StepError(
+            f"{step}: the datasets are spectra of a region, not maps",
+            hint="reduce the observations with 'type: 3d'",
+        )
+    if len(datasets) == 1:
+        return datasets[0]
+    # the order in which maps are added changes the last bits
+    datasets.sort(key=lambda dataset: dataset.name)
+    sources = None
+    if models is not None:
+        sources = _into_background(datasets, step)
+    total = stack_maps(datasets, "stacked", step)
+    if sources:
+        total.models = sources
+    return total
+
+
+def _into_background(datasets: Sequence[Any], step: str) -> list[Any]:
+    """Make sources part of the background of each dataset before they are added.
+
+    With measured OFF counts there is no background to add to: the sources are returned, to be set
+    on the sum.
+
+    Raises
+    ------
+    StepError
+        Where a source shines in some datasets with OFF counts only.
+    """
+    if datasets[0].tag != "MapDatasetOnOff":
+        for dataset in datasets:
+            dataset.background = dataset.npred()
+            dataset.models = None
+        return []
+    sources = [model.copy(name=model.name) for model in datasets[0].models]
+    if any(model.datasets_names is not None for model in sources):
+        raise StepError(
+            f"{step}: models for some of the datasets cannot be subtracted from the sum of maps "
+            "with OFF counts",
+            hint="leave 'datasets_names' out of the models, or make one map per dataset",
+        )
+    return sources
+
+
+def _check_selection(dataset: Any, settings: ExcessMapSettings, step: str) -> None:
+    """Refuse maps of OFF counts where there are none; gammapy leaves them out without a word."""
+    wanted = sorted(_OFF_MAPS.intersection(settings.selection_optional))
+    if wanted and dataset.tag != "MapDatasetOnOff":
+        raise StepError(
+            f"{step}: {', '.join(wanted)} of 'selection_optional' need maps with OFF counts",
+            hint="reduce the observations with 'background.method: ring', or leave them out",
+        )
+    if dataset.mask_safe is not None and not dataset.mask_safe.data.any():
+        raise NoDataError(f"{step}: no pixel of the datasets is in their safe range")
