@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from typing import Any
 
 from gpwf.compiler import graph
 from gpwf.compiler.inputs import FileDigests, external_files, located
+from gpwf.compiler.scatter import Scatter, Shape
 from gpwf.core.diagnostics import Diagnostic, Span
 from gpwf.core.digests import digest_bytes
-from gpwf.core.plan import Plan, PlannedFile, PlannedStep, Task, TaskOutput
-from gpwf.core.spec import Origin, StepCatalog, StepSpec, WorkflowSpec
+from gpwf.core.plan import Plan, PlannedFile, PlannedStep
+from gpwf.core.spec import Origin, StepCatalog, StepSpec, Variant, WorkflowSpec
 from gpwf.errors import DocumentError, PlanError, StepInputError
 
 __all__ = ["compile_plan"]
+
+_MOST_PROBLEMS = 100  # of missing files: nobody reads more at once
 
 
 def compile_plan(
@@ -39,47 +43,33 @@ def compile_plan(
     Raises
     ------
     DocumentError
-        External files or observations that are not there, all of them, each with its place.
+        External files or observations that are not there, each with its place.
     PlanError
         The steps form a cycle.
     """
-    edges = {step.name: _upstream(step) for step in spec.steps}
+    steps = {step.name: step for step in spec.steps}
+    edges = {name: _upstream(step) for name, step in steps.items()}
     try:
         order = graph.topological_order(edges)
     except ValueError as error:
         raise PlanError(f"{spec.path or spec.name}: {error}") from None
-    problems: list[Diagnostic] = []
-    tasks: list[Task] = []
-    versions: dict[str, str] = {}
+    scatter = Scatter(spec.axes)
+    shapes = _Shapes(catalog, files, version_of, scatter)
     for name in order:
-        step = spec.step(name)
-        try:
-            planned = external_files(step, catalog, files)
-        except StepInputError as error:
-            problems.append(located(step, error))
-            continue
-        for package in catalog.packages(step.tag):
-            versions.setdefault(package, version_of(package))
-        tasks.append(_task(step, catalog, planned, versions))
-    if problems:
-        raise DocumentError(sorted(problems, key=lambda item: item.sort_key))
+        step = steps[name]
+        found = shapes.of(step)
+        if not shapes.problems:
+            scatter.add(step, found)
+    if shapes.problems:
+        raise DocumentError(sorted(shapes.problems, key=lambda item: item.sort_key))
+    outputs = {name: scatter.outputs(ref) for name, ref in spec.outputs.items()}
     return Plan(
         name=spec.name,
         workflow_digest=digest_bytes(spec.text.encode()),
-        tasks=tuple(tasks),
-        steps=tuple(
-            PlannedStep(
-                name=step.name,
-                tag=step.tag,
-                title=catalog.title(step.tag),
-                description=step.description,
-            )
-            for step in spec.steps
-        ),
-        outputs={
-            name: (TaskOutput(task=ref.step, product=ref.product),)
-            for name, ref in spec.outputs.items()
-        },
+        tasks=tuple(scatter.tasks),
+        aliases=tuple(scatter.aliases),
+        steps=tuple(_planned(step, catalog) for step in spec.steps),
+        outputs={name: refs for name, refs in outputs.items() if refs},
         params=spec.params,
         overrides=spec.overrides,
         sources=spec.sources,
@@ -90,38 +80,116 @@ def compile_plan(
     )
 
 
+def _planned(step: StepSpec, catalog: StepCatalog) -> PlannedStep:
+    """Return a step as the plan shows it."""
+    sizes = {
+        name: len({row[n] for row in step.points}) if step.points else 0
+        for n, name in enumerate(step.axes)
+    }
+    return PlannedStep(
+        name=step.name,
+        tag=step.tag,
+        title=catalog.title(step.tag),
+        description=step.description,
+        axes=sizes,
+        n_points=len(step.points),
+        gather=step.gather,
+    )
+
+
 def _upstream(step: StepSpec) -> list[str]:
     used = [ref.step for refs in step.inputs.values() for ref in refs]
     return list(dict.fromkeys([*used, *step.after]))
 
 
-def _task(
-    step: StepSpec,
-    catalog: StepCatalog,
-    files: tuple[PlannedFile, ...],
-    versions: Mapping[str, str],
-) -> Task:
-    return Task(
-        id=step.name,
-        step=step.name,
-        tag=step.tag,
-        version=catalog.version(step.tag),
-        settings=step.settings,
-        types=step.types,
-        origins={path: _origin(origin) for path, origin in step.origins.items()},
-        inputs={
-            port: tuple(TaskOutput(task=ref.step, product=ref.product) for ref in refs)
-            for port, refs in step.inputs.items()
-        },
-        input_ports=tuple(catalog.inputs(step.tag, step.settings)),
-        output_ports=tuple(catalog.outputs(step.tag, step.settings)),
-        after=step.after,
-        files=files,
-        packages={name: versions[name] for name in catalog.packages(step.tag)},
-        implementation=dict(catalog.implementation(step.tag)),
-        policy=step.policy,
-        place=_place(step.spans.get("")),
-    )
+class _Shapes:
+    """What the tasks of a step have in common, for every variant of its settings."""
+
+    def __init__(
+        self,
+        catalog: StepCatalog,
+        files: FileDigests,
+        version_of: Callable[[str], str],
+        scatter: Scatter,
+    ) -> None:
+        self.catalog = catalog
+        self.files = files
+        self.version_of = version_of
+        self.scatter = scatter
+        self.problems: list[Diagnostic] = []
+        self._versions: dict[str, str] = {}
+
+    def of(self, step: StepSpec) -> Callable[[int], Shape]:
+        """Return what gives the common part by the number of the variant.
+
+        Files that are not there are among the problems afterwards.
+        """
+        catalog = self.catalog
+        packages = catalog.packages(step.tag)
+        for package in packages:
+            if package not in self._versions:
+                self._versions[package] = self.version_of(package)
+        first = step.first
+        common = {
+            "step": step.name,
+            "tag": step.tag,
+            "version": catalog.version(step.tag),
+            "input_ports": tuple(catalog.inputs(step.tag, first.settings)) if step.points else (),
+            "output_ports": tuple(catalog.outputs(step.tag, first.settings)) if step.points else (),
+            "packages": {name: self._versions[name] for name in packages},
+            "implementation": dict(catalog.implementation(step.tag)),
+            "policy": step.policy,
+            "place": _place(step.span),
+        }
+        origins = _Origins()
+        planned = [self._files(step, variant) for variant in step.variants]
+        return lambda number: self._shape(step, number, common, planned[number], origins)
+
+    def _files(self, step: StepSpec, variant: Variant) -> tuple[PlannedFile, ...]:
+        """Return the external files of a variant; what is missing is kept as a problem."""
+        if len(self.problems) >= _MOST_PROBLEMS:
+            return ()
+        try:
+            return external_files(step, variant, self.catalog, self.files)
+        except StepInputError as error:
+            found = located(step, variant, error)
+            if found not in self.problems:
+                self.problems.append(found)
+            return ()
+
+    def _shape(
+        self,
+        step: StepSpec,
+        number: int,
+        common: Mapping[str, Any],
+        files: tuple[PlannedFile, ...],
+        origins: _Origins,
+    ) -> Shape:
+        variant = step.variants[number]
+        fixed = {
+            **common,
+            "settings": variant.settings,
+            "types": variant.types,
+            "origins": origins.of(variant.origins),
+            "files": files,
+        }
+        identity = self.scatter.identity(step.tag, common["version"], variant.settings, files)
+        seed = variant.settings.get("seed") if isinstance(variant.settings, Mapping) else None
+        return Shape(fixed=fixed, identity=identity, seeded=isinstance(seed, int))
+
+
+class _Origins:
+    """Origins as the plan has them; variants that share theirs share the result."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Mapping[str, Origin], dict[str, tuple[str, str]]]] = {}
+
+    def of(self, origins: Mapping[str, Origin]) -> dict[str, tuple[str, str]]:
+        found = self._known.get(id(origins))
+        if found is None:
+            made = {path: _origin(origin) for path, origin in origins.items()}
+            found = self._known[id(origins)] = (origins, made)  # kept alive: ids are reused
+        return found[1]
 
 
 def _origin(origin: Origin) -> tuple[str, str]:

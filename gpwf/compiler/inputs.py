@@ -8,13 +8,15 @@ from typing import Any, Protocol
 from gpwf.core.diagnostics import Diagnostic
 from gpwf.core.digests import Digest, tagged_digest
 from gpwf.core.plan import PlannedFile
-from gpwf.core.spec import ExternalFile, StepCatalog, StepSpec, WorkflowSpec
+from gpwf.core.spec import ExternalFile, StepCatalog, StepSpec, Variant, WorkflowSpec
 from gpwf.errors import StepInputError
 
 __all__ = ["MISSING_INPUT", "FileDigests", "external_files", "located", "missing_inputs"]
 
 #: Code of the diagnostic for an external file, or an item in it, that is not there.
 MISSING_INPUT = "GP601"
+
+_MOST_PROBLEMS = 100  # nobody reads more at once
 
 
 class FileDigests(Protocol):
@@ -35,21 +37,31 @@ def missing_inputs(spec: WorkflowSpec, catalog: StepCatalog) -> list[Diagnostic]
 
     Looks at names only; nothing is hashed.
     """
-    problems = []
-    for step in spec.steps:
+    problems: list[Diagnostic] = []
+    seen: dict[Path, bool] = {}
+    pairs = ((item, variant) for item in spec.steps for variant in item.variants)
+    for step, variant in pairs:
+        if len(problems) >= _MOST_PROBLEMS:
+            break
+        if not catalog.reads_files(step.tag, variant.types):
+            continue
         try:
-            for item in catalog.external_files(step.tag, step.settings):
-                if not item.path.is_file():
+            for item in catalog.external_files(step.tag, variant.settings):
+                if item.path not in seen:
+                    seen[item.path] = item.path.is_file()
+                if not seen[item.path]:
                     raise _unreadable(step, item, "no such file")
         except StepInputError as error:
-            problems.append(located(step, error))
+            found = located(step, variant, error)
+            if found not in problems:
+                problems.append(found)
     return problems
 
 
 def external_files(
-    step: StepSpec, catalog: StepCatalog, files: FileDigests
+    step: StepSpec, variant: Variant, catalog: StepCatalog, files: FileDigests
 ) -> tuple[PlannedFile, ...]:
-    """Return the external files that a step reads, with digests.
+    """Return the external files that a step reads with one variant of its settings, with digests.
 
     Which files these are may take an import of astropy to find out (a datastore's index), so the
     answer is remembered under the settings and the content of the index files.
@@ -59,13 +71,16 @@ def external_files(
     StepInputError
         Where one is not there or cannot be read.
     """
-    index = _digested(step, catalog.index_files(step.tag, step.settings), files)
+    settings = variant.settings
+    if not catalog.reads_files(step.tag, variant.types):
+        return ()
+    index = _digested(step, catalog.index_files(step.tag, settings), files)
     memo_key = tagged_digest(
         "gpwf-files/1",
         catalog.implementation(step.tag).get("source", ""),
         step.tag,
         catalog.version(step.tag),
-        dict(step.settings),
+        dict(settings),
         [[item.path, item.digest] for item in index],
     )
     known = files.memo(memo_key)
@@ -75,7 +90,7 @@ def external_files(
             for item in known
         ]
     else:
-        found = list(catalog.external_files(step.tag, step.settings))
+        found = list(catalog.external_files(step.tag, settings))
         files.remember(
             memo_key,
             [
@@ -114,15 +129,15 @@ def _unreadable(step: StepSpec, item: ExternalFile, reason: str) -> StepInputErr
     )
 
 
-def located(step: StepSpec, error: StepInputError) -> Diagnostic:
+def located(step: StepSpec, variant: Variant, error: StepInputError) -> Diagnostic:
     """Return the problem at the place of its setting, or of the nearest written one around it."""
     path = error.setting
-    while path and path not in step.spans:
+    while path and path not in variant.spans:
         path = path.rpartition(".")[0]
     return Diagnostic(
         code=MISSING_INPUT,
         message=f"step {step.name}: {error.message}",
-        span=step.spans.get(path) or step.spans.get(""),
+        span=variant.spans.get(path) or variant.spans.get(""),
         hint=error.hint,
         step=step.name,
     )

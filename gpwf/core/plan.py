@@ -9,7 +9,7 @@ from typing import Any
 from gpwf.core.digests import Digest
 from gpwf.core.spec import Execution, Port, StepPolicy
 
-__all__ = ["PLAN_FORMAT", "Plan", "PlannedFile", "PlannedStep", "Task", "TaskOutput"]
+__all__ = ["PLAN_FORMAT", "Plan", "PlannedFile", "PlannedStep", "Task", "TaskAlias", "TaskOutput"]
 
 PLAN_FORMAT = "gpwf-plan/1"
 
@@ -104,14 +104,48 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskAlias:
+    """A further name of a task: another step, or another place in a scatter, computes the same.
+
+    Parameters
+    ----------
+    id, step : str
+        As the task would be called.
+    coordinates : mapping
+        Value of each axis.
+    task : str
+        Id of the task.
+    """
+
+    id: str
+    step: str
+    coordinates: Mapping[str, Any]
+    task: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """A declared step as the plan shows it."""
+    """A declared step as the plan shows it.
+
+    Parameters
+    ----------
+    name, tag, title, description : str
+        As declared.
+    axes : mapping of str to int
+        Number of values of each axis at the points where the step runs.
+    n_points : int
+        At how many points it runs; fewer tasks where some are the same.
+    gather : tuple of str
+        Axes that end at the step.
+    """
 
     name: str
     tag: str
     title: str
     description: str = ""
     axes: Mapping[str, int] = field(default_factory=dict)
+    n_points: int = 1
+    gather: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +162,8 @@ class Plan:
         In topological order, ties in the order of the document.
     steps : tuple of PlannedStep
         In the order of the document.
+    aliases : tuple of TaskAlias
+        Further names of tasks.
     outputs : mapping of str to tuple of TaskOutput
         Named results.
     params : mapping
@@ -144,6 +180,7 @@ class Plan:
     workflow_digest: Digest
     tasks: tuple[Task, ...]
     steps: tuple[PlannedStep, ...]
+    aliases: tuple[TaskAlias, ...] = ()
     outputs: Mapping[str, tuple[TaskOutput, ...]] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -161,11 +198,15 @@ class Plan:
         for task in self.tasks:
             if task.id == task_id:
                 return task
+        for alias in self.aliases:
+            if alias.id == task_id:
+                return self.task(alias.task)
         raise KeyError(task_id)
 
     def of_step(self, step: str) -> tuple[Task, ...]:
-        """Return the tasks of one declared step."""
-        return tuple(task for task in self.tasks if task.step == step)
+        """Return the tasks of one declared step, those too that another step has in common."""
+        shared = {alias.task for alias in self.aliases if alias.step == step}
+        return tuple(task for task in self.tasks if task.step == step or task.id in shared)
 
     @property
     def edges(self) -> tuple[tuple[str, str], ...]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gpwf.core.diagnostics import Span
+from gpwf.core.names import Names, Need
 from gpwf.core.units import Unit
 
 __all__ = [
+    "Axis",
     "Execution",
     "ExternalFile",
     "InputRef",
@@ -21,6 +23,7 @@ __all__ = [
     "StepCatalog",
     "StepPolicy",
     "StepSpec",
+    "Variant",
     "WorkflowSpec",
 ]
 
@@ -129,6 +132,15 @@ class StepCatalog(Protocol):
     def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
         """Return the output ports for these settled settings."""
 
+    def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
+        """Return False where settings with these types surely name no external file."""
+
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
+        """Return the models that products will hold, by output port; absent ones are not known."""
+
+    def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
+        """Return the settings that name a model of an input."""
+
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         """Return the external files that decide which files are read; cheap, no gammapy."""
 
@@ -152,6 +164,9 @@ class StepCatalog(Protocol):
 
     def replaces(self, tag: str) -> Mapping[str, str]:
         """Return output → input ports that this step replaces (``fit``: models → models)."""
+
+    def deferred(self, tag: str) -> tuple[str, ...]:
+        """Return the names in expressions that the step itself looks up while it runs."""
 
     def makers(self, kind: str) -> Sequence[str]:
         """Return the tags of the step types that can make a kind of product."""
@@ -196,13 +211,36 @@ class StepPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepSpec:
-    """One declared step, validated, with its settings settled.
+class Axis:
+    """An axis of a scatter, with every value that it takes anywhere in the workflow.
 
     Parameters
     ----------
-    name, tag, description : str
-        As declared; the name defaults to the tag.
+    name : str
+        Unique in the workflow; an axis of an included workflow begins with the name of its step
+        and a slash.
+    values : tuple
+        Plain data, each once, in the order of first appearance.
+    labels : tuple of str
+        A short name for each value, for task ids.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    labels: tuple[str, ...]
+
+    def coordinate(self, index: int) -> Any:
+        """Return what stands for a value in a list of coordinates: a scalar, or a row's name."""
+        value = self.values[index]
+        return self.labels[index] if isinstance(value, (Mapping, list, tuple)) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """Settled settings of a step, for those points of its axes that have them in common.
+
+    Parameters
+    ----------
     settings : mapping
         Settled settings (see `Settled`).
     types : mapping
@@ -211,42 +249,111 @@ class StepSpec:
         Where every leaf came from, by dotted path.
     spans : mapping of str to Span
         Place in a text of every setting that was written, by dotted path; ``""`` is the step.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    types: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    spans: Mapping[str, Span] = field(default_factory=dict)
+
+
+_NOTHING = Variant()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSpec:
+    """One declared step, validated, with its settings settled.
+
+    Parameters
+    ----------
+    name, tag, description : str
+        As declared; the name defaults to the tag. A step of an included workflow is called
+        ``<step>/<name>``.
     inputs : mapping of str to tuple of InputRef
         Wiring, complete: ports left out are already resolved. Unconnected optional ports are
         absent.
     outputs : mapping of str to str
         Product name → kind.
+    variants : tuple of Variant
+        Every distinct set of settings; one for a step whose settings use no axis.
+    axes : tuple of str
+        Names of the axes that the step runs over, inherited ones first.
+    points : sequence of tuple of int
+        Where the step runs: for every axis, the position in `Axis.values`. A step without axes
+        has the one point ``()``; a step whose condition is false has none.
+    chosen : sequence of int
+        For every point, the position of its settings in ``variants``.
     after : tuple of str
         Steps that must end first although nothing is used from them.
-    foreach : mapping of str to object
-        Axes of the scatter, in order; empty until the language expands them.
     gather : tuple of str
-        Axes that end here.
+        Axes of the inputs that end here.
     policy : StepPolicy
         Resources, retries, timeout.
+    span : Span or None
+        Where the step is written.
     """
 
     name: str
     tag: str
-    settings: Mapping[str, Any]
-    types: Mapping[str, str]
-    origins: Mapping[str, Origin]
-    spans: Mapping[str, Span]
     inputs: Mapping[str, tuple[InputRef, ...]]
     outputs: Mapping[str, str]
+    variants: tuple[Variant, ...]
+    axes: tuple[str, ...] = ()
+    points: Sequence[tuple[int, ...]] = ((),)
+    chosen: Sequence[int] = (0,)
     after: tuple[str, ...] = ()
-    foreach: Mapping[str, Any] = field(default_factory=dict)
     gather: tuple[str, ...] = ()
     policy: StepPolicy = field(default_factory=StepPolicy)
     description: str = ""
+    span: Span | None = None
+
+    @property
+    def first(self) -> Variant:
+        """The first of the variants; an empty one where the step runs nowhere."""
+        return self.variants[0] if self.variants else _NOTHING
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Settings of the first variant."""
+        return self.first.settings
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        """Types of the first variant."""
+        return self.first.types
+
+    @property
+    def origins(self) -> Mapping[str, Origin]:
+        """Origins of the first variant."""
+        return self.first.origins
+
+    @property
+    def spans(self) -> Mapping[str, Span]:
+        """Places of the first variant."""
+        return self.first.spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
-    """Settings of the execution; they never enter a task's identity."""
+    """Settings of the execution; they never enter a task's identity.
+
+    Parameters
+    ----------
+    executor : str
+        Who runs the tasks.
+    jobs : int or None
+        Tasks at a time; the number of usable cores by default.
+    max_tasks : int
+        Largest number of tasks that a workflow may become.
+    log_level : str
+        Records below it stay in the workers.
+    options : mapping
+        Options of the executor.
+    """
 
     executor: str = "local"
     jobs: int | None = None
+    max_tasks: int = 1_000_000
     log_level: str = "info"
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -270,7 +377,9 @@ class WorkflowSpec:
     params : mapping
         Settled parameters.
     steps : tuple of StepSpec
-        In the order of the document.
+        In the order of the document; those of an included workflow at the place of its step.
+    axes : mapping of str to Axis
+        Axes of all steps.
     outputs : mapping of str to InputRef
         Named results of the workflow.
     overrides : mapping
@@ -288,6 +397,7 @@ class WorkflowSpec:
     param_origins: Mapping[str, Origin]
     steps: tuple[StepSpec, ...]
     outputs: Mapping[str, InputRef]
+    axes: Mapping[str, Axis] = field(default_factory=dict)
     execution: Execution = field(default_factory=Execution)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)

@@ -8,32 +8,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gpwf.core.diagnostics import Diagnostic, Severity
-from gpwf.core.spec import StepCatalog, StepSpec, WorkflowSpec
+from gpwf.core.diagnostics import Diagnostic
+from gpwf.core.spec import StepCatalog, WorkflowSpec
 from gpwf.errors import DocumentError
+from gpwf.lang.axes import Registry, TooManyTasksError
 from gpwf.lang.builder import StopReading
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document, read_document
-from gpwf.lang.draft import Draft, draft_steps
+from gpwf.lang.files import read_file
+from gpwf.lang.frame import Frame, Reading
+from gpwf.lang.include import open_frame
 from gpwf.lang.overrides import (
     apply_profile,
     apply_sets,
     check_profiles,
     command_line_params,
-    read_file,
     read_params_file,
 )
-from gpwf.lang.params import Params, declare
 from gpwf.lang.policy import read_execution
 from gpwf.lang.report import Report
-from gpwf.lang.schema import SchemaProblem, config_start, schema_problems
-from gpwf.lang.scope import Environment, Scope
+from gpwf.lang.schema import SchemaProblem, config_start, is_structure, schema_problems
+from gpwf.lang.scope import Environment
+from gpwf.lang.steps import check_unused, expand_steps
 from gpwf.lang.tree import Node, Place
-from gpwf.lang.wiring import Wiring, wire
 
 __all__ = ["check_document", "check_workflow", "read_workflow"]
-
-_SUFFIXES = (".gpwf.yaml", ".gpwf.yml", ".yaml", ".yml")
 
 
 def read_workflow(
@@ -93,7 +92,7 @@ def check_workflow(
     diagnostics : list of Diagnostic
         Errors and warnings, in the order of the text.
     """
-    document = read_file(Path(path), source="workflow")
+    document = read_file(Path(path), source="workflow", shown=str(path))
     return check_document(
         document,
         catalog,
@@ -172,7 +171,7 @@ class _Reading:
         if profile is not None:
             merged, given = apply_profile(root, profile, self.report)
         for file in params_files:
-            values, read = read_params_file(file, self.report)
+            values, read = read_params_file(file, self.base, self.report)
             given |= values
             if read.digest:
                 self.sources[str(file.absolute())] = read.digest
@@ -180,7 +179,7 @@ class _Reading:
         given |= command_line_params(self.params, sets, self.report)
         if merged is not root:
             problems = [*_elsewhere(problems), *schema_problems(merged, self.catalog)]
-        self.report.extend(item.diagnostic for item in problems if _is_structure(item))
+        self.report.extend(item.diagnostic for item in problems if is_structure(item))
         return self._build(merged, problems, given, sets, profile)
 
     def _build(
@@ -191,88 +190,66 @@ class _Reading:
         sets: Sequence[tuple[str, str]],
         profile: str | None,
     ) -> WorkflowSpec | None:
-        """Settle parameters and steps, wire them, put the specification together."""
-        fallback = self.catalog.unit_fallback
-        declared = root.child("params") or Node(value={})
-        params = Params(
-            report=self.report,
-            declarations={name: declare(name, node) for name, node in declared.items()},
-            given=given,
-            command_base=Path.cwd(),
-            fallback=fallback,
-        )
-        environment = Environment()
-        scope = Scope(
-            report=self.report,
-            params=params,
-            param_nodes=params.nodes,
-            environment=environment,
-            workflow=self._about(root),
-            steps=_names(root),
-            fallback=fallback,
-        )
-        params.scope = scope
-        values, origins = params.settle_all()
-        params.check_given()
-        drafts = draft_steps(
-            root, self.catalog, scope, self.report, base=self.base, schema=problems
-        )
-        self._add_settings_elsewhere(problems)
-        wiring = wire(root, drafts, self.catalog, self.report)
-        if not self.report.has_errors:
-            params.check_used(scope.used_params)
-        self._check_defaults(root, drafts)
-        if self.report.has_errors:
-            return None
-        about = scope.workflow
+        """Open the document and what it includes, expand it, put the specification together."""
+        execution = read_execution(root)
         if self.path is not None:
             self.sources = {str(self.path.absolute()): self.document.digest, **self.sources}
+        reading = Reading(
+            catalog=self.catalog,
+            report=self.report,
+            environment=Environment(),
+            registry=Registry(self.report, execution.max_tasks),
+            sources=self.sources,
+        )
+        frame = Frame(
+            reading=reading,
+            root=root,
+            document=self.document,
+            path=self.path,
+            base=self.base,
+            given=given,
+        )
+        try:
+            opened = open_frame(frame, problems)
+            steps = expand_steps(opened)
+        except TooManyTasksError as error:
+            self._too_many(error, root, execution.max_tasks)
+            return None
+        if not self.report.has_errors:
+            check_unused(opened)
+        if self.report.has_errors or steps is None:
+            return None
+        values, origins = frame.settled()
+        outputs = {name: opened.full(ref) for name, ref in opened.wiring.outputs.items()}
         return WorkflowSpec(
-            name=str(about["name"]),
+            name=str(frame.about["name"]),
             path=self.path,
             text=self.document.text,
-            sources=self.sources,
-            environment=dict(sorted(environment.asked.items())),
+            sources=reading.sources,
+            environment=dict(sorted(reading.environment.asked.items())),
             params=values,
             param_origins=origins,
-            steps=tuple(_spec(draft, wiring) for draft in drafts),
-            outputs=wiring.outputs,
-            execution=read_execution(root),
+            steps=steps,
+            outputs={name: ref for name, ref in outputs.items() if ref is not None},
+            axes={
+                name: table.frozen()
+                for name, table in reading.registry.tables.items()
+                if any(name in step.axes for step in steps)
+            },
+            execution=execution,
             overrides=_overrides(self.params, sets, profile),
-            metadata=about["metadata"],
-            description=str(about["description"]),
+            metadata=frame.about["metadata"],
+            description=str(frame.about["description"]),
         )
 
-    def _add_settings_elsewhere(self, problems: Sequence[SchemaProblem]) -> None:
-        """Report settings in ``defaults`` and ``profiles`` that no step has complained about."""
-        known = {item.span for item in self.report.items if item.code.startswith("GP3")}
-        for item in problems:
-            if config_start(item.path) not in (None, 3) and item.diagnostic.span not in known:
-                self.report.extend([item.diagnostic])
-
-    def _about(self, root: Node) -> dict[str, Any]:
-        """Return name, description and metadata of the workflow."""
-        found = {key: node.plain() for key, node in root.items() if key in _ABOUT}
-        name = found.get("name")
-        metadata = found.get("metadata")
-        return {
-            "name": name if isinstance(name, str) else _file_name(self.path),
-            "description": found.get("description") or "",
-            "metadata": metadata if isinstance(metadata, dict) else {},
-        }
-
-    def _check_defaults(self, root: Node, drafts: Sequence[Draft]) -> None:
-        """Warn of defaults for a type that no step has."""
-        defaults = root.child("defaults") or Node(value={})
-        tags = {draft.tag for draft in drafts}
-        for tag, node in defaults.items():
-            if tag not in tags and tag in self.catalog.tags():
-                message = f"no step has the type {tag!r}"
-                place = Place.of_key(node)
-                self.report.add(Code.UNUSED_DEFAULTS, message, place, severity=Severity.WARNING)
-
-
-_ABOUT = ("name", "description", "metadata")
+    def _too_many(self, error: TooManyTasksError, root: Node, limit: int) -> None:
+        """Report a scatter that is too large, at the first axis of the document."""
+        steps = root.child("steps")
+        axes = [step.child("foreach") for step in (steps.entries() if steps is not None else ())]
+        place = next((Place.of_key(node) for node in axes if node is not None), None)
+        message = f"the steps would run {error.size} times in all, more than the {limit} allowed"
+        hint = "shorten an axis, or write execution: {max_tasks: ...}"
+        self.report.add(Code.TOO_MANY_TASKS, message, place or root, hint=hint)
 
 
 def _elsewhere(problems: Sequence[SchemaProblem]) -> list[SchemaProblem]:
@@ -282,56 +259,10 @@ def _elsewhere(problems: Sequence[SchemaProblem]) -> list[SchemaProblem]:
     need not mean the same step in the merged document.
     """
     return [
-        replace(item, path=()) if _is_structure(item) else item
+        replace(item, path=()) if is_structure(item) else item
         for item in problems
-        if _is_structure(item) or config_start(item.path) != 3
+        if is_structure(item) or config_start(item.path) != 3
     ]
-
-
-def _is_structure(problem: SchemaProblem) -> bool:
-    """Return False for a problem in settings, which is weighed against the step's own checks."""
-    start = config_start(problem.path)
-    return start is None or (start == 3 and len(problem.path) == 3)
-
-
-def _names(root: Node) -> tuple[str, ...]:
-    """Return the names of the steps."""
-    steps = root.child("steps")
-    nodes = [
-        step.child("name") or step.child("tag")
-        for step in (steps.entries() if steps is not None else ())
-    ]
-    return tuple(str(node.value) for node in nodes if node is not None)
-
-
-def _file_name(path: Path | None) -> str:
-    """Return the name of a file without its suffixes."""
-    if path is None:
-        return "workflow"
-    for suffix in _SUFFIXES:
-        if path.name.endswith(suffix) and path.name != suffix:
-            return path.name.removesuffix(suffix)
-    return path.stem
-
-
-def _spec(draft: Draft, wiring: Wiring) -> StepSpec:
-    """Return the specification of a step without problems."""
-    settled = draft.settled
-    assert settled is not None  # otherwise there is a problem, and no specification
-    description = draft.node.child("description")
-    return StepSpec(
-        name=draft.name,
-        tag=draft.tag,
-        settings=settled.settings,
-        types=settled.types,
-        origins=draft.origins(),
-        spans=draft.spans(),
-        inputs=wiring.inputs.get(draft.name, {}),
-        outputs={port.name: port.kind for port in draft.products or ()},
-        after=wiring.after.get(draft.name, ()),
-        policy=draft.policy,
-        description=str(description.value) if description is not None else "",
-    )
 
 
 def _overrides(

@@ -40,6 +40,7 @@ PARAM_TYPES: Mapping[str, str] = {
     "skycoord": "a position {frame, lon, lat}",
     "list": "a list",
     "mapping": "a mapping",
+    "table": "rows that have a `name`: a list, or a mapping of names to rows",
 }
 """Types of parameters, with words for each."""
 
@@ -57,13 +58,14 @@ def bundle_schema(catalog: StepCatalog) -> dict[str, Any]:
     dict
         Plain data, the same for the same catalogue.
     """
-    tags = list(catalog.tags())
-    definitions: dict[str, Any] = {}
-    for tag in tags:
+    own_tags = list(catalog.tags())
+    definitions: dict[str, Any] = {"config-workflow": _workflow_config()}
+    for tag in own_tags:
         own = dict(catalog.schema(tag))
         own.pop("$schema", None)
         own.pop("$id", None)
         definitions[f"config-{tag}"] = own
+    tags = sorted([*own_tags, "workflow"])
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "$id": SCHEMA_ID,
@@ -82,7 +84,8 @@ def bundle_schema(catalog: StepCatalog) -> dict[str, Any]:
             "description": _text("Description", "What the analysis is for."),
             "metadata": {"title": "Metadata", "type": "object", "markdownDescription": "Free."},
             "params": _params(),
-            "defaults": _defaults(tags),
+            "tables": _tables(),
+            "defaults": _defaults(own_tags),
             "steps": {
                 "title": "Steps",
                 "markdownDescription": "The steps, in any order that wires them.",
@@ -97,7 +100,7 @@ def bundle_schema(catalog: StepCatalog) -> dict[str, Any]:
                 "propertyNames": _name(),
                 "additionalProperties": _reference("Product"),
             },
-            "profiles": _profiles(tags),
+            "profiles": _profiles(own_tags),
             "execution": _execution(),
         },
         "definitions": definitions,
@@ -236,8 +239,8 @@ def _step(catalog: StepCatalog, tags: list[str]) -> dict[str, Any]:
     known = [
         {
             "const": tag,
-            "title": catalog.title(tag),
-            "markdownDescription": catalog.help(tag),
+            "title": _INCLUDE_TITLE if tag == "workflow" else catalog.title(tag),
+            "markdownDescription": _INCLUDE_HELP if tag == "workflow" else catalog.help(tag),
         }
         for tag in tags
     ]
@@ -281,6 +284,7 @@ def _step(catalog: StepCatalog, tags: list[str]) -> dict[str, Any]:
                 "type": ["array", "string"],
                 "items": {"type": "string", **_name()},
             },
+            **_scatter(),
             **_policy(),
         },
         "allOf": [
@@ -294,6 +298,112 @@ def _step(catalog: StepCatalog, tags: list[str]) -> dict[str, Any]:
             }
             for tag in tags
         ],
+    }
+
+
+def _tables() -> dict[str, Any]:
+    row = {"title": "Row", "type": ["object", "null"]}
+    return {
+        "title": "Tables",
+        "markdownDescription": (
+            "Rows that have a `name`: a list, a mapping of names to rows, or a file (`.yaml`, "
+            "`.csv`, `.ecsv`). Used as `${tables.TABLE}` in `foreach`, and as "
+            "`${tables.TABLE[row].column}` elsewhere."
+        ),
+        "type": "object",
+        "propertyNames": {"pattern": _PARAM_PATTERN, "patternErrorMessage": _NAME_MESSAGE},
+        "additionalProperties": {
+            "title": "Table",
+            "type": ["array", "object", "string"],
+            "pattern": "\\.(ya?ml|csv|ecsv)$",
+            "patternErrorMessage": "a table is rows, or a file: targets.yaml, .csv or .ecsv",
+            "items": {**row, "type": "object"},
+            "additionalProperties": row,
+        },
+    }
+
+
+def _scatter() -> dict[str, Any]:
+    """Keys of a step that make many tasks of it."""
+    whole = {"type": ["integer", "string"], "pattern": "^\\$\\{.+\\}$"}
+    span = {
+        "title": "Range",
+        "markdownDescription": "Whole numbers: `{start, count}`. Default of `start`: `0`.",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["count"],
+        "properties": {
+            "start": {"title": "First number", **whole},
+            "count": {"title": "How many", "minimum": 0, **whole},
+        },
+    }
+    axis = {
+        "title": "Values",
+        "markdownDescription": "A list, `${tables.NAME}`, or `{range: {start, count}}`.",
+        "type": ["array", "object", "string"],
+        "pattern": "^\\$\\{.+\\}$",
+        "patternErrorMessage": "an axis is a list, ${tables.NAME} or {range: {start, count}}",
+        "additionalProperties": False,
+        "properties": {"range": span},
+        "required": ["range"],
+    }
+    return {
+        "foreach": {
+            "title": "Scatter",
+            "markdownDescription": (
+                "Run the step for every value of an axis: `{axis: values}`. Steps below run for "
+                "every value as well, until one gathers the axis. Used as `${axis}`."
+            ),
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": {"pattern": _PARAM_PATTERN, "patternErrorMessage": _NAME_MESSAGE},
+            "additionalProperties": axis,
+        },
+        "gather": {
+            "title": "Gather",
+            "markdownDescription": "Axes of the inputs that end here: the step takes all values.",
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+        },
+        "when": {
+            "title": "Condition",
+            "markdownDescription": (
+                "Run the step only where this holds: `true`, `${params.NAME}`, or comparisons "
+                "with `and`, `or`, `not`, such as `${params.n} > 3`. What depends on it is left "
+                "out too."
+            ),
+            "type": ["boolean", "string"],
+            "examples": ["${params.NAME}", "${params.n} > 3"],
+        },
+    }
+
+
+_INCLUDE_TITLE = "Another workflow as a step"
+_INCLUDE_HELP = (
+    "Another file as a step, with parameters of its own. Its `outputs` are the products of the "
+    "step."
+)
+
+
+def _workflow_config() -> dict[str, Any]:
+    """Settings of a step that is another workflow."""
+    return {
+        "title": "workflow",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "file": {
+                "title": "File",
+                "markdownDescription": "The workflow, relative to this file. Required.",
+                "type": "string",
+                "examples": ["crab-1d.gpwf.yaml"],
+            },
+            "params": {
+                "title": "Parameters",
+                "markdownDescription": "Values of its parameters: `{name: value}`.",
+                "type": "object",
+            },
+        },
     }
 
 
@@ -349,6 +459,12 @@ def _execution() -> dict[str, Any]:
             "jobs": {
                 "title": "Tasks at a time",
                 "markdownDescription": "Default: the number of cores.",
+                "type": "integer",
+                "minimum": 1,
+            },
+            "max_tasks": {
+                "title": "Largest number of tasks",
+                "markdownDescription": "Bound on the size of a scatter. Default: `1000000`.",
                 "type": "integer",
                 "minimum": 1,
             },

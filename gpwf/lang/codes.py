@@ -74,6 +74,20 @@ class Code(StrEnum):
     PRODUCT_TWICE = "GP508"
     ONE_PRODUCT_ONLY = "GP509"
     PRODUCT_UNCLEAR = "GP510"
+    UNKNOWN_SOURCE = "GP512"
+
+    AXIS = "GP701"
+    AXIS_TWICE = "GP702"
+    UNKNOWN_AXIS = "GP703"
+    GATHER = "GP704"
+    TOO_MANY_TASKS = "GP705"
+    CONDITION = "GP706"
+    PORTS_VARY = "GP707"
+    NOTHING_RUNS = "GP708"
+    TABLE = "GP709"
+    TABLE_UNUSED = "GP710"
+    INCLUDE = "GP711"
+    INCLUDE_CIRCLE = "GP712"
 
 
 TITLES: Mapping[Code, str] = MappingProxyType(
@@ -132,6 +146,19 @@ TITLES: Mapping[Code, str] = MappingProxyType(
         Code.PRODUCT_TWICE: "Two products with one public name",
         Code.ONE_PRODUCT_ONLY: "An input that takes one product only",
         Code.PRODUCT_UNCLEAR: "A public name without a product",
+        Code.UNKNOWN_SOURCE: "An unknown source",
+        Code.AXIS: "An axis without usable values",
+        Code.AXIS_TWICE: "One axis with two lists of values",
+        Code.UNKNOWN_AXIS: "An axis that a step does not have",
+        Code.GATHER: "An input that cannot gather",
+        Code.TOO_MANY_TASKS: "Too many tasks",
+        Code.CONDITION: "A condition that cannot be decided",
+        Code.PORTS_VARY: "Inputs or products that depend on an axis",
+        Code.NOTHING_RUNS: "A step that runs nowhere",
+        Code.TABLE: "A table that cannot be used",
+        Code.TABLE_UNUSED: "A table that nothing uses",
+        Code.INCLUDE: "A workflow that cannot be included",
+        Code.INCLUDE_CIRCLE: "Workflows that include each other",
     }
 )
 """Title of every code; the headings of the reference page."""

@@ -34,7 +34,7 @@ from gpwf.lang.codes import Code
 from gpwf.lang.scalars import BAD_CHARACTER
 from gpwf.lang.tree import Node
 
-__all__ = ["Document", "Limits", "read_document"]
+__all__ = ["Document", "Limits", "read_document", "read_text"]
 
 _LONGEST_SHOWN_LINE = 1000
 _BYTE_ORDER_MARKS = {
@@ -131,6 +131,18 @@ def read_document(
         builder.report(Code.EMPTY, "the document is empty", 0, 0, hint="begin with `gpwf: 1`")
     found = tuple(document.with_source_lines(builder.diagnostics))
     return replace(document, root=builder.root, diagnostics=found)
+
+
+def read_text(
+    data: bytes | str, *, file: str, source: str = "workflow", limits: Limits | None = None
+) -> Document:
+    """Decode a text that is not YAML; see `read_document`. Its ``root`` is None."""
+    raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
+    text, problem = _decode(raw, file, limits or Limits())
+    digest = hashlib.sha256(raw).hexdigest()
+    document = Document(file=file, text=text, digest=digest, source=source)
+    found = document.with_source_lines([problem] if problem is not None else [])
+    return replace(document, diagnostics=tuple(found))
 
 
 def _decode(raw: bytes, file: str, limits: Limits) -> tuple[str, Diagnostic | None]:

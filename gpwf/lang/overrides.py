@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
 
-from gpwf.core.diagnostics import Diagnostic
-from gpwf.lang.builder import Limits
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document, read_document
+from gpwf.lang.files import absolute, read_file
 from gpwf.lang.params import given_on_command_line
-from gpwf.lang.paramtypes import infer_type
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.tree import COMMAND_LINE, Node, Place, from_plain, overlay, with_source
 
@@ -21,7 +19,6 @@ __all__ = [
     "apply_sets",
     "check_profiles",
     "command_line_params",
-    "read_file",
     "read_params_file",
 ]
 
@@ -30,25 +27,9 @@ _MAX_PARTS = 50
 _SETTABLE = ("params", "defaults", "outputs", "execution", "metadata", "name", "description")
 
 
-def read_file(path: FilePath, *, source: str, shown: str | None = None) -> Document:
-    """Read a file; where that is not possible, return a document that says why."""
-    name = shown or str(path)
-    try:
-        with path.open("rb") as stream:  # never more than is read of it: there is /dev/zero
-            data = stream.read(Limits().max_bytes + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        message = f"{name} cannot be read: {reason}"
-        hint = "check the name and the folder" if isinstance(error, FileNotFoundError) else None
-        problem = Diagnostic(code=Code.UNREADABLE, message=message, hint=hint)
-        return Document(file=name, text="", digest="", diagnostics=(problem,), source=source)
-    except ValueError:  # a NUL in the name
-        problem = Diagnostic(code=Code.UNREADABLE, message=f"{name!r} is not the name of a file")
-        return Document(file=name, text="", digest="", diagnostics=(problem,), source=source)
-    return read_document(data, file=name, source=source)
-
-
-def read_params_file(path: FilePath, report: Report) -> tuple[dict[str, Node], Document]:
+def read_params_file(
+    path: FilePath, base: FilePath, report: Report
+) -> tuple[dict[str, Node], Document]:
     """Return the values of a params file, ``{name: value}``; relative paths count from it."""
     document = read_file(path, source="params file")
     report.documents.append(document)
@@ -60,14 +41,8 @@ def read_params_file(path: FilePath, report: Report) -> tuple[dict[str, Node], D
         message = "a params file is a mapping of names to values"
         report.add(Code.WRONG_TYPE, message, root)
         return {}, document
-    return {name: _absolute(node, path.absolute().parent) for name, node in root.items()}, document
-
-
-def _absolute(node: Node, base: FilePath) -> Node:
-    """Make a relative path absolute: it counts from the file that contains it."""
-    if not isinstance(node.value, str) or infer_type(node.value) != "path":
-        return node
-    return node if node.value[:1] in ("$", "~") else replace(node, value=str(base / node.value))
+    folder = path.absolute().parent
+    return {name: absolute(node, folder, base) for name, node in root.items()}, document
 
 
 def apply_profile(root: Node, name: str, report: Report) -> tuple[Node, dict[str, Node]]:

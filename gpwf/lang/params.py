@@ -18,7 +18,7 @@ from gpwf.lang.paramtypes import ParamProblem, check_value, compare, infer_type,
 from gpwf.lang.refs import ReferenceSyntaxError, parse_template
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.schema import shown
-from gpwf.lang.scope import FailedParamError, Scope, param_names
+from gpwf.lang.scope import FailedParamError, Scope, root_names
 from gpwf.lang.tree import Node, Place, from_plain, walk
 
 _MAX_OPEN = 4  # look-ups whose names are looked up themselves are not ordered beforehand
@@ -93,6 +93,8 @@ class Params(Mapping[str, Any]):
         Values from profile, params files and command line, the strongest only.
     command_base : Path
         Folder that relative paths of the command line count from.
+    lost : frozenset of str
+        Parameters that were given a value which could not be found out; that is reported.
     """
 
     report: Report
@@ -100,11 +102,15 @@ class Params(Mapping[str, Any]):
     given: Mapping[str, Node]
     command_base: Path
     fallback: UnitFallback | None = None
+    lost: frozenset[str] = frozenset()
     nodes: dict[str, Node] = field(default_factory=dict)
     scope: Scope | None = None
     _values: dict[str, Any] = field(default_factory=dict)
     _failed: set[str] = field(default_factory=set)
     _open: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._failed |= self.lost
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.declarations)
@@ -160,7 +166,7 @@ class Params(Mapping[str, Any]):
             if isinstance(part.value, str) and not isinstance(part.value, _Given):
                 with suppress(ReferenceSyntaxError):  # reported when the value is evaluated
                     template = parse_template(part.value)
-                    found |= param_names(template) if template is not None else set()
+                    found |= root_names(template.expressions, "params") if template else set()
         return found & self.declarations.keys()
 
     def _report_circle(self, circle: Sequence[str]) -> None:

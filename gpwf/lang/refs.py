@@ -15,7 +15,7 @@ import re
 from gpwf.core.expressions import Expression, Literal, Lookup, Template
 from gpwf.lang.scalars import NotFiniteError, resolve_scalar
 
-__all__ = ["ReferenceSyntaxError", "parse_template"]
+__all__ = ["ReferenceSyntaxError", "parse_expression", "parse_template"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
 _KEY = re.compile(r"[A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*")
@@ -74,6 +74,17 @@ def parse_template(text: str) -> Template | None:
     if piece:
         parts.append(piece)
     return Template(parts=tuple(parts))
+
+
+def parse_expression(text: str, start: int = 0) -> Expression:
+    """Return the expression that begins at a position of a text; what follows is not looked at.
+
+    Raises
+    ------
+    ReferenceSyntaxError
+        Where it does not follow the grammar.
+    """
+    return _Parser(text, start).expression()
 
 
 class _Parser:

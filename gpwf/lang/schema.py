@@ -17,19 +17,12 @@ from gpwf.lang.codes import Code
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.tree import Node, Path, Place
 
-__all__ = ["SchemaProblem", "config_start", "schema_problems"]
+__all__ = ["SchemaProblem", "config_start", "is_structure", "schema_problems", "shown"]
 
 _MAX_PROBLEMS = 200  # nobody reads more at once
-_LATER_STEP_KEYS = {
-    "foreach": "scattering a step over an axis",
-    "gather": "gathering an axis",
-    "when": "conditions",
-}
 _LATER_TAGS = {
-    "command": "steps that run a command",
     "notebook": "steps that run a notebook",
     "python": "steps that call a Python function",
-    "workflow": "workflows as steps",
 }
 _LATER_EXECUTORS = ("dask", "ray")
 _LIMITS = {
@@ -70,6 +63,12 @@ def config_start(path: Path) -> int | None:
         case ("profiles", str(), "defaults", str(), *_):
             return 4
     return None
+
+
+def is_structure(problem: SchemaProblem) -> bool:
+    """Return False for a problem in settings, which is weighed against the step's own checks."""
+    start = config_start(problem.path)
+    return start is None or (start == 3 and len(problem.path) == 3)
 
 
 def schema_problems(root: Node, catalog: StepCatalog) -> list[SchemaProblem]:
@@ -136,27 +135,14 @@ def _unknown_keys(root: Node, path: Path, error: ValidationError) -> Iterator[Sc
     known = list(schema.get("properties", {}))
     instance = error.instance if isinstance(error.instance, Mapping) else {}
     for key in (key for key in instance if key not in known):
-        later = _later_key(path, key)
         where = (*path, key)
-        if later is not None:
-            message = f"{key!r} ({later}) is not supported by this version of gpwf yet"
-            yield _problem(root, where, Code.NOT_YET, message, key=True)
-        elif path in (("defaults",),) or path[2:] == ("defaults",):
+        if path in (("defaults",),) or path[2:] == ("defaults",):
             yield _unknown_tag_at(root, where, key, known, key=True)
         else:
             code = _code(path, Code.UNKNOWN_KEY, Code.SETTING_UNKNOWN)
             word = "key" if code is Code.UNKNOWN_KEY else "setting"
             hint = near_miss(key, known) or (f"known here: {listed(known)}" if known else None)
             yield _problem(root, where, code, f"unknown {word} {key!r}", hint=hint, key=True)
-
-
-def _later_key(path: Path, key: str) -> str | None:
-    """Return words for a key that a later version of gpwf understands."""
-    if not path and key == "tables":
-        return "tables of values"
-    if len(path) == 2 and path[0] == "steps":
-        return _LATER_STEP_KEYS.get(key)
-    return None
 
 
 def _missing_key(root: Node, path: Path, error: ValidationError) -> Iterator[SchemaProblem]:
@@ -217,10 +203,6 @@ def _not_allowed(root: Node, path: Path, error: ValidationError) -> Iterator[Sch
         yield _problem(root, path, Code.NOT_YET, message)
         return
     if path[:1] == ("params",) and path[-1:] == ("type",):
-        if error.instance == "table":
-            message = "parameters of type 'table' are not supported by this version of gpwf yet"
-            yield _problem(root, path, Code.NOT_YET, message)
-            return
         message = f"unknown type of parameter {shown(error.instance)}"
         hint = near_miss(str(error.instance), allowed) or f"types: {listed(allowed, limit=20)}"
         yield _problem(root, path, Code.PARAM_DECLARATION, message, hint=hint)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gpwf.core.expressions import (
+    Expression,
     ExpressionError,
     Template,
     UnknownNameError,
@@ -22,7 +23,7 @@ from gpwf.lang.refs import ReferenceSyntaxError, parse_template
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.tree import Node, Path, from_plain
 
-__all__ = ["Environment", "FailedParamError", "Resolved", "Scope", "param_names"]
+__all__ = ["Environment", "FailedParamError", "Resolved", "Scope", "Slot", "root_names"]
 
 _VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _RANK = ("step default", "defaults", "workflow", "profile", "params file", "command line")
@@ -67,16 +68,50 @@ class Environment(Mapping[str, str]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A text whose value depends on where in the scatter it is looked at.
+
+    Parameters
+    ----------
+    path : tuple of (str or int)
+        Where it stands in its tree.
+    node : Node
+        The text.
+    template : Template
+        Its expressions.
+    axes : tuple of str
+        Full names of the axes that decide.
+    """
+
+    path: Path
+    node: Node
+    template: Template
+    axes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A tree without expressions, and the paths whose expressions failed."""
+    """A tree without expressions, and the paths whose expressions failed or depend on axes."""
 
     node: Node
     failed: tuple[Path, ...] = ()
+    slots: tuple[Slot, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Walk:
+    """State while the texts of one tree are evaluated."""
+
+    step: str | None
+    values: Mapping[str, Any] | None
+    deferred: tuple[str, ...]
+    failed: list[Path] = field(default_factory=list)
+    slots: list[Slot] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
 class Scope:
-    """What expressions can see.
+    """What the expressions of one document can see.
 
     Parameters
     ----------
@@ -90,6 +125,14 @@ class Scope:
         Environment variables.
     workflow : mapping
         ``name``, ``description`` and ``metadata`` of the workflow.
+    tables : mapping of str to Node
+        Tables by name, each a mapping of row names to rows.
+    axes : mapping of str to str
+        Axes that the document declares: their names here, and their full names.
+    varying : frozenset of str
+        Parameters whose value depends on the axes ``outer``.
+    outer : tuple of str
+        Full names of the axes around the document that its parameters depend on.
     steps : tuple of str
         Names of the steps, for a hint.
     """
@@ -99,38 +142,104 @@ class Scope:
     param_nodes: Mapping[str, Node]
     environment: Environment
     workflow: Mapping[str, Any]
+    tables: Mapping[str, Node] = field(default_factory=dict)
+    axes: Mapping[str, str] = field(default_factory=dict)
+    varying: frozenset[str] = frozenset()
+    outer: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     fallback: UnitFallback | None = None
     used_params: set[str] = field(default_factory=set)
+    used_tables: set[str] = field(default_factory=set)
     limits: Limits = field(default_factory=Limits)
     expanded: int = 0
+    _plain_tables: dict[str, Any] | None = None
 
-    def resolve(self, node: Node, *, step: str | None = None) -> Resolved:
-        """Return a tree with every expression replaced by its value."""
-        failed: list[Path] = []
-        return Resolved(node=self._walk(node, (), failed, step), failed=tuple(failed))
+    def names(self) -> dict[str, Any]:
+        """Return what can be looked up, without axes."""
+        if self._plain_tables is None:
+            self._plain_tables = {name: node.plain() for name, node in self.tables.items()}
+        return {
+            "params": self.params,
+            "tables": self._plain_tables,
+            "env": self.environment,
+            "workflow": self.workflow,
+        }
 
-    def _walk(self, node: Node, path: Path, failed: list[Path], step: str | None) -> Node:
+    def needs(self, found: Iterable[Expression]) -> tuple[str, ...]:
+        """Return the full names of the axes that expressions depend on."""
+        axes: dict[str, None] = {}
+        for lookup in (item for expression in found for item in lookups(expression)):
+            root = str(lookup.parts[0])
+            if root in self.axes:
+                axes[self.axes[root]] = None
+            elif root == "params" and len(lookup.parts) > 1 and self.outer:
+                part = lookup.parts[1]
+                if not isinstance(part, str) or part in self.varying:
+                    axes |= dict.fromkeys(self.outer)
+        return tuple(axes)
+
+    def resolve(
+        self,
+        node: Node,
+        *,
+        step: str | None = None,
+        values: Mapping[str, Any] | None = None,
+        deferred: tuple[str, ...] = (),
+    ) -> Resolved:
+        """Return a tree with every expression replaced by its value.
+
+        Parameters
+        ----------
+        node : Node
+            The tree.
+        step : str, optional
+            Name of the step, for messages.
+        values : mapping, optional
+            Values of the axes by their names in the document. Without it, texts that depend on
+            axes are left as they are and returned as slots.
+        deferred : tuple of str
+            Names that the step looks up itself while it runs; they are left as they are.
+        """
+        walk = _Walk(step=step, values=values, deferred=deferred)
+        made = self._walk(node, (), walk)
+        return Resolved(node=made, failed=tuple(walk.failed), slots=tuple(walk.slots))
+
+    def _walk(self, node: Node, path: Path, walk: _Walk) -> Node:
         if isinstance(node.value, dict):
             made: dict[str, Node] = {}
             for key, item in node.value.items():
-                count = len(failed)
-                found = self._walk(item, (*path, key), failed, step)
-                if (*path, key) not in failed[count:]:
+                count = len(walk.failed)
+                found = self._walk(item, (*path, key), walk)
+                if (*path, key) not in walk.failed[count:]:
                     made[key] = found
             return replace(node, value=made)
         if isinstance(node.value, list):
             items = [
-                self._walk(item, (*path, index), failed, step)
-                for index, item in enumerate(node.value)
+                self._walk(item, (*path, index), walk) for index, item in enumerate(node.value)
             ]
             return replace(node, value=items)
         if isinstance(node.value, str):
-            return self._text(node, path, failed, step)
+            found_node = self._text(node, path, walk)
+            if found_node is None:
+                walk.failed.append(path)
+            return found_node or node
         return node
 
-    def _text(self, node: Node, path: Path, failed: list[Path], step: str | None) -> Node:
-        """Evaluate one text."""
+    def _text(self, node: Node, path: Path, walk: _Walk) -> Node | None:
+        """Evaluate one text; return None where that is not possible."""
+        template = self.template(node, walk.step)
+        if template is None:
+            return node if "${" not in node.value else None
+        kept = _kept(template, walk.deferred)
+        template = kept if kept is not None else template
+        axes = self.needs(template.expressions)
+        if axes and walk.values is None:
+            walk.slots.append(Slot(path=path, node=node, template=template, axes=axes))
+            return node
+        return self.value(template, node, walk.step, values=walk.values or {}, depth=len(path))
+
+    def template(self, node: Node, step: str | None) -> Template | None:
+        """Return the expressions of a text; None for none, and for a malformed text, reported."""
         try:
             template = parse_template(node.value)
         except ReferenceSyntaxError as error:
@@ -138,32 +247,42 @@ class Scope:
             shown = node.value if len(node.value) < 60 else node.value[:57] + "..."
             message = f"malformed expression in {shown!r}: {error}"
             self.report.add(Code.EXPRESSION, message, node, hint=hint, step=step)
-            failed.append(path)
-            return node
+            return None
         self.environment.note_variables(_fixed(node.value, template))
-        if template is None:
-            return node
-        self.used_params |= param_names(template)
-        scope = {"params": self.params, "env": self.environment, "workflow": self.workflow}
+        if template is not None:
+            self.used_params |= root_names(template.expressions, "params")
+            self.used_tables |= root_names(template.expressions, "tables")
+        return template
+
+    def value(
+        self,
+        template: Template,
+        node: Node,
+        step: str | None,
+        *,
+        values: Mapping[str, Any],
+        depth: int = 0,
+    ) -> Node | None:
+        """Return the value of a text; None where it has none, which is reported."""
         try:
-            value = evaluate(template, scope, fallback=self.fallback)
+            value = evaluate(template, {**self.names(), **values}, fallback=self.fallback)
         except FailedParamError:
-            failed.append(path)
-            return node
-        except UnknownNameError as error:
-            self._unknown(error, node, step)
-            failed.append(path)
-            return node
+            return None
         except ExpressionError as error:
-            self.report.add(Code.EXPRESSION_VALUE, str(error), node, step=step)
-            failed.append(path)
-            return node
-        if not self._bounded(value, len(path)):
+            self.refuse(error, node, step)
+            return None
+        if not self._bounded(value, depth):
             message = "the values of the expressions, written out, are too large or too deep"
             self.report.add(Code.TOO_LARGE, message, node, step=step)
-            failed.append(path)
-            return node
+            return None
         return from_plain(value, self._origin(node, template))
+
+    def refuse(self, error: ExpressionError, node: Node, step: str | None) -> None:
+        """Report an expression that has no usable value."""
+        if isinstance(error, UnknownNameError):
+            self._unknown(error, node, step)
+        else:
+            self.report.add(Code.EXPRESSION_VALUE, str(error), node, step=step)
 
     def _bounded(self, value: Any, depth: int) -> bool:
         """Count what a value adds; return False beyond the limits of a document."""
@@ -181,7 +300,7 @@ class Scope:
 
     def _origin(self, node: Node, template: Template) -> Node:
         """Return a node that knows the parameters behind a value."""
-        names = sorted(param_names(template) & self.param_nodes.keys())
+        names = sorted(root_names(template.expressions, "params") & self.param_nodes.keys())
         behind = [(name, self.param_nodes[name]) for name in names]
         sources = [node.source, *(item.source for _, item in behind)]
         related = tuple(
@@ -189,6 +308,9 @@ class Scope:
             for name, item in behind
             if item.span is not None
         )
+        for name in sorted(root_names(template.expressions, "tables") & self.tables.keys()):
+            span = self.tables[name].span
+            related += ((span, f"the table {name!r}"),) if span is not None else ()
         given = "".join(f"; {item.detail}" for _, item in behind if item.detail and not item.span)
         return replace(
             node,
@@ -201,10 +323,6 @@ class Scope:
         """Report a name that does not exist."""
         first = str(error.path[0])
         hint = near_miss(str(error.path[-1]), error.known)
-        if len(error.path) == 1 and first == "tables":
-            message = "tables are not supported by this version of gpwf yet"
-            self.report.add(Code.NOT_YET, message, node, step=step)
-            return
         if first == "env" and len(error.path) == 2:
             message = f"the environment variable {error.path[1]} is not set"
             hint = f"set it, or give a value: ${{env.{error.path[1]} ?? value}}"
@@ -220,14 +338,32 @@ class Scope:
         self.report.add(Code.UNKNOWN_NAME, message, node, hint=hint, step=step)
 
 
-def param_names(template: Template) -> set[str]:
-    """Return the names of the parameters that a text looks up."""
+def root_names(found: Iterable[Expression], root: str) -> set[str]:
+    """Return what expressions look up below a root: names of parameters, of tables."""
     names: set[str] = set()
-    for expression in template.expressions:
+    for expression in found:
         for lookup in lookups(expression):
-            if lookup.parts[0] == "params" and len(lookup.parts) > 1:
+            if lookup.parts[0] == root and len(lookup.parts) > 1:
                 names.add(str(lookup.parts[1]))
     return names
+
+
+def _kept(template: Template, deferred: tuple[str, ...]) -> Template | None:
+    """Return a text whose deferred expressions are plain text; None where there are none.
+
+    What remains is parsed again by the step: ``${`` that means the two characters stays escaped.
+    """
+    if not deferred:
+        return None
+    parts: list[str | Expression] = []
+    for part in template.parts:
+        if isinstance(part, str):
+            parts.append(part.replace("${", "$${"))
+        elif part.lookup.parts[0] in deferred:
+            parts.append(f"${{{part.lookup}}}")
+        else:
+            parts.append(part)
+    return Template(parts=tuple(parts))
 
 
 def _fixed(text: str, template: Template | None) -> str:

@@ -13,7 +13,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from gpwf.core.spec import InputRef, Port, StepCatalog
 from gpwf.lang.codes import Code
-from gpwf.lang.draft import Draft, by_name
+from gpwf.lang.draft import WORKFLOW_TAG, Draft, by_name
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.tree import Node, Place
 
@@ -126,7 +126,7 @@ class _Wirer:
         elif written is not None:
             taken = self._by_kind(draft, written)
         for port in draft.ports or ():
-            if port.name not in taken:
+            if port.name not in taken and port.name != "*":
                 taken[port.name] = self._by_rule(draft, port)
         self.wiring.inputs[draft.name] = {name: refs for name, refs in taken.items() if refs}
         self._after(draft)
@@ -137,7 +137,7 @@ class _Wirer:
         known = {port.name: port for port in draft.ports or ()}
         taken: dict[str, tuple[InputRef, ...]] = {}
         for name, node in written.items():
-            port = known.get(name)
+            port = known.get(name) or known.get("*")
             if port is None and draft.ports is not None:
                 message = f"the step {draft.name!r} has no input {name!r}"
                 hint = near_miss(name, known)
@@ -165,6 +165,7 @@ class _Wirer:
             if found is None or found.kind is None or draft.ports is None:
                 continue
             ports = [port for port in draft.ports if port.kind == found.kind]
+            ports = ports or [p for p in draft.ports if p.kind == "any" and p.name != "*"]
             free = [port for port in ports if port.multiple or port.name not in taken]
             if free:
                 taken[free[0].name] = (*taken.get(free[0].name, ()), found.ref)
@@ -183,6 +184,8 @@ class _Wirer:
         """Refuse a product of another kind than the port's."""
         if port is None or found is None or found.kind in (None, port.kind):
             return
+        if port.kind == "any":
+            return
         message = (
             f"the input {port.name!r} of {draft.name!r} takes {port.kind!r}, "
             f"but {node.value} is {found.kind!r}"
@@ -199,6 +202,8 @@ class _Wirer:
     def _by_rule(self, draft: Draft, port: Port) -> tuple[InputRef, ...]:
         """Connect a port that is left out to the only product of its kind above."""
         candidates = self.live.get(port.kind, [])
+        if port.kind == "any":  # nobody could say which of all products is meant
+            candidates = []
         if len(candidates) == 1 and not (self.unknown_above and port.optional):
             return (candidates[0],)
         if len(candidates) > 1 and not self.unknown_above:
@@ -264,7 +269,7 @@ class _Wirer:
         if draft.products is None:
             self.unknown_above = True
             return
-        replaces = self.catalog.replaces(draft.tag)
+        replaces = self.catalog.replaces(draft.tag) if draft.tag != WORKFLOW_TAG else {}
         taken = self.wiring.inputs[draft.name]
         for product in draft.products:
             live = self.live.setdefault(product.kind, [])
@@ -315,7 +320,7 @@ class _Wirer:
 
     def _unknown_step(self, step: str, node: Node, user: Draft | None) -> None:
         """Report a step that does not exist, unless its tag is misspelt and known to be."""
-        tags = set(self.catalog.tags())
+        tags = {*self.catalog.tags(), WORKFLOW_TAG}
         unnamed = [item for item in self.drafts if item.node.child("name") is None]
         if any(item.tag not in tags and near_miss(step, [item.tag]) for item in unnamed):
             return

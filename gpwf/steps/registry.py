@@ -117,10 +117,14 @@ class Catalog:
 
     def inputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
         """Return the input ports for these settled settings."""
+        if type(self.step(tag)).inputs is Step.inputs:  # asked for every task of a scatter
+            return self.step(tag).input_ports
         return self.step(tag).inputs(self.restore(tag, settings))
 
     def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
         """Return the output ports for these settled settings."""
+        if type(self.step(tag)).outputs is Step.outputs:
+            return self.step(tag).output_ports
         return self.step(tag).outputs(self.restore(tag, settings))
 
     def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
@@ -130,6 +134,11 @@ class Catalog:
     def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
         """Return the settings that name a model of an input."""
         return self.step(tag).requires(self.restore(tag, settings))
+
+    def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
+        """Return False where settings with these types surely name no external file."""
+        own = type(self.step(tag)).external_files is not Step.external_files
+        return own or "path" in types.values()
 
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         """Return the external files that decide which files are read; cheap, no gammapy."""

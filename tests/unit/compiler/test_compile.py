@@ -13,6 +13,7 @@ from gpwf.compiler.compile import compile_plan
 from gpwf.compiler.inputs import MISSING_INPUT, missing_inputs
 from gpwf.core.diagnostics import Span
 from gpwf.core.digests import Digest
+from gpwf.core.names import Names, Need
 from gpwf.core.spec import (
     ExternalFile,
     InputRef,
@@ -20,6 +21,7 @@ from gpwf.core.spec import (
     Port,
     Settled,
     StepSpec,
+    Variant,
     WorkflowSpec,
 )
 from gpwf.errors import DocumentError, PlanError, StepInputError
@@ -52,6 +54,12 @@ class Catalog:
     def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
         return [Port(name="text", kind="text")]
 
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
+        return {}
+
+    def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
+        return ()
+
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         if "index" not in settings:
             return []
@@ -59,6 +67,12 @@ class Catalog:
         if not index.is_file():
             raise StepInputError(f"no such file: {index}", setting="index", hint="make it")
         return [ExternalFile(setting="index", path=index, name="index")]
+
+    def deferred(self, tag: str) -> tuple[str, ...]:
+        return ()
+
+    def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
+        return True
 
     def external_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         self.n_lookups += 1
@@ -113,12 +127,17 @@ def step(name: str, uses: Sequence[str] = (), **settings: Any) -> StepSpec:
     return StepSpec(
         name=name,
         tag="read",
-        settings=settings,
-        types={"index": "path"},
-        origins={"index": Origin(source="workflow", span=span(5))},
-        spans={"": span(4), "index": span(5)},
+        variants=(
+            Variant(
+                settings=settings,
+                types={"index": "path"},
+                origins={"index": Origin(source="workflow", span=span(5))},
+                spans={"": span(4), "index": span(5)},
+            ),
+        ),
         inputs={"text": refs} if refs else {},
         outputs={"text": "text"},
+        span=span(4),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gpwf.core.names import Names, Need
 from gpwf.core.spec import ExternalFile, Port, SettingProblem, Settled
 from gpwf.core.units import UnitError, canonical, format_quantity, parse_quantity, physical_type
 
@@ -50,7 +51,7 @@ _STEPS: dict[str, dict[str, Any]] = {
         "outputs": [("datasets", "datasets")],
     },
     "models": {
-        "fields": {"file": ("path", ...)},
+        "fields": {"file": ("path", ...), "names": ("list", [])},
         "inputs": [],
         "outputs": [("models", "models")],
     },
@@ -117,11 +118,28 @@ class FakeCatalog:
     def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
         return [Port(name=name, kind=kind) for name, kind in _STEPS[tag]["outputs"]]
 
+    def deferred(self, tag: str) -> tuple[str, ...]:
+        return ()
+
     def makers(self, kind: str) -> Sequence[str]:
         return [tag for tag in self.tags() if kind in [out for _, out in _STEPS[tag]["outputs"]]]
 
     def unit_fallback(self, text: str) -> None:
         return None
+
+    def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
+        return False
+
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
+        """A fake file of models is never read: `names` tells what it holds."""
+        if tag == "models" and settings["names"]:
+            return {"models": Names(known=frozenset(settings["names"]))}
+        return {"models": Names(ports=("models",))} if tag == "fit" else {}
+
+    def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
+        if tag != "flux-points":
+            return ()
+        return [Need(port="models", path=("source",), name=settings["source"])]
 
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         return ()

@@ -1,0 +1,232 @@
+"""Where every step runs: axes inherited through the inputs, axes of its own, conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from gpwf.core.conditions import Condition, expressions, holds
+from gpwf.core.expressions import ExpressionError
+from gpwf.core.points import Point, Points, join, join_size, project, projector
+from gpwf.core.spec import InputRef
+from gpwf.lang.axes import Declaration, Registry, TooManyTasksError, axis_values, extend
+from gpwf.lang.codes import Code
+from gpwf.lang.conditions import parse_condition
+from gpwf.lang.draft import Draft
+from gpwf.lang.frame import Frame
+from gpwf.lang.refs import ReferenceSyntaxError
+from gpwf.lang.report import listed, near_miss
+from gpwf.lang.scope import FailedParamError, root_names
+from gpwf.lang.tree import Node, Place
+
+__all__ = ["declare_axes", "frame_points", "step_points"]
+
+_RESERVED = ("params", "tables", "env", "workflow", "inputs", "outputs")
+
+
+def declare_axes(frame: Frame) -> None:
+    """Declare the axes of every step of a document, in its order."""
+    steps = frame.root.child("steps")
+    nodes = list(steps.entries()) if steps is not None else []
+    for node in nodes:  # all names first: an axis may stand below the step that looks it up
+        for name, _ in (node.child("foreach") or Node(value={})).items():
+            frame.axes.setdefault(name, frame.prefix + name)
+    for node in nodes:
+        named = node.child("name") or node.child("tag")
+        step = str(named.value) if named is not None else ""
+        for name, value in (node.child("foreach") or Node(value={})).items():
+            if name in _RESERVED:
+                message = f"an axis cannot be called {name!r}: expressions see something else there"
+                frame.reading.report.add(Code.AXIS, message, Place.of_key(value), step=step)
+                frame.axes.pop(name, None)
+                continue
+            frame.reading.registry.declare(_declaration(frame, name, value, step))
+
+
+def _declaration(frame: Frame, name: str, node: Node, step: str) -> Declaration:
+    """Return the declaration of an axis; its values are read when they are needed."""
+    resolved = frame.scope().resolve(node, step=step)
+    needs = tuple(dict.fromkeys(axis for slot in resolved.slots for axis in slot.axes))
+    report = frame.reading.report
+
+    def read(at: Point) -> Sequence[object] | None:
+        coordinates = dict(zip(needs, at, strict=True))
+        scope = frame.scope(coordinates) if frame.outer else frame.scope()
+        found = scope.resolve(node, step=step, values=frame.values(coordinates))
+        if found.failed:
+            return None
+        return axis_values(found.node.plain(), node, report, step, name)
+
+    if resolved.failed or frame.prefix + name in needs:
+        if not resolved.failed:
+            report.add(Code.AXIS, f"the axis {name!r} is made of itself", node, step=step)
+        return Declaration(name=frame.prefix + name, node=node, step=step, needs=(), read=_nothing)
+    return Declaration(name=frame.prefix + name, node=node, step=step, needs=needs, read=read)
+
+
+def _nothing(at: Point) -> None:
+    """Return no values: the reason has been reported."""
+
+
+def frame_points(draft: Draft) -> Points:
+    """Return where the workflow that a step includes runs."""
+    return _own(draft, draft.frame.points)
+
+
+def step_points(
+    draft: Draft, inputs: Mapping[str, Sequence[InputRef]], made: Mapping[str, Points]
+) -> Points | None:
+    """Return where a step runs; None where that cannot be known, which is reported.
+
+    Parameters
+    ----------
+    draft : Draft
+        The step.
+    inputs : mapping of str to sequence of InputRef
+        Its inputs, by full names of steps.
+    made : mapping of str to Points
+        Where the steps above run.
+    """
+    registry = draft.frame.reading.registry
+    gathered = _gathered(draft, inputs, made)
+    points = draft.frame.points
+    for ref in (ref for refs in inputs.values() for ref in refs):
+        if ref.step not in made:
+            return None
+        above = made[ref.step]
+        left = project(above, [name for name in above.axes if name not in gathered])
+        if registry.count + join_size(points, left) > registry.max_tasks:
+            raise TooManyTasksError(registry.count + join_size(points, left))
+        points = join(points, left)
+    return _own(draft, points)
+
+
+def _gathered(
+    draft: Draft, inputs: Mapping[str, Sequence[InputRef]], made: Mapping[str, Points]
+) -> tuple[str, ...]:
+    """Return the full names of the axes that end at a step; check that they can."""
+    node = draft.node.child("gather")
+    if node is None:
+        return ()
+    report = draft.frame.reading.report
+    single = {port.name for port in draft.ports or () if not port.multiple and port.name != "*"}
+    above = {
+        name: ref.step
+        for refs in inputs.values()
+        for ref in refs
+        for name in made.get(ref.step, Points()).axes
+    }
+    known = {short: full for short, full in draft.frame.axes.items() if full in above}
+    found: list[str] = []
+    for item in node.entries() if node.is_list else [node]:
+        if not isinstance(item.value, str):
+            continue
+        full: str | None = known.get(item.value) or (item.value if "/" in item.value else None)
+        if full is None or full not in above:
+            hint = near_miss(item.value, known) or (
+                f"axes of its inputs: {listed(list(known))}" if known else "no input has an axis"
+            )
+            message = f"no input of {draft.name!r} has the axis {item.value!r}"
+            report.add(Code.UNKNOWN_AXIS, message, item, hint=hint, step=draft.full_name)
+            continue
+        ports = [port for port, refs in inputs.items() if _carries(refs, full, made)]
+        for name in [port for port in ports if port in single]:
+            message = f"the input {name!r} of {draft.name!r} takes one product: it cannot gather"
+            several = [item.name for item in draft.ports or () if item.multiple]
+            other = f"inputs that take several: {listed(several)}" if several else None
+            report.add(Code.GATHER, message, item, hint=other, step=draft.full_name)
+        found.append(full)
+    return tuple(found)
+
+
+def _carries(refs: Sequence[InputRef], axis: str, made: Mapping[str, Points]) -> bool:
+    return any(axis in made.get(ref.step, Points()).axes for ref in refs)
+
+
+def _own(draft: Draft, points: Points) -> Points:
+    """Return points with the axes of a step's own, without those that its condition excludes."""
+    frame, registry = draft.frame, draft.frame.reading.registry
+    for name, node in (draft.node.child("foreach") or Node(value={})).items():
+        item = registry.declared.get(frame.prefix + name)
+        if item is None or item.name in points.axes:
+            continue
+        missing = [need for need in item.needs if need not in points.axes]
+        if missing:
+            message = f"the axis {name!r} needs {listed(missing)}, which the step does not have"
+            hint = "declare it before, or use a product of a step that has it"
+            frame.reading.report.add(
+                Code.UNKNOWN_AXIS, message, node, hint=hint, step=draft.full_name
+            )
+            continue
+        before = len(points)
+        points = extend(points, item, registry)
+        if before and not len(points) and registry.tables[item.name].values == []:
+            _warn_empty(draft, name, node, registry)
+    when = draft.node.child("when")
+    return points if when is None else _filtered(draft, when, points)
+
+
+def _warn_empty(draft: Draft, name: str, node: Node, registry: Registry) -> None:
+    """Warn of an axis without values."""
+    from gpwf.core.diagnostics import Severity
+
+    if registry.report.has_errors:
+        return
+    message = f"the axis {name!r} has no values: {draft.name!r} and what depends on it do not run"
+    registry.report.add(
+        Code.NOTHING_RUNS, message, node, step=draft.full_name, severity=Severity.WARNING
+    )
+
+
+def _filtered(draft: Draft, when: Node, points: Points) -> Points:
+    """Return the points at which a condition holds."""
+    if isinstance(when.value, bool):
+        return points if when.value else Points(points.axes, [])
+    if not isinstance(when.value, str):
+        return points
+    frame, report = draft.frame, draft.frame.reading.report
+    try:
+        condition = parse_condition(when.value)
+    except ReferenceSyntaxError as error:
+        hint = "write ${params.NAME}, comparisons, `and`, `or`, `not`"
+        message = f"malformed condition {when.value[:60]!r}: {error}"
+        report.add(Code.CONDITION, message, when, hint=hint, step=draft.full_name)
+        return points
+    found = list(expressions(condition))
+    frame.used_params |= root_names(found, "params")
+    frame.used_tables |= root_names(found, "tables")
+    needs = frame.scope().needs(found)
+    missing = [name for name in needs if name not in points.axes]
+    if missing:
+        message = f"the step {draft.name!r} does not have the axis {missing[0]!r}"
+        report.add(Code.UNKNOWN_AXIS, message, when, step=draft.full_name)
+        return points
+    key_of = projector(points.axes, needs)
+    known: dict[Point, bool] = {}
+    for row in points.rows:
+        at = key_of(row)
+        if at not in known:
+            decided = _decide(draft, condition, when, dict(zip(needs, at, strict=True)))
+            if decided is None:
+                return points
+            known[at] = decided
+    return Points(points.axes, [row for row in points.rows if known[key_of(row)]])
+
+
+def _decide(
+    draft: Draft, condition: Condition, when: Node, coordinates: Mapping[str, int]
+) -> bool | None:
+    """Return whether a condition holds; None where that cannot be decided, which is reported."""
+    frame = draft.frame
+    scope = frame.scope(coordinates) if frame.outer else frame.scope()
+    names = {**scope.names(), **frame.values(coordinates)}
+    try:
+        return holds(condition, names, fallback=scope.fallback)
+    except FailedParamError:
+        return None
+    except ExpressionError as error:
+        if type(error) is ExpressionError:
+            message = f"the condition cannot be decided: {error}"
+            frame.reading.report.add(Code.CONDITION, message, when, step=draft.full_name)
+        else:
+            scope.refuse(error, when, draft.full_name)
+        return None

@@ -1,0 +1,144 @@
+"""Names of models are checked against those that the steps above declare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from fake_catalog import FakeCatalog
+
+from gpwf.core.diagnostics import Span
+from gpwf.core.names import Names, Need
+from gpwf.lang.names import WiredStep, check_names
+from gpwf.lang.report import Report
+from gpwf.lang.tree import Place
+
+FIT = {"models": (("models", "models"),)}
+SED = {"models": (("fit", "models"),)}
+
+
+def step(
+    name: str, inputs: Mapping[str, Any] | None = None, *, line: int = 1, **settings: Any
+) -> WiredStep:
+    """Return a step of the fake catalogue; its type is the first word of its name."""
+    tag = name.partition(" ")[0]
+    defaults = {"models": {"names": []}}.get(tag, {})
+    return WiredStep(
+        name=name,
+        tag=tag,
+        settings={**defaults, **settings},
+        inputs=inputs or {},
+        place=lambda path: Place(
+            span=Span(file="w.yaml", line=line, column=1 + len(path), end_line=line, end_column=9)
+        ),
+    )
+
+
+def found(*steps: WiredStep, catalog: Any = None) -> list[Any]:
+    report = Report()
+    check_names(steps, catalog or FakeCatalog(), report)
+    return report.items
+
+
+def test_a_name_that_a_model_has_is_fine() -> None:
+    sed = step("flux-points", {"models": (("models", "models"),)}, source="crab")
+    assert found(step("models", names=["crab"]), sed) == []
+
+
+def test_a_name_that_no_model_has_is_told_with_place_and_suggestion() -> None:
+    (item,) = found(
+        step("models", names=["crab", "vela"], line=3),
+        step("fit", FIT, line=4),
+        step("flux-points", SED, source="crabb", line=5),
+    )
+    assert item.code == "GP512"
+    assert item.message == "source: fit.models holds no model 'crabb'"
+    assert item.hint == "did you mean 'crab'?"
+    assert item.step == "flux-points"
+    assert (item.span.line, item.span.column) == (5, 2)
+    assert [(span.line, text) for span, text in item.related] == [(3, "the models come from here")]
+
+
+def test_without_a_near_one_the_names_are_listed() -> None:
+    sed = step("flux-points", {"models": (("models", "models"),)}, source="m87")
+    (item,) = found(step("models", names=["vela", "crab"]), sed)
+    assert item.hint == "models: crab and vela"
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [step("models"), step("fit", FIT)],  # a file that is not there
+        [step("fit", FIT)],  # a step that is not understood
+        [step("models", names=["vela"]), step("fit")],  # a fit of nothing
+        [step("plot"), step("fit", {"models": (("plot", "figure"),)})],
+    ],
+)
+def test_where_the_names_are_not_known_nothing_is_said(steps: list[WiredStep]) -> None:
+    sed = step("flux-points", SED, source="crab")
+    assert found(*steps, sed) == []
+
+
+def test_an_input_that_is_not_connected_needs_nothing() -> None:
+    assert found(step("models", names=["vela"]), step("flux-points", source="crab")) == []
+
+
+def test_several_products_hold_all_their_names() -> None:
+    two = {"models": (("models a", "models"), ("models b", "models"))}
+    known = [step("models a", names=["crab"]), step("models b", names=["vela"])]
+    assert found(*known, step("flux-points", two, source="vela")) == []
+    (item,) = found(*known, step("flux-points", two, source="m87"))
+    assert "models a.models and models b.models hold no model 'm87'" in item.message
+    assert found(known[0], step("models b"), step("flux-points", two, source="m87")) == []
+
+
+def test_all_settings_of_a_scattered_step_count() -> None:
+    scattered = [step("models", names=["crab"]), step("models", names=["vela"])]
+    needs = [step("flux-points", FIT, source=name) for name in ("crab", "vela", "m87", "m87")]
+    (item,) = found(*scattered, *needs)
+    assert "'m87'" in item.message
+    assert found(*scattered, step("models"), *needs) == []
+
+
+def test_steps_may_stand_in_any_order() -> None:
+    sed = step("flux-points", SED, source="crab")
+    assert found(sed, step("fit", FIT), step("models", names=["crab"])) == []
+
+
+def test_a_circle_ends() -> None:
+    one = step("fit", {"models": (("fit two", "models"),)})
+    two = step("fit two", {"models": (("fit", "models"),)})
+    assert found(one, two, step("flux-points", SED, source="crab")) == []
+
+
+def test_a_long_chain_of_fits_is_followed() -> None:
+    names = ["models", *(f"fit {number}" for number in range(5000))]
+    chain = [step(name, {"models": ((above, "models"),)}) for above, name in pairwise(names)]
+    sed = step("flux-points", {"models": ((names[-1], "models"),)}, source="crabb")
+    (item,) = found(step("models", names=["crab"]), *chain, sed)
+    assert item.hint == "did you mean 'crab'?"
+
+
+def test_a_step_may_add_to_the_models_of_several_inputs() -> None:
+    class Merging(FakeCatalog):
+        def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
+            if tag == "stack":
+                return {"models": Names(known=frozenset({"bkg"}), ports=("first", "second"))}
+            return super().declares(tag, settings)
+
+        def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
+            names = settings.get("sources", ())
+            return [Need(port="models", path=("sources", n), name=x) for n, x in enumerate(names)]
+
+    merged = step(
+        "stack", {"first": (("models a", "models"),), "second": (("models b", "models"),)}
+    )
+    plot = step(
+        "plot", {"models": (("stack", "models"),)}, sources=["crab", "vela", "bkg", "m87"], line=9
+    )
+    known = [step("models a", names=["crab"]), step("models b", names=["vela"])]
+    (item,) = found(*known, merged, plot, catalog=Merging())
+    assert item.message == "sources.3: stack.models holds no model 'm87'"
+    assert (item.span.line, item.span.column) == (9, 3)
