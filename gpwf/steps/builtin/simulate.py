@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepError
-from gpwf.steps.attach import copy_datasets
+from gpwf.steps.attach import background_models, copy_datasets
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.builtin.models import ModelsStep
 from gpwf.steps.settings import Field, InputPath, StepSettings
@@ -45,9 +45,10 @@ class SimulateStep(Step):
     The background is that of the datasets. For ON/OFF spectra the measured OFF counts are taken as
     the expected ones, in the OFF regions as they are and in the ON region times the ratio of the
     acceptances, and both ON and OFF counts are drawn (a bin without OFF counts stays without
-    background). For the other datasets it is the background of the dataset, as changed by the
-    background models of `models`. Sky maps with a measured OFF background (ring) are refused: the
-    OFF counts of neighbouring pixels are mostly the same events.
+    background). For the other datasets it is the background of the dataset, as changed by its
+    background model in `models` (a fitted one, for example), or else by the one that the reduction
+    made. Sky maps with a measured OFF background (ring) are refused: the OFF counts of neighbouring
+    pixels are mostly the same events.
 
     The datasets keep their names. They do not replace the measured ones: a step below says which
     of the two it takes.
@@ -91,12 +92,14 @@ class SimulateStep(Step):
     def run(
         self, settings: SimulateSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
-        """Return ``datasets``: `gammapy.datasets.Datasets` without models."""
+        """Return ``datasets``: `gammapy.datasets.Datasets`, without sources."""
         import numpy as np
 
-        datasets = copy_datasets(inputs["datasets"])
+        measured = inputs["datasets"]
+        datasets = copy_datasets(measured)
         injected = _injected(settings, ctx)
         kept = _kept(inputs.get("models"), settings, ctx.step)
+        kept += background_models(measured, besides=kept)
         _set_models(datasets, kept, injected, ctx.step)
         order = {name: number for number, name in enumerate(sorted(datasets.names))}
         for done, dataset in enumerate(datasets):
@@ -104,7 +107,7 @@ class SimulateStep(Step):
             sequence = ctx.seed_sequence(settings.seed, order[dataset.name])
             _draw(dataset, np.random.RandomState(np.random.PCG64(sequence)), ctx.step)
         ctx.progress(len(datasets), len(datasets), "")
-        datasets.models = None
+        datasets.models = background_models(measured) or None  # their own, as in the input
         return {"datasets": datasets}
 
 

@@ -178,6 +178,15 @@ def test_maps_are_drawn_from_their_background_and_its_model(tmp_path: Path) -> N
     models = Models([make_model(), norm])
     made = simulate({}, datasets=datasets, models=models)[0].counts.data
     assert made.mean() == pytest.approx(8, abs=4 * np.sqrt(8 / made.size))
+    datasets.models = Models([norm.copy(name=norm.name)])  # as the reduction leaves them
+    own = simulate({}, datasets=datasets)
+    np.testing.assert_array_equal(own[0].counts.data, made)
+    assert own.models.names == ["map-bkg"]
+    norm.spectral_model.norm.value = 4.0
+    fitted = simulate({}, datasets=datasets, models=models)
+    assert fitted[0].counts.data.mean() == pytest.approx(16, abs=4 * np.sqrt(16 / made.size))
+    assert fitted.models[0].spectral_model.norm.value == 2.0
+    datasets.models = None
     point = {"type": "point", "frame": "icrs"}
     point["parameters"] = [
         {"name": "lon_0", "value": 83.63, "unit": "deg"},
