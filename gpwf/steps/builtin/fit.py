@@ -12,7 +12,8 @@ from gpwf.errors import StepError
 from gpwf.steps.attach import attach_models
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import warn_moved
-from gpwf.steps.settings import EnergyRange, Field, Section, StepSettings
+from gpwf.steps.positions import bound_positions
+from gpwf.steps.settings import EnergyRange, Field, Radius, Section, StepSettings
 
 __all__ = ["FitStep"]
 
@@ -62,6 +63,11 @@ class FitSettings(StepSettings):
     options: FitOptions = Field(
         FitOptions.model_validate({}), description="Options of the minimiser"
     )
+    position_margin: Radius | None = Field(
+        Radius("0.5 deg"),
+        description="How far a free position without bounds may move from its start; null for any "
+        "distance, with which fits of maps often fail",
+    )
 
 
 class FitStep(Step):
@@ -70,6 +76,9 @@ class FitStep(Step):
     Minimises the fit statistic of all datasets together, inside the safe range and ``fit_range``,
     and computes the covariance. A fit that does not converge is a failed step. A model without
     ``datasets_names`` acts on all datasets; names that match nothing are errors.
+
+    Map datasets bring background models of their own: they are fitted together with the models, and
+    are part of the fitted ones. Free positions are bound around where they start.
     """
 
     tag: ClassVar[str] = "fit"
@@ -103,6 +112,8 @@ class FitStep(Step):
         """Return ``models`` (`gammapy.modeling.models.Models`) and ``fit_result``."""
         datasets, models = attach_models(inputs["datasets"], inputs["models"], ctx.step)
         _set_fit_range(datasets, settings.fit_range, ctx.step)
+        if settings.position_margin is not None:
+            bound_positions(models, settings.position_margin.value)
         if not len(models.parameters.free_parameters):
             raise StepError(
                 f"{ctx.step}: every parameter of the models is frozen",
@@ -118,6 +129,9 @@ class FitStep(Step):
         _check_result(result, models, ctx.step)
         _warn_bounds(models, ctx.step)
         _set_covariance(models, result.models)
+        # maps keep parts of the predictions made on the way to the minimum, so their statistic
+        # depends on that way; with models set anew it depends on the parameters alone
+        datasets.models = models
         return {"models": models, "fit_result": _summary(result, datasets, models)}
 
 
@@ -257,8 +271,9 @@ def _set_covariance(models: Any, fitted: Any) -> None:
 def _summary(result: Any, datasets: Any, models: Any) -> FitSummary:
     """Return the result as plain data."""
     optimum = result.optimize_result
+    has_maps = any(not dataset.counts.geom.is_region for dataset in datasets)
     return FitSummary(
-        total_stat=float(optimum.total_stat),
+        total_stat=float(datasets.stat_sum() if has_maps else optimum.total_stat),
         success=bool(optimum.success),
         message=str(optimum.message),
         nfev=int(optimum.nfev),
