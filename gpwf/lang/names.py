@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from gpwf.core.diagnostics import Span
 from gpwf.core.names import Need
-from gpwf.core.spec import StepCatalog
+from gpwf.core.spec import StepCatalog, StepSpec, Variant
 from gpwf.lang.codes import Code
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.tree import Place
 
-__all__ = ["WiredStep", "check_names"]
+if TYPE_CHECKING:
+    from gpwf.lang.draft import Draft
+    from gpwf.lang.include import Opened
+
+__all__ = ["WiredStep", "check_names", "wired_steps"]
 
 _MAX_VARIANTS = 200  # sets of settings of one step that are looked at: each takes some 0.1 ms
 
@@ -41,6 +46,52 @@ class WiredStep:
     settings: Mapping[str, Any]
     inputs: Mapping[str, tuple[tuple[str, str], ...]]
     place: Callable[[tuple[str | int, ...]], Place]
+
+
+def wired_steps(opened: Opened, specs: Sequence[StepSpec]) -> list[WiredStep]:
+    """Return the steps of a document, and of those that it includes, as `check_names` takes them.
+
+    Steps with problems of their own are left out: nobody knows what they hold.
+
+    Parameters
+    ----------
+    opened : Opened
+        The document, its steps settled and connected.
+    specs : sequence of StepSpec
+        What was made of them, for the settings that depend on axes; may be empty.
+    """
+    made = {spec.name: spec for spec in specs}
+    found: list[WiredStep] = []
+    for draft, inputs, _ in opened.connections():
+        if draft.ports is None or draft.settled is None:
+            continue
+        refs = {
+            port: tuple((ref.step, ref.product) for ref in items) for port, items in inputs.items()
+        }
+        variants: Sequence[Variant | None] = (None,)
+        if draft.resolved.slots:
+            spec = made.get(draft.full_name)
+            variants = spec.variants if spec is not None else ()
+        found += [
+            WiredStep(
+                name=draft.full_name,
+                tag=draft.tag,
+                settings=draft.settled.settings if variant is None else variant.settings,
+                inputs=refs,
+                place=partial(_place, draft, variant),
+            )
+            for variant in variants
+        ]
+    return found
+
+
+def _place(draft: Draft, variant: Variant | None, path: tuple[str | int, ...]) -> Place:
+    """Return the place of a setting, or of the step where it is not written."""
+    span = variant.spans.get(".".join(str(part) for part in path)) if variant is not None else None
+    if span is not None:
+        return Place(span=span)
+    node, rest = draft.config.nearest(path)
+    return Place.of_value(node) if path and not rest else draft.place
 
 
 def check_names(steps: Sequence[WiredStep], catalog: StepCatalog, report: Report) -> None:
