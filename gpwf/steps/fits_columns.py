@@ -1,8 +1,9 @@
-"""Columns of a plain FITS binary table, read with the standard library alone.
+"""Headers of FITS files and columns of plain binary tables, read with the standard library alone.
 
-A plan has to know which files a datastore's index names, and importing astropy for that takes
-longer than everything else that `gpwf validate` does. This reads the simple tables that GADF index
-files are; whatever is not simple (scaled columns, arrays, compressed tables) it leaves to astropy.
+A plan has to know which files a datastore's index or a spectrum names, and importing astropy for
+that takes longer than everything else that `gpwf validate` does. This reads the simple tables that
+GADF index files are; whatever is not simple (scaled columns, arrays, compressed tables) it leaves
+to astropy.
 
 References
 ----------
@@ -20,12 +21,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_columns"]
+__all__ = ["read_columns", "read_headers"]
 
 _BLOCK = 2880
 _CARD = 80
 #: Index files of the largest public releases are below 10 MB; a bomb is not worth the memory.
 _MAX_BYTES = 1 << 28
+_MAX_HEADERS = 1000
+_MAX_HEADER_BYTES = 1 << 24
 _FORMAT = re.compile(r"(\d*)([A-Z])")
 #: struct code and size of the scalar types
 _CODES = {"B": ("B", 1), "I": ("h", 2), "J": ("i", 4), "K": ("q", 8), "E": ("f", 4), "D": ("d", 8)}
@@ -66,6 +69,52 @@ def read_columns(path: Path, names: Sequence[str]) -> list[tuple[Any, ...]] | No
         return _rows(table, data[start : start + _size(table)], names)
     except (ValueError, KeyError, TypeError, struct.error, UnicodeDecodeError):
         return None  # not a simple table: astropy says what it is
+
+
+def read_headers(path: Path) -> list[dict[str, str | int]] | None:
+    """Return the headers of a FITS file; the data are passed over.
+
+    Parameters
+    ----------
+    path : Path
+        File, may be gzipped.
+
+    Returns
+    -------
+    list of dict or None
+        For each HDU the values by keyword: text without trailing blanks, whole numbers, and the
+        text of everything else; None where the file is no FITS file, or damaged.
+
+    Raises
+    ------
+    OSError
+        Where the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        zipped = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        try:
+            with gzip.open(stream) if zipped else nullcontext(stream) as source:
+                return _headers(source)
+        except (EOFError, gzip.BadGzipFile, zlib.error, ValueError, KeyError, TypeError):
+            return None
+
+
+def _headers(source: Any) -> list[_Header] | None:
+    headers: list[_Header] = []
+    while len(headers) < _MAX_HEADERS:
+        text = block = source.read(_BLOCK)
+        if not text.startswith(b"XTENSION=" if headers else b"SIMPLE  ="):
+            return headers or None  # the standard allows other records after the last HDU
+        while not any(block[at : at + 8] == b"END     " for at in range(0, len(block), _CARD)):
+            block = source.read(_BLOCK)
+            text += block
+            if len(block) < _BLOCK or len(text) > _MAX_HEADER_BYTES:
+                return None
+        cards, _ = _header(text, 0)
+        headers.append(cards)
+        source.seek(_padded(_size(cards)), 1)
+    return None
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -13,7 +13,7 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpwf.steps.fits_columns import read_columns
+from gpwf.steps.fits_columns import read_columns, read_headers
 
 NAMES = ("OBS_ID", "HDU_TYPE", "RA_PNT", "N_TELS", "FLAG")
 
@@ -86,10 +86,40 @@ def test_damage_is_never_a_crash(tmp_path: Path, cut: int, at: int, byte: int) -
         rows = read_columns(damaged, ("OBS_ID",))
         assert rows is None or len(rows) < 10**6
 
+        headers = read_headers(damaged)
+        assert headers is None or 0 < len(headers) <= 2
+
+
+@pytest.mark.parametrize("name", ["t.fits", "t.fits.gz"])
+def test_headers_are_those_of_astropy(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name)
+    with fits.open(path, mode="update") as hdulist:
+        hdulist[1].header["ANCRFILE"] = ("arf.fits", "a response")
+        hdulist[1].header["OBS_ID"] = 23523
+        for number in range(50):  # more than one block
+            hdulist[1].header[f"KEY{number}"] = number
+        hdulist.append(fits.ImageHDU(np.zeros((3, 3)), name="LAST"))
+    headers = read_headers(path)
+    assert headers is not None
+    with fits.open(path) as hdulist:
+        names = [header.get("EXTNAME") for header in headers]
+        assert names == [None, *(hdu.name or None for hdu in hdulist[1:])]
+        assert headers[1]["ANCRFILE"] == "arf.fits"
+        assert headers[1]["OBS_ID"] == 23523
+        assert headers[1]["KEY49"] == 49
+        assert headers[0]["NAXIS1"] == hdulist[0].header["NAXIS1"]
+
+
+def test_what_is_no_fits_file_has_no_headers(tmp_path: Path) -> None:
+    for content in (b"", b"SIMPLE  =", b"<html>", b"\x1f\x8b no gzip"):
+        (tmp_path / "x").write_bytes(content)
+        assert read_headers(tmp_path / "x") is None
+
 
 def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read_columns(tmp_path / "none.fits", NAMES)
+    for read in (lambda path: read_columns(path, NAMES), read_headers):
+        with pytest.raises(FileNotFoundError):
+            read(tmp_path / "none.fits")
 
 
 @pytest.mark.science
