@@ -1,6 +1,7 @@
 """Run every conformance case: a folder with ``workflow.yaml`` and what is expected of it.
 
 A case of a problem names code, line and column, so that it cannot fail for the wrong reason.
+What a case may hold is told in ``README.md`` beside this file.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from gpwf.compiler.compile import compile_plan
+from gpwf.core.plan import Plan, Task
 from gpwf.core.spec import WorkflowSpec
 from gpwf.lang import check_workflow
 from gpwf.lang.codes import Code
@@ -21,7 +24,10 @@ sys.path.insert(0, str(HERE.parent / "unit" / "lang"))
 
 from fake_catalog import FakeCatalog  # noqa: E402
 
-TOPICS = ("document", "structure", "settings", "params", "wiring")
+TOPICS = (
+    *("document", "structure", "settings", "params", "wiring"),
+    *("scatter", "tables", "conditions", "include"),
+)
 CASES = sorted(path.parent for topic in TOPICS for path in HERE.glob(f"{topic}/*/case.yaml"))
 
 
@@ -69,6 +75,8 @@ def test_case(folder: Path) -> None:
         assert got.severity == item.get("severity", "error")
         assert item.get("hint", "") in (got.hint or "")
         assert item.get("message", "") in got.message
+        if got.span is not None:
+            assert Path(got.span.file).name == item.get("file", "workflow.yaml")
         related = [[span.line, span.column] for span, _ in got.related]
         assert item.get("related", related) == related
         assert (got.source_line is None) == (got.span is None)
@@ -102,6 +110,61 @@ def check_expectations(spec: WorkflowSpec, expect: dict[str, Any]) -> None:
             assert getattr(spec.step(step).policy, key) == value, key
     for name, value in expect.get("param_values", {}).items():
         assert spec.params[name] == value
+    if "plan" in expect:
+        plan = compile_plan(spec, FakeCatalog(), NoFiles())
+        check_plan(plan, expect["plan"], file=Path(spec.path or "").parent)
+
+
+class NoFiles:
+    """Stands for the store: the made-up steps read no files."""
+
+    def digest(self, path: Path) -> Any:
+        raise AssertionError(path)
+
+    def memo(self, key: str) -> Any:
+        raise AssertionError(key)
+
+    def remember(self, key: str, value: Any) -> None:
+        raise AssertionError(key, value)
+
+
+def check_plan(plan: Plan, expect: dict[str, Any], file: Path) -> None:
+    """Compare a plan with what a case expects: all its tasks in order, all other names."""
+    assert [task.id for task in plan] == list(expect["tasks"])
+    assert {item.id: item.task for item in plan.aliases} == expect.get("aliases", {})
+    for task in plan:
+        for key, value in (expect["tasks"][task.id] or {}).items():
+            assert task_value(task, key, value, file) == value, (task.id, key)
+    outputs = {
+        name: [f"{ref.task}.{ref.product}" for ref in refs] for name, refs in plan.outputs.items()
+    }
+    assert expect.get("outputs", outputs) == outputs
+    streams = [task.stream for task in plan if task.stream]
+    assert len(streams) == len(set(streams))
+
+
+def task_value(task: Task, key: str, wanted: Any, folder: Path) -> Any:
+    """Return a part of a task as a case writes it."""
+    if key == "inputs":
+        return {
+            port: [f"{ref.task}.{ref.product}" for ref in refs]
+            for port, refs in task.inputs.items()
+        }
+    if key == "labels":
+        return {port: [dict(item) for item in found] for port, found in task.labels.items()}
+    if key == "settings":  # those that are asked for; paths from the folder of the case
+        found = {path: dotted(task.settings, path) for path in wanted}
+        return {
+            path: value.replace(f"{folder.absolute()}/", "") if isinstance(value, str) else value
+            for path, value in found.items()
+        }
+    plain = {
+        "after": list(task.after),
+        "coordinates": dict(task.coordinates),
+        "stream": bool(task.stream),
+        "step": task.step,
+    }
+    return plain[key]
 
 
 def test_every_code_has_a_case() -> None:

@@ -84,6 +84,23 @@ _STEPS: dict[str, dict[str, Any]] = {
         ],
         "outputs": [("figure", "figure")],
     },
+    # the steps of a scatter: random numbers, a port for several of any kind, ports of any names
+    "simulate": {
+        "fields": {"seed": ("whole", 0), "inject": ("any", None), "label": ("str", "")},
+        "inputs": [("datasets", "datasets", {}), ("models", "models", {})],
+        "outputs": [("counts", "counts")],
+    },
+    "collect": {
+        "fields": {"columns": ("list", []), "title": ("str", "")},
+        "inputs": [("items", "any", {"multiple": True})],
+        "outputs": [("table", "table")],
+    },
+    "command": {
+        "fields": {"argv": ("list", []), "outputs": ("any", {})},
+        "inputs": [("*", "any", {"multiple": True, "optional": True})],
+        "outputs": [],
+        "deferred": ("inputs", "outputs"),
+    },
 }
 
 
@@ -116,10 +133,13 @@ class FakeCatalog:
         return [Port(name=name, kind=kind, **more) for name, kind, more in _STEPS[tag]["inputs"]]
 
     def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
+        if tag == "command":  # one file for each name under `outputs`
+            return [Port(name=name, kind="file") for name in settings["outputs"]]
         return [Port(name=name, kind=kind) for name, kind in _STEPS[tag]["outputs"]]
 
     def deferred(self, tag: str) -> tuple[str, ...]:
-        return ()
+        names: tuple[str, ...] = _STEPS[tag].get("deferred", ())
+        return names
 
     def makers(self, kind: str) -> Sequence[str]:
         return [tag for tag in self.tags() if kind in [out for _, out in _STEPS[tag]["outputs"]]]
@@ -172,6 +192,7 @@ def _schema(title: str, fields: _Fields) -> dict[str, Any]:
             "energy": _quantity("1 TeV"),
             "angle": _quantity("0.1 deg"),
             "int": _integer(),
+            "whole": {"type": ["integer", "string"], "pattern": _EXPRESSION},
             "float": {"type": ["number", "string"], "pattern": _EXPRESSION},
             "bool": {"type": ["boolean", "string"], "pattern": _EXPRESSION},
             "list": {"type": ["array", "string"], "pattern": _EXPRESSION},
@@ -230,9 +251,10 @@ def _leaf(
     kind = field[0]
     if kind in ("energy", "angle"):
         return _quantity_leaf(kind, value, path, problems)
-    wanted = {"int": int, "float": (int, float), "bool": bool, "list": list, "any": object}
+    numbers = {"int": int, "whole": int, "float": (int, float)}
+    wanted = {**numbers, "bool": bool, "list": list, "any": object}
     expected = wanted.get(kind, str)
-    if not isinstance(value, expected) or (isinstance(value, bool) and kind in ("int", "float")):
+    if not isinstance(value, expected) or (isinstance(value, bool) and kind in numbers):
         problems.append(SettingProblem(path=path, message=f"expected {kind}", code="GP302"))
         return None
     if kind == "int" and value < 1:
