@@ -29,13 +29,14 @@ _INPUTS: Mapping[str, tuple[Port, ...]] = {
         _DATASETS,
         Port(name="models", kind="models", help="Models that the residuals are from"),
     ),
+    "significance-map": (Port(name="flux_maps", kind="flux-maps", help="Maps to draw"),),
 }
 
 
 class PlotSettings(StepSettings):
     """Settings of the step."""
 
-    kind: Literal["sed", "light-curve", "counts", "residuals"] = Field(
+    kind: Literal["sed", "light-curve", "counts", "residuals", "significance-map"] = Field(
         "sed", description="What to draw; the inputs follow from it"
     )
     title: str = Field("", description="Title above the figure", max_length=200)
@@ -52,7 +53,7 @@ class PlotSettings(StepSettings):
 
 
 class PlotStep(Step):
-    """Draw a figure: spectrum, light curve, counts or residuals.
+    """Draw a figure: spectrum, light curve, counts, residuals or a map of significance.
 
     Made for publication: units on the axes, colours that colour-blind readers tell apart, upper
     limits as arrows. The product is one figure in three formats, PNG, SVG and PDF.
@@ -89,6 +90,7 @@ class PlotStep(Step):
             "light-curve": _light_curve,
             "counts": _counts,
             "residuals": _counts,
+            "significance-map": _significance,
         }[settings.kind]
         return {"figure": draw(settings, inputs, ctx)}
 
@@ -113,6 +115,16 @@ def _light_curve(
     from gpwf.steps.plots.light_curve import draw_light_curve
 
     return draw_light_curve(inputs["light_curve"], title=settings.title)
+
+
+def _significance(
+    settings: PlotSettings,
+    inputs: Mapping[str, Any],
+    ctx: StepContext,  # noqa: ARG001  (all drawing functions are called alike)
+) -> Any:
+    from gpwf.steps.plots.significance import draw_significance
+
+    return draw_significance(inputs["flux_maps"], title=settings.title)
 
 
 def _counts(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext) -> Any:

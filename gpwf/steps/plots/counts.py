@@ -118,9 +118,13 @@ def _sums(datasets: Any) -> dict[str, Any]:
             return data.reshape(axis.nbin, -1).sum(axis=1)
 
         sums["counts"] += added(dataset.counts)
-        sums["background"] += added(dataset.background)
+        # maps have a model that scales their background; OFF counts are what they are
+        is_template = dataset.stat_type == "cash"
+        sums["background"] += added(
+            dataset.npred_background() if is_template else dataset.background
+        )
         sums["safe"] |= safe.reshape(axis.nbin, -1).any(axis=1)
-        if dataset.models:
+        if any(model.tag[0] == "SkyModel" for model in dataset.models or ()):
             sums["npred"] += added(dataset.npred())
             sums["has_model"] = True
     return sums

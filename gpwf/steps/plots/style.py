@@ -16,6 +16,7 @@ __all__ = [
     "new_figure",
     "power_of_ten",
     "put_legend",
+    "put_title",
     "style_axes",
 ]
 
@@ -49,9 +50,14 @@ def style_axes(axes: Any, title: str = "") -> None:
     for spine in axes.spines.values():
         spine.set_linewidth(0.8)
     if title:
-        lines = textwrap.fill(title, _TITLE_WIDTH)
-        text = axes.set_title(lines, loc="left", fontsize=_FONT + 0.5)
-        text.set_parse_math(_is_math(lines))
+        put_title(axes, title)
+
+
+def put_title(axes: Any, title: str) -> None:
+    """Write a title above axes, on the left, in as many lines as it needs."""
+    lines = textwrap.fill(title, _TITLE_WIDTH)
+    text = axes.set_title(lines, loc="left", fontsize=_FONT + 0.5)
+    text.set_parse_math(_is_math(lines))
 
 
 def _is_math(text: str) -> bool:
