@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import gpwf
-from gpwf.core.codec import from_plain, to_plain
 from gpwf.core.digests import Digest, digest_bytes, tagged_digest
 from gpwf.core.plan import Plan
+from gpwf.core.plan_codec import plan_from_plain, plan_to_plain
 from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
 from gpwf.store.store import Store
 
 __all__ = ["code_fingerprint", "load_plan", "save_plan"]
 
-_FORMAT = "gpwf-plan-cache/1"
+_FORMAT = "gpwf-plan-cache/2"
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -106,7 +106,7 @@ def save_plan(
             name: _sealed(value) for name, value in {**_implied(plan), **environment}.items()
         },
         "text": text,
-        "plan": to_plain(plan),
+        "plan": plan_to_plain(plan),
     }
     path = _entry_path(store, arguments)
     with contextlib.suppress(OSError):
@@ -132,7 +132,7 @@ def load_plan(store: Store, arguments: Mapping[str, Any]) -> tuple[Plan, str] | 
         entry = json.loads(_entry_path(store, arguments).read_text(encoding="utf-8"))
         if entry["format"] != _FORMAT or entry["code"] != code_fingerprint():
             return None
-        plan = from_plain(Plan, entry["plan"])
+        plan = plan_from_plain(entry["plan"])
         if not _unchanged(store, plan, entry["environment"]):
             return None
         return plan, entry["text"]

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gpwf.core.codec import from_plain
 from gpwf.core.plan import Plan
+from gpwf.core.plan_codec import plan_from_plain
 from gpwf.core.runs import Product, RunEvent, RunState, TaskState
 from gpwf.core.view import RunView, TaskView, fold
 from gpwf.errors import RunError, StoreError, UsageError
@@ -146,7 +146,7 @@ class Run:
         """The plan as it was frozen before the first task."""
         path = self.path / "plan.json"
         try:
-            return from_plain(Plan, json.loads(path.read_text(encoding="utf-8")))
+            return plan_from_plain(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"cannot read the plan {path}: {error}") from None
 

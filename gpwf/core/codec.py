@@ -86,7 +86,7 @@ def event_from_plain(data: Mapping[str, Any]) -> runs.RunEvent:
 
 @cache
 def _field_names(cls: type) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(cls))
+    return tuple(item.name for item in dataclasses.fields(cls) if item.init)
 
 
 @cache

@@ -11,7 +11,7 @@ from gpwf.core.spec import Execution, Port, StepPolicy
 
 __all__ = ["PLAN_FORMAT", "Plan", "PlannedFile", "PlannedStep", "Task", "TaskAlias", "TaskOutput"]
 
-PLAN_FORMAT = "gpwf-plan/1"
+PLAN_FORMAT = "gpwf-plan/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,19 +189,17 @@ class Plan:
     description: str = ""
     language: int = 1
     execution: Execution = field(default_factory=Execution)
+    index: dict[str, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self.tasks)
 
     def task(self, task_id: str) -> Task:
-        """Return a task by id; KeyError where there is none."""
-        for task in self.tasks:
-            if task.id == task_id:
-                return task
-        for alias in self.aliases:
-            if alias.id == task_id:
-                return self.task(alias.task)
-        raise KeyError(task_id)
+        """Return a task by its id, or by that of an alias; KeyError where there is none."""
+        if not self.index:  # made when it is first needed: a plan may have a million tasks
+            self.index.update((task.id, task) for task in self.tasks)
+            self.index.update((alias.id, self.index[alias.task]) for alias in self.aliases)
+        return self.index[task_id]
 
     def of_step(self, step: str) -> tuple[Task, ...]:
         """Return the tasks of one declared step, those too that another step has in common."""

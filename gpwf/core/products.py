@@ -1,14 +1,31 @@
-"""Products that are plain data: what a fit found, without the objects it was found with."""
+"""Products that are plain data: what a fit found, without the objects; files that were made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-__all__ = ["FIT_FORMAT", "DatasetStat", "FitSummary", "FittedParameter"]
+__all__ = ["FIT_FORMAT", "DatasetStat", "FitSummary", "FittedParameter", "MadeFile"]
 
 FIT_FORMAT = "gpwf-fit-result/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeFile:
+    """A file that a step made in its scratch folder and gives away.
+
+    Parameters
+    ----------
+    path : Path
+        Where it is; storing it may move it.
+    summary : mapping
+        A few plain values for people, such as the version of the program.
+    """
+
+    path: Path
+    summary: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from gpwf.lang.document import Document, read_document
 from gpwf.lang.files import read_file
 from gpwf.lang.frame import Frame, Reading
 from gpwf.lang.include import open_frame
+from gpwf.lang.names import check_names, wired_steps
 from gpwf.lang.overrides import (
     apply_profile,
     apply_sets,
@@ -215,6 +216,7 @@ class _Reading:
         except TooManyTasksError as error:
             self._too_many(error, root, execution.max_tasks)
             return None
+        check_names(wired_steps(opened, steps or ()), self.catalog, self.report)
         if not self.report.has_errors:
             check_unused(opened)
         if self.report.has_errors or steps is None:

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from gpwf.core.codec import to_plain
 from gpwf.core.digests import Digest, digest_bytes
-from gpwf.core.plan import PLAN_FORMAT, Plan, Task
+from gpwf.core.plan import Plan, Task
+from gpwf.core.plan_codec import plan_to_plain
 from gpwf.core.runs import Product
 from gpwf.errors import RunError
 from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
@@ -27,6 +27,7 @@ from gpwf.store.objects import ObjectStore
 __all__ = ["RunDirectory", "lock_holder", "new_run_path", "product_folder"]
 
 _HINT = "choose another folder with --run-dir"
+_LARGEST_TO_READ = 200  # tasks
 _UNSAFE = re.compile(r"[^\w.=,+@-]+")
 
 
@@ -142,8 +143,10 @@ class RunDirectory:
         RunError
             Where they cannot be written.
         """
-        document = {"format": PLAN_FORMAT, **to_plain(plan)}
-        data = (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
+        # of a large plan nobody reads the file, and indentation would double it
+        indent = 1 if len(plan.tasks) <= _LARGEST_TO_READ else None
+        document = plan_to_plain(plan)
+        data = (json.dumps(document, ensure_ascii=False, indent=indent) + "\n").encode()
         try:
             write_atomic(self.plan, data)
             if text is not None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gpwf.core.codec import from_plain
 from gpwf.core.digests import digest_bytes
 from gpwf.core.plan import Plan, Task
+from gpwf.core.plan_codec import plan_from_plain
 from gpwf.core.runs import Product
 from gpwf.errors import RunError
 from gpwf.run.rundir import RunDirectory, lock_holder, new_run_path
@@ -86,8 +86,8 @@ def test_the_plan_is_frozen(tmp_path: Path) -> None:
         digest = rundir.freeze(plan, "gpwf: 1\n# as given\n")
         assert digest == digest_bytes(rundir.plan.read_bytes())
         document = json.loads(rundir.plan.read_text())
-        assert document["format"] == "gpwf-plan/1"
-        assert from_plain(Plan, document) == plan
+        assert document["format"] == "gpwf-plan/2"
+        assert plan_from_plain(document) == plan
         assert rundir.workflow.read_text() == "gpwf: 1\n# as given\n"
 
 
