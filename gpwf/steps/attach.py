@@ -15,7 +15,50 @@ from typing import Any
 
 from gpwf.errors import StepError
 
-__all__ = ["attach_models", "background_models", "copy_datasets", "require_source"]
+__all__ = [
+    "attach_models",
+    "background_models",
+    "copy_datasets",
+    "join_datasets",
+    "require_source",
+]
+
+
+def join_datasets(products: Any, step: str) -> Any:
+    """Return the datasets of an input that takes several products.
+
+    Parameters
+    ----------
+    products : `gammapy.datasets.Datasets` or sequence of them
+        Value of the input, in the order of the wiring.
+    step : str
+        Name of the step, for the message.
+
+    Returns
+    -------
+    datasets : `gammapy.datasets.Datasets`
+        The same objects, not copies.
+
+    Raises
+    ------
+    StepError
+        Where two datasets have one name: models could not tell them apart.
+    """
+    from gammapy.datasets import Datasets
+
+    if isinstance(products, Datasets):
+        return products
+    if len(products) == 1:
+        return products[0]
+    found = [dataset for product in products for dataset in product]
+    names = [dataset.name for dataset in found]
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise StepError(
+            f"{step}: several inputs have datasets of the name {', '.join(twice)}",
+            hint="set 'prefix' in the steps that make them",
+        )
+    return Datasets(found)
 
 
 def copy_datasets(datasets: Any) -> Any:

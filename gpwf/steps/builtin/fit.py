@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from gpwf.core.products import DatasetStat, FitSummary, FittedParameter
 from gpwf.core.spec import Port, SettingProblem
 from gpwf.errors import StepError
-from gpwf.steps.attach import attach_models
+from gpwf.steps.attach import attach_models, join_datasets
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import warn_moved
 from gpwf.steps.positions import bound_positions
@@ -87,7 +87,7 @@ class FitStep(Step):
     group: ClassVar[str] = "fit"
     Settings: ClassVar[type[StepSettings]] = FitSettings
     input_ports: ClassVar[tuple[Port, ...]] = (
-        Port(name="datasets", kind="datasets", help="What to fit to"),
+        Port(name="datasets", kind="datasets", multiple=True, help="What to fit to, all together"),
         Port(name="models", kind="models", help="Models with their start values"),
     )
     output_ports: ClassVar[tuple[Port, ...]] = (
@@ -110,7 +110,8 @@ class FitStep(Step):
         self, settings: FitSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
         """Return ``models`` (`gammapy.modeling.models.Models`) and ``fit_result``."""
-        datasets, models = attach_models(inputs["datasets"], inputs["models"], ctx.step)
+        found = join_datasets(inputs["datasets"], ctx.step)
+        datasets, models = attach_models(found, inputs["models"], ctx.step)
         _set_fit_range(datasets, settings.fit_range, ctx.step)
         if settings.position_margin is not None:
             bound_positions(models, settings.position_margin.value)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from gpwf.core.spec import Port, SettingProblem
-from gpwf.steps.attach import attach_models, require_source
+from gpwf.steps.attach import attach_models, join_datasets, require_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
@@ -53,7 +53,7 @@ class FluxPointsStep(Step):
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = FluxPointsSettings
     input_ports: ClassVar[tuple[Port, ...]] = (
-        Port(name="datasets", kind="datasets", help="What to measure in"),
+        Port(name="datasets", kind="datasets", multiple=True, help="What to measure in"),
         Port(name="models", kind="models", help="Models at their best fit"),
     )
     output_ports: ClassVar[tuple[Port, ...]] = (
@@ -72,7 +72,8 @@ class FluxPointsStep(Step):
         from gammapy.estimators import FluxPointsEstimator
 
         require_source(settings.source, inputs["models"].names, ctx.step)
-        datasets, _ = attach_models(inputs["datasets"], inputs["models"], ctx.step)
+        found = join_datasets(inputs["datasets"], ctx.step)
+        datasets, _ = attach_models(found, inputs["models"], ctx.step)
         axis = common_energy_axis(datasets, ctx.step)
         estimator = make_estimator(
             FluxPointsEstimator,

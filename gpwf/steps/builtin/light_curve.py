@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from gpwf.core.spec import Port, SettingProblem
 from gpwf.errors import NoDataError, StepError
-from gpwf.steps.attach import attach_models, require_source
+from gpwf.steps.attach import attach_models, join_datasets, require_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
@@ -103,7 +103,12 @@ class LightCurveStep(Step):
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = LightCurveSettings
     input_ports: ClassVar[tuple[Port, ...]] = (
-        Port(name="datasets", kind="datasets", help="One dataset per observation, not stacked"),
+        Port(
+            name="datasets",
+            kind="datasets",
+            multiple=True,
+            help="One dataset per observation, not stacked",
+        ),
         Port(name="models", kind="models", help="Models at their best fit"),
     )
     output_ports: ClassVar[tuple[Port, ...]] = (
@@ -121,7 +126,8 @@ class LightCurveStep(Step):
         from gammapy.estimators import LightCurveEstimator
 
         require_source(settings.source, inputs["models"].names, ctx.step)
-        datasets, _ = attach_models(inputs["datasets"], inputs["models"], ctx.step)
+        found = join_datasets(inputs["datasets"], ctx.step)
+        datasets, _ = attach_models(found, inputs["models"], ctx.step)
         spans = _spans(datasets, ctx.step)
         intervals = _intervals(settings.time_intervals, spans)
         _check_coverage(intervals, spans, ctx.step)

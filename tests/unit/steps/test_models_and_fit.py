@@ -138,6 +138,30 @@ def test_the_fit_finds_what_was_put_in() -> None:
     assert found["models"]["crab"].spectral_model.index.error == index.error
 
 
+def test_several_products_are_fitted_together() -> None:
+    """One product or several, in a list or not: the same datasets give the same numbers."""
+    from gammapy.datasets import Datasets
+
+    whole = make_datasets(0, 1, 2)
+    parts = [Datasets([whole[0]]), Datasets([whole[1], whole[2]])]
+    start = make_models(index=2.2)
+    together = fit({}, parts, start)["fit_result"]
+    assert [item.name for item in together.datasets] == ["hess-1", "hess-2", "hess-3"]
+    assert together == fit({}, whole, start)["fit_result"]
+    assert together == fit({}, [whole], start)["fit_result"]
+    config = {"source": "crab", "energy": {"min": "1 TeV", "max": "10 TeV", "nbins": 2}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # energies that moved
+        one, two = (
+            run("flux-points", config, {"datasets": datasets, "models": start})["flux_points"]
+            for datasets in (parts, whole)
+        )
+    np.testing.assert_array_equal(one.norm.data, two.norm.data)
+    with pytest.raises(StepError, match=r"my-fit: several inputs have datasets of .* hess-1") as err:
+        fit({}, [parts[0], whole], start)
+    assert "prefix" in (err.value.hint or "")
+
+
 def test_the_fit_leaves_its_inputs_alone() -> None:
     datasets, start = make_datasets(), make_models(index=2.2)
     fit({"fit_range": {"min": "1 TeV"}}, datasets, start)
