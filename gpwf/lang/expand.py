@@ -121,6 +121,8 @@ def _gathered(
         if not isinstance(item.value, str):
             continue
         full: str | None = known.get(item.value) or (item.value if "/" in item.value else None)
+        if (full is None or full not in above) and draft.frame.partial:
+            continue
         if full is None or full not in above:
             hint = near_miss(item.value, known) or (
                 f"axes of its inputs: {listed(list(known))}" if known else "no input has an axis"
@@ -150,6 +152,8 @@ def _own(draft: Draft, points: Points) -> Points:
         if item is None or item.name in points.axes:
             continue
         missing = [need for need in item.needs if need not in points.axes]
+        if missing and frame.partial:
+            continue
         if missing:
             message = f"the axis {name!r} needs {listed(missing)}, which the step does not have"
             hint = "declare it before, or use a product of a step that has it"
@@ -196,6 +200,8 @@ def _filtered(draft: Draft, when: Node, points: Points) -> Points:
     frame.used_tables |= root_names(found, "tables")
     needs = frame.scope().needs(found)
     missing = [name for name in needs if name not in points.axes]
+    if missing and frame.partial:
+        return points
     if missing:
         message = f"the step {draft.name!r} does not have the axis {missing[0]!r}"
         report.add(Code.UNKNOWN_AXIS, message, when, step=draft.full_name)

@@ -97,6 +97,7 @@ class Frame:
     about: dict[str, Any] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     tables: dict[str, Node] = field(default_factory=dict)
+    partial: bool = False  # a step with problems: nobody knows which axes the others inherit
     outer: tuple[str, ...] = ()
     varying: frozenset[str] = frozenset()
     _declarations: dict[str, ParamDeclaration] = field(default_factory=dict)

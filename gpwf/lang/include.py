@@ -123,6 +123,7 @@ def open_frame(frame: Frame, problems: Sequence[SchemaProblem], depth: int = 0) 
             opened = _include(draft, depth)
             if opened is not None:
                 inner[draft.name] = opened
+    frame.partial = any(draft.ports is None for draft in drafts)
     wiring = wire(frame.root, drafts, reading.catalog, reading.report)
     return Opened(frame=frame, drafts=drafts, wiring=wiring, inner=inner)
 

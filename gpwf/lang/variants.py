@@ -47,6 +47,8 @@ def _has_axes(draft: Draft, slots: Sequence[Slot], points: Points) -> bool:
     sound = True
     for slot in slots:
         missing = [name for name in slot.axes if name not in points.axes]
+        if missing and draft.frame.partial:
+            return False
         for name in missing:
             declared = draft.frame.reading.registry.declared.get(name)
             by = f"; the step {declared.step!r} declares it" if declared is not None else ""
