@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from gpwf.core.contents import Contents, Need
 from gpwf.core.diagnostics import Span
-from gpwf.core.names import Names, Need
 from gpwf.core.units import Unit
 
 __all__ = [
@@ -135,11 +135,11 @@ class StepCatalog(Protocol):
     def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
         """Return False where settings with these types surely name no external file."""
 
-    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
-        """Return the models that products will hold, by output port; absent ones are not known."""
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
+        """Return what products will hold, by output port; absent ones are not known."""
 
     def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
-        """Return the settings that name a model of an input."""
+        """Return the settings that rely on what an input holds."""
 
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         """Return the external files that decide which files are read; cheap, no gammapy."""

@@ -1,4 +1,8 @@
-"""Names of models in settings against the models that will be there, as far as these are known."""
+"""What settings ask of inputs against what these will hold, as far as it is known before the run.
+
+A source is the name of a model that a step above declares; a range of energy lies within that of
+the datasets.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gpwf.core.contents import Need
 from gpwf.core.diagnostics import Span
-from gpwf.core.names import Need
 from gpwf.core.spec import StepCatalog, StepSpec, Variant
 from gpwf.lang.codes import Code
 from gpwf.lang.report import Report, listed, near_miss
@@ -95,10 +99,10 @@ def _place(draft: Draft, variant: Variant | None, path: tuple[str | int, ...]) -
 
 
 def check_names(steps: Sequence[WiredStep], catalog: StepCatalog, report: Report) -> None:
-    """Report every setting that names a model which no input will hold.
+    """Report every setting that relies on what no input will hold: a model, a range of energy.
 
-    Where a product holds models that are not known before the run, nothing is said. Of a step that
-    is scattered, all its models count: which task meets which is not looked at.
+    Where it is not known before the run what a product holds, nothing is said. Of a step that is
+    scattered, all its products count: which task meets which is not looked at.
 
     Parameters
     ----------
@@ -123,58 +127,74 @@ def check_names(steps: Sequence[WiredStep], catalog: StepCatalog, report: Report
 
 
 def _check(step: WiredStep, need: Need, products: _Products, report: Report) -> None:
-    """Report a name that no product of the port will hold."""
+    """Report a setting that no product of its port fits."""
     refs = step.inputs.get(need.port, ())
-    found = products.of_all(refs)
-    if found is None or not found.names or need.name in found.names:
-        return
-    known = sorted(found.names)
+    held = products.of_all(refs)
     where = listed([f"{name}.{product}" for name, product in refs])
-    verb = "holds" if len(refs) == 1 else "hold"
-    report.add(
-        Code.UNKNOWN_SOURCE,
-        f"{'.'.join(str(part) for part in need.path)}: {where} {verb} no model {need.name!r}",
-        step.place(need.path),
-        hint=near_miss(need.name, known) or f"models: {listed(known)}",
-        step=step.name,
-        related=tuple((span, "the models come from here") for span in found.origins),
-    )
+    several = len(refs) > 1
+    setting = ".".join(str(part) for part in need.path)
+    if need.model is not None and held.models and need.model not in held.models:
+        known = sorted(held.models)
+        report.add(
+            Code.UNKNOWN_SOURCE,
+            f"{setting}: {where} {'hold' if several else 'holds'} no model {need.model!r}",
+            step.place(need.path),
+            hint=near_miss(need.model, known) or f"models: {listed(known)}",
+            step=step.name,
+            related=tuple((span, "the models come from here") for span in held.origins),
+        )
+    if need.energies is not None and held.energies and _apart(need.energies, held.energies):
+        lowest, highest = held.energies
+        report.add(
+            Code.SETTING_INCONSISTENT,
+            f"{setting}: {_words(*need.energies)} lies outside {where}: "
+            f"{lowest:g} to {highest:g} TeV",
+            step.place(need.path),
+            step=step.name,
+            related=tuple((span, "the energies come from here") for span in held.origins),
+        )
+
+
+def _words(low: float | None, high: float | None) -> str:
+    """Return a range of energy in words."""
+    if low is None or high is None:
+        return f"below {high:g} TeV" if low is None else f"above {low:g} TeV"
+    return f"{low:g} to {high:g} TeV"
+
+
+def _apart(wanted: tuple[float | None, float | None], held: tuple[float, float]) -> bool:
+    """Tell whether two ranges of energy have nothing in common."""
+    low, high = wanted
+    return (low is not None and low >= held[1]) or (high is not None and high <= held[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Models:
-    """Names of models, and the places of the steps that declare them."""
+class _Held:
+    """What a product holds, None for what is not known, and the places that tell it."""
 
-    names: frozenset[str] = frozenset()
+    models: frozenset[str] | None = None
+    energies: tuple[float, float] | None = None
     origins: tuple[Span, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Declared:
-    """What the settings of a step tell of a product: models of its own, and products it passes."""
-
-    own: _Models
-    passed: tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Products:
-    """The models of products, each found once; None for those that are not known."""
+    """What products hold, each found once."""
 
     steps: Mapping[str, Sequence[WiredStep]]
     catalog: StepCatalog
-    known: dict[tuple[str, str], _Models | None] = field(default_factory=dict)
+    known: dict[tuple[str, str], _Held] = field(default_factory=dict)
 
-    def of_all(self, refs: Sequence[tuple[str, str]]) -> _Models | None:
-        """Return the models of several products; None where one of them is not known."""
+    def of_all(self, refs: Sequence[tuple[str, str]]) -> _Held:
+        """Return what several products hold together."""
         for ref in refs:
             self._find(ref)
         return _together([self.known[ref] for ref in refs])
 
     def _find(self, wanted: tuple[str, str]) -> None:
-        """Find the models of a product and of those that it passes on; a chain may be long."""
+        """Find what a product holds, and those that it passes on; a chain may be long."""
         waiting = [wanted]
-        opened: dict[tuple[str, str], list[_Declared] | None] = {}
+        opened: dict[tuple[str, str], list[tuple[_Held | None, _Refs]]] = {}
         while waiting:
             ref = waiting[-1]
             if ref in self.known:
@@ -182,44 +202,62 @@ class _Products:
             elif ref not in opened:
                 opened[ref] = parts = self._declared(*ref)
                 # one that is open already stands in a circle, which is reported elsewhere
-                waiting += [
-                    item for part in parts or () for item in part.passed if item not in opened
-                ]
+                waiting += [item for _, passed in parts for item in passed if item not in opened]
             else:
                 waiting.pop()
-                self.known[ref] = self._settled(opened[ref])
+                held = []
+                for own, passed in opened[ref]:
+                    items = [self.known.get(item, _Held()) for item in passed]
+                    held.append(_joined(own, _together(items)) if items else own or _Held())
+                self.known[ref] = _together(held)
 
-    def _settled(self, parts: Sequence[_Declared] | None) -> _Models | None:
-        """Put together what every set of settings tells."""
-        if parts is None:
-            return None
-        passed = [self.known.get(item) for part in parts for item in part.passed]
-        return _together([*(part.own for part in parts), *passed])
-
-    def _declared(self, name: str, product: str) -> list[_Declared] | None:
-        """Return what each set of settings of a step tells of a product."""
+    def _declared(self, name: str, product: str) -> list[tuple[_Held | None, _Refs]]:
+        """Return, for each set of settings of a step, what these tell, and what is passed on."""
         variants = self.steps.get(name, ())
-        if not variants or len(variants) > _MAX_VARIANTS:
-            return None
-        found = []
-        for step in variants:
-            held = self.catalog.declares(step.tag, step.settings).get(product)
-            if held is None:
-                return None
-            span = step.place(()).span if held.known else None
-            own = _Models(names=held.known, origins=(span,) if span is not None else ())
-            passed = tuple(ref for port in held.ports for ref in step.inputs.get(port, ()))
-            found.append(_Declared(own=own, passed=passed))
+        found: list[tuple[_Held | None, _Refs]] = []
+        for step in variants if len(variants) <= _MAX_VARIANTS else ():
+            told = self.catalog.declares(step.tag, step.settings).get(product)
+            if told is None:
+                return []
+            own = None
+            if told.models is not None or told.energies is not None:
+                span = step.place(told.path).span
+                origins = (span,) if span is not None else ()
+                own = _Held(models=told.models, energies=told.energies, origins=origins)
+            passed = tuple(ref for port in told.ports for ref in step.inputs.get(port, ()))
+            found.append((own, passed))
         return found
 
 
-def _together(items: Sequence[_Models | None]) -> _Models | None:
-    """Return the union; None where one is not known."""
-    names: set[str] = set()
+_Refs = tuple[tuple[str, str], ...]
+
+
+def _joined(own: _Held | None, passed: _Held) -> _Held:
+    """Return what is passed on, and what a step adds to it."""
+    if own is None:
+        return passed
+    models, energies = own.models, own.energies
+    return _together(
+        [
+            passed,
+            _Held(
+                models=frozenset() if models is None else models,
+                energies=passed.energies if energies is None else energies,
+                origins=own.origins,
+            ),
+        ]
+    )
+
+
+def _together(items: Sequence[_Held]) -> _Held:
+    """Return the union; what one does not tell is not known."""
+    models: frozenset[str] | None = frozenset()
+    energies = [item.energies for item in items if item.energies is not None]
     origins: dict[Span, None] = {}
     for item in items:
-        if item is None:
-            return None
-        names |= item.names
+        models = None if models is None or item.models is None else models | item.models
         origins |= dict.fromkeys(item.origins)
-    return _Models(names=frozenset(names), origins=tuple(origins))
+    reach = None
+    if items and len(energies) == len(items):
+        reach = (min(low for low, _ in energies), max(high for _, high in energies))
+    return _Held(models=models if items else None, energies=reach, origins=tuple(origins))

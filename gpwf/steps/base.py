@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from gpwf.core.names import Names, Need
+from gpwf.core.contents import Contents, Need
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepInputError
-from gpwf.steps.settings import StepSettings
+from gpwf.steps.settings import EnergyEdges, EnergyRange, StepSettings
 from gpwf.steps.texts import InputPath, unset_variable
 
 if TYPE_CHECKING:
@@ -137,31 +137,35 @@ class Step(ABC):
         """Return what is inconsistent between settings; no data, no gammapy."""
         return ()
 
-    def declares(self, settings: Any) -> Mapping[str, Names]:
-        """Return the models that products will hold, by output port; no data, no gammapy.
+    def declares(self, settings: Any) -> Mapping[str, Contents]:
+        """Return what products will hold, by output port; no data, no gammapy.
 
-        A product that is absent is not known before the run. By default, models that replace
-        others (see `replaces`) keep their names.
+        A product that is absent is not known before the run. By default, models and datasets that
+        replace others (see `replaces`) keep the names and the energies of these.
         """
         kinds = {port.name: port.kind for port in self.outputs(settings)}
         return {
-            product: Names(ports=(port,))
+            product: Contents(ports=(port,))
             for product, port in self.replaces.items()
-            if kinds.get(product) == "models"
+            if kinds.get(product) in ("models", "datasets")
         }
 
     def requires(self, settings: Any) -> Sequence[Need]:
-        """Return the settings that name a model of an input.
+        """Return the settings that rely on what an input holds.
 
-        By default the setting ``source`` and the items of ``sources``, of the input ``models``.
+        By default these are: of the input ``models``, the models that the setting ``source`` and
+        the items of ``sources`` name; of the input ``datasets``, the energies that settings of the
+        types `EnergyRange` and `EnergyEdges` ask for.
         """
-        if not any(port.name == "models" for port in self.inputs(settings)):
-            return ()
+        ports = {port.name for port in self.inputs(settings)}
+        needs = _energy_needs(settings) if "datasets" in ports else []
+        if "models" not in ports:
+            return needs
         source, sources = (getattr(settings, name, None) for name in ("source", "sources"))
-        found = [Need(port="models", path=("source",), name=source)] if source else []
+        found = [Need(port="models", path=("source",), model=source)] if source else []
         for number, name in enumerate(sources if isinstance(sources, (list, tuple)) else ()):
-            found.append(Need(port="models", path=("sources", number), name=name))
-        return [need for need in found if isinstance(need.name, str)]
+            found.append(Need(port="models", path=("sources", number), model=name))
+        return [*(need for need in found if isinstance(need.model, str)), *needs]
 
     def index_files(self, settings: Any) -> tuple[ExternalFile, ...]:
         """Return the external files that decide which files are read; standard library only.
@@ -210,6 +214,22 @@ class Step(ABC):
         StepError
             For every other failure that the user can do something about.
         """
+
+
+def _energy_needs(settings: StepSettings) -> list[Need]:
+    """Return the energies that settings ask for of the input ``datasets``."""
+    found = []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if not isinstance(value, (EnergyRange, EnergyEdges)):
+            continue
+        low, high = value.min, value.max
+        if isinstance(value, EnergyEdges) and value.edges:
+            low, high = value.edges[0], value.edges[-1]
+        if low is not None or high is not None:
+            bounds = (low.value if low else None, high.value if high else None)
+            found.append(Need(port="datasets", path=(name,), energies=bounds))
+    return found
 
 
 def _input_paths(value: Any, at: str) -> Iterator[tuple[str, InputPath]]:

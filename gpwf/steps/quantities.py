@@ -113,8 +113,10 @@ class Quantity(TextType):
             code = "GP303" if units.split_quantity(text) else "GP302"
             raise problem(code, f"{error}; expected {cls._expected()}") from None
         if known.physical_type != cls.physical_type:
-            what = f"unit {unit!r} is not a unit of {cls.physical_type}" if unit else "no unit"
-            raise problem("GP303", f"{what}; expected {cls._expected()}")
+            if not unit:
+                raise problem("GP303", f"no unit; expected {cls._expected()}")
+            what = f"unit {unit!r} is not a unit of {cls.physical_type}"
+            raise problem("GP303", what, f"expected {cls._expected()}")
         try:
             value, canonical = units.canonical(number, unit, astropy_unit)
         except units.UnitError as error:

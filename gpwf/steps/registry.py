@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gpwf.core.names import Names, Need
+from gpwf.core.contents import Contents, Need
 from gpwf.core.spec import ExternalFile, Port, Settled
 from gpwf.core.units import Unit
 from gpwf.errors import GpwfError, UsageError
@@ -127,12 +127,12 @@ class Catalog:
             return self.step(tag).output_ports
         return self.step(tag).outputs(self.restore(tag, settings))
 
-    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
-        """Return the models that products will hold, by output port."""
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
+        """Return what products will hold, by output port."""
         return self.step(tag).declares(self.restore(tag, settings))
 
     def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
-        """Return the settings that name a model of an input."""
+        """Return the settings that rely on what an input holds."""
         return self.step(tag).requires(self.restore(tag, settings))
 
     def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from gpwf.core.contents import Contents
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepInputError
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.builtin.observations import ObservationsSettings, ObservationsStep
-from gpwf.steps.reduction.checks import reduction_problems
+from gpwf.steps.reduction.checks import declared_datasets, reduction_problems
 from gpwf.steps.reduction.run import reduce_observations
 from gpwf.steps.reduction.settings import DatasetsSettings
 from gpwf.steps.settings import Field, StepSettings
@@ -57,6 +58,10 @@ class DataReductionStep(Step):
         found = _OBSERVATIONS.check(settings.observations)
         moved = [replace(item, path=(_AT, *item.path)) for item in found]
         return [*moved, *reduction_problems(settings)]
+
+    def declares(self, settings: DataReductionSettings) -> Mapping[str, Contents]:
+        """Return the energies of the datasets."""
+        return {"datasets": declared_datasets(settings)}
 
     def index_files(self, settings: DataReductionSettings) -> tuple[ExternalFile, ...]:
         """Return the index tables, the file with ids and the exclusion mask."""

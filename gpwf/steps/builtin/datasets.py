@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from gpwf.core.contents import Contents
 from gpwf.core.spec import Port, SettingProblem
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.reduction.checks import reduction_problems
+from gpwf.steps.reduction.checks import declared_datasets, reduction_problems
 from gpwf.steps.reduction.run import reduce_observations
 from gpwf.steps.reduction.settings import DatasetsSettings
 from gpwf.steps.settings import StepSettings
@@ -48,6 +49,10 @@ class DatasetsStep(Step):
     def check(self, settings: DatasetsSettings) -> Sequence[SettingProblem]:
         """Return what is inconsistent: a ring in 1d, reflected regions in 3d, a map without …"""
         return reduction_problems(settings)
+
+    def declares(self, settings: DatasetsSettings) -> Mapping[str, Contents]:
+        """Return the energies of the datasets."""
+        return {"datasets": declared_datasets(settings)}
 
     def run(
         self, settings: DatasetsSettings, inputs: Mapping[str, Any], ctx: StepContext

@@ -9,7 +9,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gpwf.core.names import Names
+from gpwf.core.contents import Contents
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext, input_file
@@ -68,13 +68,12 @@ class ModelsStep(Step):
             for text in found
         ]
 
-    def declares(self, settings: ModelsSettings) -> Mapping[str, Names]:
+    def declares(self, settings: ModelsSettings) -> Mapping[str, Contents]:
         """Return the names of the components; nothing where the file is not there or not sound."""
-        data = settings.inline
+        data, setting = settings.inline, "inline"
         if settings.file is not None:
-            data, _ = read_models(settings.file.path)
-        names = model_names(data)
-        return {} if names is None else {"models": Names(known=names)}
+            data, setting = read_models(settings.file.path)[0], "file"
+        return {"models": Contents(models=model_names(data), path=(setting,))}
 
     def external_files(self, settings: ModelsSettings) -> tuple[ExternalFile, ...]:
         """Return the file of models and every file that it refers to.

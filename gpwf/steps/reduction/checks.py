@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gpwf.core.contents import Contents
 from gpwf.core.spec import SettingProblem
 from gpwf.steps.makers import background_problems, safe_mask_problems
 from gpwf.steps.reduction.settings import METHODS, BinnedAxis, DatasetsSettings, Wcs
 
-__all__ = ["reduction_problems"]
+__all__ = ["declared_datasets", "reduction_problems"]
 
 # a map of more values than this does not fit into the memory of a usual machine
 _MOST_VALUES = 1_000_000_000
+
+
+def declared_datasets(settings: DatasetsSettings) -> Contents:
+    """Return what the datasets of a reduction will hold."""
+    energy = settings.geom.axes.energy
+    return Contents(energies=(energy.min.value, energy.max.value), path=("geom", "axes", "energy"))
 
 
 def reduction_problems(settings: DatasetsSettings) -> list[SettingProblem]:

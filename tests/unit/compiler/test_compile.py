@@ -11,9 +11,9 @@ import pytest
 
 from gpwf.compiler.compile import compile_plan
 from gpwf.compiler.inputs import MISSING_INPUT, missing_inputs
+from gpwf.core.contents import Contents, Need
 from gpwf.core.diagnostics import Span
 from gpwf.core.digests import Digest
-from gpwf.core.names import Names, Need
 from gpwf.core.spec import (
     ExternalFile,
     InputRef,
@@ -54,7 +54,7 @@ class Catalog:
     def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
         return [Port(name="text", kind="text")]
 
-    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
         return {}
 
     def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gpwf.core.names import Names, Need
+from gpwf.core.contents import Contents, Need
 from gpwf.core.spec import ExternalFile, Port, SettingProblem, Settled
 from gpwf.core.units import UnitError, canonical, format_quantity, parse_quantity, physical_type
 
@@ -150,16 +150,16 @@ class FakeCatalog:
     def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
         return False
 
-    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
         """A fake file of models is never read: `names` tells what it holds."""
         if tag == "models" and settings["names"]:
-            return {"models": Names(known=frozenset(settings["names"]))}
-        return {"models": Names(ports=("models",))} if tag == "fit" else {}
+            return {"models": Contents(models=frozenset(settings["names"]), path=("file",))}
+        return {"models": Contents(ports=("models",))} if tag == "fit" else {}
 
     def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
         if tag != "flux-points":
             return ()
-        return [Need(port="models", path=("source",), name=settings["source"])]
+        return [Need(port="models", path=("source",), model=settings["source"])]
 
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         return ()

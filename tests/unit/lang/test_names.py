@@ -1,4 +1,4 @@
-"""Names of models are checked against those that the steps above declare."""
+"""Names of models and ranges of energy are checked against what the steps above declare."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fake_catalog import FakeCatalog
 
+from gpwf.core.contents import Contents, Need
 from gpwf.core.diagnostics import Span
-from gpwf.core.names import Names, Need
 from gpwf.lang.names import WiredStep, check_names
 from gpwf.lang.report import Report
 from gpwf.lang.tree import Place
@@ -123,14 +123,14 @@ def test_a_long_chain_of_fits_is_followed() -> None:
 
 def test_a_step_may_add_to_the_models_of_several_inputs() -> None:
     class Merging(FakeCatalog):
-        def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Names]:
+        def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
             if tag == "stack":
-                return {"models": Names(known=frozenset({"bkg"}), ports=("first", "second"))}
+                return {"models": Contents(models=frozenset({"bkg"}), ports=("first", "second"))}
             return super().declares(tag, settings)
 
         def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
             names = settings.get("sources", ())
-            return [Need(port="models", path=("sources", n), name=x) for n, x in enumerate(names)]
+            return [Need(port="models", path=("sources", n), model=x) for n, x in enumerate(names)]
 
     merged = step(
         "stack", {"first": (("models a", "models"),), "second": (("models b", "models"),)}
@@ -142,3 +142,58 @@ def test_a_step_may_add_to_the_models_of_several_inputs() -> None:
     (item,) = found(*known, merged, plot, catalog=Merging())
     assert item.message == "sources.3: stack.models holds no model 'm87'"
     assert (item.span.line, item.span.column) == (9, 3)
+
+
+class Energies(FakeCatalog):
+    """Datasets with energies of a setting; fits that ask for a range."""
+
+    def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
+        if tag == "datasets":
+            return {"datasets": Contents(energies=settings["energies"], path=("geom",))}
+        return {"datasets": Contents(ports=("datasets",))} if tag == "stack" else {}
+
+    def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
+        if tag != "fit":
+            return []
+        return [Need(port="datasets", path=("fit_range",), energies=settings["fit_range"])]
+
+
+@pytest.mark.parametrize(
+    ("fit_range", "words"),
+    [
+        ((40, None), "above 40 TeV"),
+        ((None, 0.1), "below 0.1 TeV"),
+        ((50, 60), "50 to 60 TeV"),
+        ((0.01, 0.1), "0.01 to 0.1 TeV"),
+        ((30, None), None),
+        ((None, 0.2), None),
+        ((0.01, 100), None),
+        ((39.9, 50), None),
+    ],
+)
+def test_a_range_outside_the_energies_of_the_datasets_is_told(
+    fit_range: Any, words: str | None
+) -> None:
+    problems = found(
+        step("datasets", energies=(0.1, 40.0), line=2),
+        step("stack", {"datasets": (("datasets", "datasets"),)}),
+        step("fit", {"datasets": (("stack", "datasets"),)}, fit_range=fit_range, line=7),
+        catalog=Energies(),
+    )
+    if words is None:
+        assert problems == []
+        return
+    (item,) = problems
+    assert item.code == "GP306"
+    assert item.message == f"fit_range: {words} lies outside stack.datasets: 0.1 to 40 TeV"
+    assert (item.span.line, item.span.column) == (7, 2)
+    assert [(span.line, span.column) for span, _ in item.related] == [(2, 2)]
+
+
+def test_energies_of_several_datasets_count_together() -> None:
+    two = {"datasets": (("datasets a", "datasets"), ("datasets b", "datasets"))}
+    fit = step("fit", two, fit_range=(20, None))
+    low = step("datasets a", energies=(0.1, 10.0))
+    assert len(found(low, step("datasets b", energies=(0.1, 5.0)), fit, catalog=Energies())) == 1
+    assert found(low, step("datasets b", energies=(0.1, 50.0)), fit, catalog=Energies()) == []
+    assert found(low, fit, catalog=Energies()) == []  # of the other nothing is known

@@ -1,4 +1,4 @@
-"""Model files are read without gammapy, within bounds, and their names are known before the run."""
+"""Model files are read without gammapy, within bounds; what products hold is known early."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gpwf.core.names import Names, Need
+from gpwf.core.contents import Contents, Need
 from gpwf.steps.model_files import model_names, read_models
 from gpwf.steps.registry import load_catalog
 
@@ -98,15 +98,25 @@ def settled(tag: str, config: dict[str, Any], base: Path = Path("/nowhere")) -> 
 
 def test_models_declare_their_names(tmp_path: Path) -> None:
     inline = settled("models", {"inline": [{"name": "crab", "type": "SkyModel"}]})
-    assert CATALOG.declares("models", inline) == {"models": Names(known=frozenset({"crab"}))}
+    crab = frozenset({"crab"})
+    assert CATALOG.declares("models", inline)["models"] == Contents(models=crab, path=("inline",))
     from_file = settled("models", {"file": "models.yaml"}, tmp_path)
-    assert CATALOG.declares("models", from_file) == {}  # not there: reported elsewhere
+    assert CATALOG.declares("models", from_file)["models"].models is None  # reported elsewhere
     (tmp_path / "models.yaml").write_text("components:\n- {name: crab, type: SkyModel}\n")
-    assert CATALOG.declares("models", from_file) == {"models": Names(known=frozenset({"crab"}))}
+    assert CATALOG.declares("models", from_file)["models"] == Contents(models=crab, path=("file",))
+
+
+@pytest.mark.parametrize("tag", ["datasets", "data-reduction"])
+def test_datasets_declare_their_energies(tag: str) -> None:
+    region = {"lon": "83.6 deg", "lat": "22 deg", "radius": "0.1 deg"}
+    axis = {"min": "100 GeV", "max": "40 TeV", "nbins": 24}
+    settings = settled(tag, {"geom": {"axes": {"energy": axis}}, "on_region": region})
+    told = Contents(energies=(0.1, 40), path=("geom", "axes", "energy"))
+    assert CATALOG.declares(tag, settings) == {"datasets": told}
 
 
 def test_a_fit_keeps_the_names_of_its_models() -> None:
-    assert CATALOG.declares("fit", settled("fit", {})) == {"models": Names(ports=("models",))}
+    assert CATALOG.declares("fit", settled("fit", {})) == {"models": Contents(ports=("models",))}
 
 
 @pytest.mark.parametrize(
@@ -124,11 +134,34 @@ def test_a_fit_keeps_the_names_of_its_models() -> None:
 def test_steps_tell_which_settings_name_models(
     tag: str, config: dict[str, Any], needs: list[Any]
 ) -> None:
-    found = CATALOG.requires(tag, settled(tag, config))
-    names = ["crab", "vela"][: len(needs)]
-    assert found == [
-        Need(port="models", path=path, name=name) for path, name in zip(needs, names, strict=True)
-    ]
+    found = [need for need in CATALOG.requires(tag, settled(tag, config)) if need.model]
+    assert [(need.port, need.path) for need in found] == [("models", path) for path in needs]
+    assert [need.model for need in found] == ["crab", "vela"][: len(needs)]
+
+
+@pytest.mark.parametrize(
+    ("tag", "config", "path", "energies"),
+    [
+        ("fit", {"fit_range": {"min": "1 TeV"}}, ("fit_range",), (1, None)),
+        ("fit", {"fit_range": {"max": "500 GeV"}}, ("fit_range",), (None, 0.5)),
+        ("flux-points", {"source": "a", "energy": EDGES}, ("energy",), (1, 10)),
+        (
+            "light-curve",
+            {"source": "a", "energy_edges": {"edges": ["1 TeV", "2 TeV", "5 TeV"]}},
+            ("energy_edges",),
+            (1, 5),
+        ),
+    ],
+)
+def test_steps_tell_which_energies_they_ask_for(
+    tag: str, config: dict[str, Any], path: Any, energies: Any
+) -> None:
+    (found,) = [need for need in CATALOG.requires(tag, settled(tag, config)) if need.energies]
+    assert found == Need(port="datasets", path=path, energies=energies)
+
+
+def test_a_range_without_bounds_asks_for_nothing() -> None:
+    assert CATALOG.requires("fit", settled("fit", {})) == []
 
 
 def test_every_setting_called_source_names_a_model() -> None:
