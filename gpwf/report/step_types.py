@@ -19,7 +19,16 @@ from gpwf.steps.texts import TextType
 
 __all__ = ["list_text", "skeleton", "step_data", "step_text"]
 
-_GROUPS = ("data", "simulation", "reduction", "models", "fit", "estimators", "results")
+_GROUPS = (
+    "data",
+    "simulation",
+    "reduction",
+    "models",
+    "fit",
+    "estimators",
+    "results",
+    "generic",
+)
 _WIDTH = 100
 _EXAMPLES = {"lat": "22.014 deg", "nbins": 10, "source": "crab"}
 _PLAIN = re.compile(r"[A-Za-z$/.][\w$/.\- ]*(?<! )")

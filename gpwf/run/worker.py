@@ -132,7 +132,7 @@ def _attempt(
     step = _catalog(job.catalog).step(job.tag)
     files = _ExternalFiles(store, job)
     files.check("since the plan was made")
-    inputs = _read_inputs(job, folder / "in", store, formats, files)
+    inputs = _read_inputs(job, step, folder / "in", store, formats, files)
     scratch = folder / "scratch"
     scratch.mkdir()
     settings = step.Settings.model_validate(dict(job.settings))
@@ -223,21 +223,29 @@ def _register(store: Store, item: PlannedFile) -> None:
 
 
 def _read_inputs(
-    job: Job, folder: Path, store: Store, formats: Any, files: _ExternalFiles
+    job: Job, step: Any, folder: Path, store: Store, formats: Any, files: _ExternalFiles
 ) -> dict[str, Any]:
-    """Return the value of every connected port, a list where the port takes several."""
-    multiple = {port.name for port in job.input_ports if port.multiple}
+    """Return the value of every connected port, a list where the port takes several.
+
+    It is the object in memory, or the path of the main file for a step that takes files.
+    """
+
+    def value(kind: str, directory: Path) -> Any:
+        if step.takes == "files":
+            return formats.main_path(kind, directory)
+        return formats.read(kind, directory, files.locate)
+
+    ports = {port.name: port for port in job.input_ports}
     values: dict[str, Any] = {}
     for port, products in job.inputs.items():
         for product in products:
             _check_objects(port, product, store)
         read = [
-            formats.read(
-                product.kind, _present(product, folder / port / str(n), store), files.locate
-            )
+            value(product.kind, _present(product, folder / port / str(n), store))
             for n, product in enumerate(products)
         ]
-        values[port] = read if port in multiple else read[0]
+        slot = ports.get(port) or ports["*"]  # see `gpwf.core.spec.Port`
+        values[port] = read if slot.multiple else read[0]
     return values
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from gpwf.core.contents import Contents, Need
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
@@ -93,7 +93,8 @@ class Step(ABC):
     title : str
         One line for people.
     group : str
-        ``data``, ``reduction``, ``models``, ``fit``, ``estimators``, ``simulation`` or ``results``.
+        ``data``, ``reduction``, ``models``, ``fit``, ``estimators``, ``simulation``, ``results`` or
+        ``generic``.
     Settings : type
         Subclass of `StepSettings`.
     input_ports, output_ports : tuple of Port
@@ -105,6 +106,9 @@ class Step(ABC):
     deferred : tuple of str
         Names in expressions that the step looks up itself while it runs, and that the language
         leaves as they are.
+    takes : str
+        ``objects``: `run` gets products as objects in memory; ``files``: as the paths of their
+        main files, or of their folders where a kind has no main file.
     """
 
     tag: ClassVar[str]
@@ -124,6 +128,7 @@ class Step(ABC):
     )
     replaces: ClassVar[Mapping[str, str]] = {}
     deferred: ClassVar[tuple[str, ...]] = ()
+    takes: ClassVar[Literal["objects", "files"]] = "objects"
 
     def inputs(self, settings: Any) -> tuple[Port, ...]:  # noqa: ARG002  (for subclasses)
         """Return the input ports for these settings."""

@@ -18,7 +18,7 @@ from gpwf.core import units
 from gpwf.steps.quantities import Quantity
 from gpwf.steps.settle import plain
 from gpwf.steps.shapes import FieldShape, Shape, fields_of
-from gpwf.steps.texts import InputPath, Instant
+from gpwf.steps.texts import TextType
 
 __all__ = ["EXPRESSION", "config_schema", "describe_default", "describe_type"]
 
@@ -94,7 +94,7 @@ def _leaf(shape: Shape, _name: str) -> dict[str, Any]:
             f"such as {kind.examples[0]}",
             "examples": list(kind.examples),
         }
-    if issubclass(kind, (InputPath, Instant)):
+    if issubclass(kind, TextType):
         return {"type": "string", "minLength": 1, "examples": list(kind.examples)}
     if kind is str:
         return {"type": "string", **_lengths(shape, "Length")}

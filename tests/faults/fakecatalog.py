@@ -148,6 +148,7 @@ class Act:
     """The step type."""
 
     Settings = Settings
+    takes = "objects"
 
     def run(self, settings: Any, inputs: Mapping[str, Any], ctx: Any) -> Mapping[str, Any]:
         _ACTS[settings.do](settings, ctx)

@@ -21,7 +21,7 @@ from typing import Any
 from gpwf.core.digests import Digest
 from gpwf.errors import StoreError
 
-__all__ = ["kinds", "main_file", "read", "write"]
+__all__ = ["kinds", "main_file", "main_path", "read", "write"]
 
 # kind → (module of this package, the file that a person opens first; None for a whole directory)
 _KINDS: Mapping[str, tuple[str, str | None]] = {
@@ -35,6 +35,7 @@ _KINDS: Mapping[str, tuple[str, str | None]] = {
     "flux-maps": ("flux_maps", "flux_maps.fits"),
     "table": ("table", "table.ecsv"),
     "figure": ("figure", "figure.png"),
+    "file": ("file", None),  # the only one, whatever its name
 }
 
 
@@ -54,6 +55,33 @@ def main_file(kind: str) -> str | None:
         For a kind that nobody knows how to store.
     """
     return _entry(kind)[1]
+
+
+def main_path(kind: str, directory: Path) -> Path:
+    """Return what a program is given that takes a product by its path.
+
+    Parameters
+    ----------
+    kind : str
+        Product kind.
+    directory : Path
+        Holds the product's files under their names.
+
+    Returns
+    -------
+    Path
+        The main file; the directory for a kind that has none.
+
+    Raises
+    ------
+    StoreError
+        For a kind that nobody knows how to store.
+    """
+    name = main_file(kind)
+    if kind == "file":
+        found: Path = _module(kind).read(directory)
+        return found
+    return directory if name is None else directory / name
 
 
 def write(

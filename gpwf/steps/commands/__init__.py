@@ -1,0 +1,1 @@
+"""What the step `command` is made of."""
