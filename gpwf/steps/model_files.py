@@ -7,7 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["components_of", "model_names", "read_models"]
+__all__ = ["component_name", "components_of", "model_names", "read_models"]
+
+_BACKGROUND_TYPES = ("FoVBackgroundModel", "fov-bkg")
 
 _MAX_BYTES = 10_000_000
 _MAX_DEPTH = 100
@@ -85,11 +87,23 @@ def components_of(data: Any) -> Any:
     return data.get("components") if isinstance(data, Mapping) else data
 
 
+def component_name(component: Mapping[str, Any]) -> Any:
+    """Return the name of a component; of a background model without one, the name it will get.
+
+    gammapy names it after its dataset, and writes files without the name.
+    """
+    name, datasets = component.get("name"), component.get("datasets_names")
+    if name is None and component.get("type") in _BACKGROUND_TYPES:
+        only = datasets[0] if isinstance(datasets, list) and len(datasets) == 1 else datasets
+        return f"{only}-bkg" if isinstance(only, str) and only else None
+    return name
+
+
 def model_names(data: Any) -> frozenset[str] | None:
     """Return the names of the components; None where they are not understood."""
     components = components_of(data)
     if not isinstance(components, (list, tuple)) or not components:
         return None
-    names = [item.get("name") if isinstance(item, Mapping) else None for item in components]
+    names = [component_name(item) if isinstance(item, Mapping) else None for item in components]
     found = frozenset(name for name in names if isinstance(name, str))
     return found if len(found) == len(set(names)) else None

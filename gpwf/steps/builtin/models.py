@@ -13,7 +13,7 @@ from gpwf.core.contents import Contents
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext, input_file
-from gpwf.steps.model_files import components_of, model_names, read_models
+from gpwf.steps.model_files import component_name, components_of, model_names, read_models
 from gpwf.steps.settings import Field, InputPath, StepSettings
 
 __all__ = ["ModelsStep"]
@@ -137,10 +137,10 @@ def _component_problems(data: Any) -> list[tuple[tuple[str | int, ...], str]]:
             continue
         problems += [
             ((number,), f"{what} has no '{key}'")
-            for key in ("name", "type")
-            if not isinstance(item.get(key), str) or not item[key].strip()
+            for key, text in (("name", component_name(item)), ("type", item.get("type")))
+            if not isinstance(text, str) or not text.strip()
         ]
-        name = item.get("name")
+        name = component_name(item)
         if isinstance(name, str) and name in names:
             problems.append(((number, "name"), f"two components are called '{name}'"))
         names.add(str(name))
@@ -213,7 +213,7 @@ def _try_component(component: Mapping[str, Any], step: str) -> None:
     """
     from gammapy.modeling.models import MODEL_REGISTRY
 
-    name = component["name"]
+    name = component_name(component)
     try:
         model = MODEL_REGISTRY.get_cls(component["type"]).from_dict(deepcopy(dict(component)))
     except _MODEL_ERRORS as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spectra import AMPLITUDE, INDEX, make_datasets, make_model, make_models, run
+from spectra import AMPLITUDE, INDEX, make_datasets, make_model, make_models, problems, run
 
 from gpwf.errors import StepError
 
@@ -109,6 +109,17 @@ def test_a_component_that_gammapy_cannot_build_is_named(
         run("models", {"inline": [component(**changes)]}, {})
     assert "my-models" in caught.value.message
     assert hint in (caught.value.hint or "")
+
+
+def test_a_background_model_may_have_no_name_as_gammapy_writes_it() -> None:
+    background = {"type": "FoVBackgroundModel", "datasets_names": ["hess-1"]}
+    background |= {"spectral": {"type": "PowerLawNormSpectralModel", "parameters": []}}
+    found = run("models", {"inline": [component(), background]}, {})["models"]
+    assert found.names == ["crab", "hess-1-bkg"]
+    again = {"inline": [component(name="hess-1-bkg"), background]}
+    assert problems("models", again) == {"inline.1.name": "GP304"}
+    nameless = {"inline": [background | {"datasets_names": []}]}
+    assert problems("models", nameless) == {"inline.0": "GP304"}
 
 
 # ---- fit -----------------------------------------------------------------------------------------
