@@ -142,7 +142,9 @@ class _Shapes:
             "place": _place(step.span),
         }
         origins = _Origins()
-        planned = [self._files(step, variant) for variant in step.variants]
+        same: dict[tuple[PlannedFile, ...], tuple[PlannedFile, ...]] = {}
+        found = (self._files(step, variant) for variant in step.variants)
+        planned = [same.setdefault(item, item) for item in found]  # kept once, written once
         return lambda number: self._shape(step, number, common, planned[number], origins)
 
     def _files(self, step: StepSpec, variant: Variant) -> tuple[PlannedFile, ...]:

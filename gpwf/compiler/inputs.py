@@ -75,6 +75,8 @@ def external_files(
     if not catalog.reads_files(step.tag, variant.types):
         return ()
     index = _digested(step, catalog.index_files(step.tag, settings), files)
+    if not catalog.has_index(step.tag):
+        return tuple(index)
     memo_key = tagged_digest(
         "gpwf-files/1",
         catalog.implementation(step.tag).get("source", ""),

@@ -141,6 +141,9 @@ class StepCatalog(Protocol):
     def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
         """Return the settings that rely on what an input holds."""
 
+    def has_index(self, tag: str) -> bool:
+        """Return True where `index_files` are not all files, and tell which the others are."""
+
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         """Return the external files that decide which files are read; cheap, no gammapy."""
 

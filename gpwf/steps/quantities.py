@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -58,6 +59,12 @@ def astropy_unit(text: str) -> units.Unit | None:
     )
 
 
+@lru_cache(maxsize=8192)
+def _settled(kind: type[Quantity], text: str) -> str:
+    """Return the settled text; a scatter asks for the same ones many thousand times."""
+    return kind._canonical(text)
+
+
 class Quantity(TextType):
     """A number with a unit of one physical type, ``"1.0 TeV"`` when settled.
 
@@ -82,7 +89,7 @@ class Quantity(TextType):
 
     def __new__(cls, text: str) -> Self:
         """Parse a text in any unit of the physical type."""
-        return str.__new__(cls, cls._canonical(text))
+        return str.__new__(cls, _settled(cls, text))
 
     @classmethod
     def settle(cls, value: Any, base: Path | None = None) -> Self:  # noqa: ARG003

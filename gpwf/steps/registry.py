@@ -49,6 +49,7 @@ class Catalog:
         self._sources = dict(sources)
         self._steps: dict[str, Step] = {}
         self._schemas: dict[str, Mapping[str, Any]] = {}
+        self._restored: tuple[str, Mapping[str, Any], StepSettings] | None = None
 
     def tags(self) -> Sequence[str]:
         """Return every tag, sorted."""
@@ -113,7 +114,11 @@ class Catalog:
 
     def restore(self, tag: str, settings: Mapping[str, Any]) -> StepSettings:
         """Return the settings model of settled settings, as `Step.run` takes it."""
-        return restore(self.step(tag), settings)
+        kept = self._restored
+        if kept is None or kept[0] != tag or kept[1] is not settings:
+            # asked several times in turn for the same settings: files, ports, models
+            kept = self._restored = (tag, settings, restore(self.step(tag), settings))
+        return kept[2]
 
     def inputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
         """Return the input ports for these settled settings."""
@@ -139,6 +144,10 @@ class Catalog:
         """Return False where settings with these types surely name no external file."""
         own = type(self.step(tag)).external_files is not Step.external_files
         return own or "path" in types.values()
+
+    def has_index(self, tag: str) -> bool:
+        """Return True where `index_files` are not all files, and tell which the others are."""
+        return type(self.step(tag)).index_files is not Step.index_files
 
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         """Return the external files that decide which files are read; cheap, no gammapy."""

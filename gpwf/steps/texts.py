@@ -144,8 +144,8 @@ class InputPath(TextType):
         text = value
         if unset_variable(value) is None:
             # normpath, not resolve: a link keeps its name
-            text = os.path.expandvars(value)
-            text = os.path.normpath((base or Path.cwd()) / Path(text).expanduser())
+            text = os.path.expanduser(os.path.expandvars(value))  # noqa: PTH111  (much faster)
+            text = os.path.normpath(os.path.join(base or Path.cwd(), text))  # noqa: PTH118
         return cls(text)
 
     @property

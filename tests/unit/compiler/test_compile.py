@@ -74,6 +74,9 @@ class Catalog:
     def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
         return True
 
+    def has_index(self, tag: str) -> bool:
+        return True
+
     def external_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         self.n_lookups += 1
         found = list(self.index_files(tag, settings))

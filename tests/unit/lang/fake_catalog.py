@@ -161,6 +161,9 @@ class FakeCatalog:
             return ()
         return [Need(port="models", path=("source",), model=settings["source"])]
 
+    def has_index(self, tag: str) -> bool:
+        return False
+
     def index_files(self, tag: str, settings: Mapping[str, Any]) -> Sequence[ExternalFile]:
         return ()
 
