@@ -212,6 +212,8 @@ def _example(shape: Shape, name: str) -> Any:
         return _example(shape.options[0], name)
     if shape.kind == "list" and shape.item is not None:
         return [_example(shape.item, name)]
+    if shape.kind == "map" and shape.item is not None:
+        return {"name": _example(shape.item, name)}
     if shape.kind == "section":
         required = [item for item in fields_of(shape.annotation) if item.required]
         return {item.name: _example(item.shape, item.name) for item in required}

@@ -236,6 +236,8 @@ def _example(shape: Shape) -> Any:
         return shape.choices[0]
     if shape.kind == "list" and shape.item is not None:
         return [_example(shape.item)]
+    if shape.kind == "map" and shape.item is not None:
+        return {"name": _example(shape.item)}
     if shape.kind == "leaf" and hasattr(shape.annotation, "examples"):
         return shape.annotation.examples[0]
     return {"bool": True, "int": 1, "float": 1.0, "str": "name"}.get(shape.type_name, {})
