@@ -8,6 +8,7 @@ drops. Background models that datasets have of their own are kept beside them in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -194,8 +195,10 @@ def _summary(datasets: Any) -> dict[str, Any]:
         "n_datasets": len(datasets),
         "counts": float(sum(item["counts"] for item in info)),
         "excess": round(float(sum(item["excess"] for item in info)), 2),
-        "livetime_h": round(float(sum(item["livetime"].to_value("h") for item in info)), 4),
     }
+    livetime_h = float(sum(item["livetime"].to_value("h") for item in info))
+    if math.isfinite(livetime_h):  # data of satellites have none, and JSON has no NaN
+        summary["livetime_h"] = round(livetime_h, 4)
     if info and "counts_off" in info[0]:
         summary["counts_off"] = float(sum(item["counts_off"] for item in info))
     return summary

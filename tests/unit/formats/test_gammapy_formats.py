@@ -135,6 +135,20 @@ def assert_gti_equal(one: Any, two: Any) -> None:
         assert getattr(one, name).format == getattr(two, name).format
 
 
+def test_a_livetime_that_nobody_knows_is_left_out_of_the_summary(tmp_path: Path) -> None:
+    from gammapy.datasets import Datasets
+
+    dataset = make_dataset()
+    (tmp_path / "known").mkdir()
+    summary = formats.write("datasets", Datasets([dataset]), tmp_path / "known", {})
+    assert summary["livetime_h"] == pytest.approx(1581.74 / 3600, abs=1e-4)
+    del dataset.exposure.meta["livetime"]
+    dataset.gti = None
+    (tmp_path / "unknown").mkdir()
+    summary = formats.write("datasets", Datasets([dataset]), tmp_path / "unknown", {})
+    assert "livetime_h" not in summary
+
+
 def test_datasets_come_back_field_by_field(tmp_path: Path) -> None:
     before = make_datasets()
     after, folder = store_twice("datasets", make_datasets, tmp_path)
