@@ -98,7 +98,7 @@ class SimulateStep(Step):
         measured = inputs["datasets"]
         datasets = copy_datasets(measured)
         injected = _injected(settings, ctx)
-        kept = _kept(inputs.get("models"), settings, ctx.step)
+        kept = _kept(inputs.get("models"), settings, datasets.names, ctx.step)
         kept += background_models(measured, besides=kept)
         _set_models(datasets, kept, injected, ctx.step)
         order = {name: number for number, name in enumerate(sorted(datasets.names))}
@@ -138,8 +138,10 @@ def _injected(settings: SimulateSettings, ctx: StepContext) -> list[Any]:
     return models
 
 
-def _kept(models: Any, settings: SimulateSettings, step: str) -> list[Any]:
+def _kept(models: Any, settings: SimulateSettings, datasets: list[str], step: str) -> list[Any]:
     """Return copies of the background models, and of the sources that are wanted.
+
+    Background models of other datasets, as models of a joint fit have them, are left out.
 
     Raises
     ------
@@ -158,7 +160,20 @@ def _kept(models: Any, settings: SimulateSettings, step: str) -> list[Any]:
             f"the sources are {', '.join(sources) or 'none'}",
             hint="correct 'sources'",
         )
-    return [model for model in everything if model.name not in sources or model.name in wanted]
+    return [
+        model
+        for model in everything
+        if model.name in wanted
+        or (model.name not in sources and set(_names_of(model, datasets)) & set(datasets))
+    ]
+
+
+def _names_of(model: Any, everything: Sequence[str]) -> Sequence[str]:
+    """Return the names of the datasets that a model is for."""
+    names = model.datasets_names
+    if names is None:
+        return everything
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _set_models(datasets: Any, kept: list[Any], injected: list[Any], step: str) -> None:
@@ -170,7 +185,7 @@ def _set_models(datasets: Any, kept: list[Any], injected: list[Any], step: str) 
         Where two have one name, one does not fit the datasets, or an injected source shines
         nowhere.
     """
-    from gammapy.modeling.models import Models
+    from gammapy.modeling.models import FoVBackgroundModel, Models
 
     names = [model.name for model in kept]
     for model in injected:
@@ -180,7 +195,8 @@ def _set_models(datasets: Any, kept: list[Any], injected: list[Any], step: str) 
                 hint="rename the injected source, or leave the other one out of 'sources'",
             )
     for model in (*kept, *injected):
-        _check_fit(model, datasets, step)
+        if not isinstance(model, FoVBackgroundModel):
+            _check_fit(model, datasets, step)
     datasets.models = Models([*kept, *injected])
     for model in injected:
         if not any(_shines(model.name, dataset) for dataset in datasets):
@@ -200,8 +216,7 @@ def _check_fit(model: Any, datasets: Any, step: str) -> None:
     """
     from gammapy.modeling.models import SkyModel
 
-    only = model.datasets_names
-    only = [only] if isinstance(only, str) else only or ()
+    only = _names_of(model, datasets.names)
     unknown = [name for name in only if name not in datasets.names]
     if unknown:
         raise StepError(
@@ -211,7 +226,7 @@ def _check_fit(model: Any, datasets: Any, step: str) -> None:
         )
     if isinstance(model, SkyModel) and model.spatial_model is None:
         maps = [item.name for item in datasets if not _is_spectrum(item)]
-        if any(name in maps for name in only or maps):
+        if set(only) & set(maps):
             raise StepError(
                 f"{step}: model '{model.name}' has no spatial model, so it has no place in maps",
                 hint="add a 'spatial' part, a PointSpatialModel for example",

@@ -178,6 +178,9 @@ def test_maps_are_drawn_from_their_background_and_its_model(tmp_path: Path) -> N
     models = Models([make_model(), norm])
     made = simulate({}, datasets=datasets, models=models)[0].counts.data
     assert made.mean() == pytest.approx(8, abs=4 * np.sqrt(8 / made.size))
+    joint = Models([*models, FoVBackgroundModel(dataset_name="of another instrument")])
+    same = simulate({}, datasets=datasets, models=joint)[0].counts.data
+    np.testing.assert_array_equal(same, made)
     datasets.models = Models([norm.copy(name=norm.name)])  # as the reduction leaves them
     own = simulate({}, datasets=datasets)
     np.testing.assert_array_equal(own[0].counts.data, made)
