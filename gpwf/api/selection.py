@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from gpwf.core.plan import Plan, Task
+from gpwf.core.coordinates import SelectorError, labels_of, parse_selector, short_axes
+from gpwf.core.plan import Plan, PlannedStep, Task, TaskAlias
 from gpwf.errors import UsageError
 
-__all__ = ["Selection", "select"]
+__all__ = ["NameIndex", "Selection", "select"]
+
+_SHOWN = 8  # names in a hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,69 +43,221 @@ def select(
 ) -> Selection:
     """Return the part of a plan that was asked for.
 
+    Names are those that `NameIndex.find` understands: steps, workflows that are steps, tasks, and
+    parts of a scatter such as ``sim[scenario=null]``.
+
     Parameters
     ----------
     plan : Plan
         The whole plan.
     targets : sequence of str
-        Steps or tasks: these and what they depend on.
+        These and what they depend on.
     from_ : sequence of str
-        Steps or tasks: these and what depends on them run again even where their results are
-        known.
+        These and what depends on them run again even where their results are known.
     only : sequence of str
-        Steps or tasks: these alone run, again; what they depend on must be known.
+        These alone run, again; what they depend on must be known.
 
     Raises
     ------
     UsageError
-        For a name that is neither a step nor a task of the plan.
+        For a name that the plan does not have.
     """
     if not (targets or from_ or only):
         return Selection(plan=plan)
-    # networkx takes a third of a second to import: only who selects pays
-    from gpwf.compiler.graph import ancestors, descendants
-
-    edges = {task.id: list(task.upstream) for task in plan.tasks}
-    wanted = _ids(plan, targets, "--target")
-    alone = _ids(plan, only, "--only")
-    start = _ids(plan, from_, "--from")
-    keep = ancestors(edges, [*wanted, *alone]) if wanted or alone else set(edges)
-    forced = (descendants(edges, start) if start else set()) | set(alone)
-    known = ancestors(edges, alone) - set(alone) - ancestors(edges, wanted) if alone else set()
+    names = NameIndex(plan)
+    wanted = names.find_all(targets, "--target")
+    alone = names.find_all(only, "--only")
+    start = names.find_all(from_, "--from")
+    everything = {task.id for task in plan.tasks}
+    keep = _with_upstream(plan, wanted | alone) if wanted or alone else everything
+    forced = _with_downstream(plan, start) | alone
+    known = _with_upstream(plan, alone) - alone - _with_upstream(plan, wanted)
     return Selection(
-        plan=_part(plan, keep),
+        plan=_part(plan, keep) if len(keep) < len(everything) else plan,
         forced=frozenset(forced & keep),
         must_be_known=frozenset(known),
     )
 
 
-def _ids(plan: Plan, names: Iterable[str], option: str) -> list[str]:
-    ids: list[str] = []
-    for name in names:
-        found = [task.id for task in plan.tasks if name in (task.step, task.id)]
+def _with_upstream(plan: Plan, ids: set[str]) -> set[str]:
+    """Return tasks and all that they depend on; the plan is in topological order."""
+    found = set(ids)
+    for task in reversed(plan.tasks) if found else ():
+        if task.id in found:
+            found.update(task.upstream)
+    return found
+
+
+def _with_downstream(plan: Plan, ids: set[str]) -> set[str]:
+    """Return tasks and all that depends on them."""
+    found = set(ids)
+    for task in plan.tasks if found else ():
+        if task.id not in found and not found.isdisjoint(task.upstream):
+            found.add(task.id)
+    return found
+
+
+class NameIndex:
+    """Finds tasks of a plan by what people call them.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._ids: dict[str, str] = {}
+        self._by_step: dict[str, list[Task | TaskAlias]] = {step.name: [] for step in plan.steps}
+        self._axes = {step.name: tuple(step.axes) for step in plan.steps}
+        for task in plan.tasks:
+            self._ids[task.id] = task.id
+            self._by_step.setdefault(task.step, []).append(task)
+        for alias in plan.aliases:
+            self._ids.setdefault(alias.id, alias.task)
+            self._by_step.setdefault(alias.step, []).append(alias)
+
+    def find_all(self, names: Iterable[str], option: str) -> set[str]:
+        """Return the ids of the tasks that any of the names means; see `find`."""
+        return {found for name in names for found in self.find(name, option).values()}
+
+    def find(self, name: str, option: str = "") -> dict[str, str]:
+        """Return what a name means: names of tasks → ids of tasks, which differ for aliases.
+
+        Parameters
+        ----------
+        name : str
+            A step (``sim``), a workflow that is a step (``crab`` for ``crab/fit``, ``crab/sed``,
+            ...), a task (``sim[scenario=null,seed=3]``), or some axes of either
+            (``sim[scenario=null]``).
+        option : str
+            What the name was given to, for messages.
+
+        Raises
+        ------
+        UsageError
+            Where there is no such step, axis or value.
+        """
+        known = self._ids.get(name)
+        if known is not None and name not in self._by_step:
+            return {name: known}
+        try:
+            step, labels = parse_selector(name)
+        except SelectorError as error:
+            raise UsageError(f"{option} {error}".strip()) from None
+        steps = self._steps(step, name, option)
+        return {place: self._ids[place] for place in self.places(steps, labels, name, option)}
+
+    def places(
+        self, steps: Sequence[str], labels: Mapping[str, str], name: str = "", option: str = ""
+    ) -> list[str]:
+        """Return the names of the tasks of some steps that have these labels.
+
+        Raises
+        ------
+        UsageError
+            Where no step has the axes, or no task the labels.
+        """
+        if not labels:
+            return [item.id for step in steps for item in self._by_step[step]]
+        full = {step: short_axes(self._axes[step]) for step in steps}
+        having = [step for step in steps if labels.keys() <= full[step].keys()]
+        if not having:
+            raise self._no_axis(steps, labels, name, option)
+        found: list[str] = []
+        for step in having:
+            wanted = {(full[step][axis], label) for axis, label in labels.items()}
+            found += [
+                item.id
+                for item in self._by_step[step]
+                if wanted <= labels_of(item.id, step).items()
+            ]
         if not found:
-            raise _unknown(plan.tasks, name, option)
-        ids += found
-    return ids
+            raise self._no_label(having, labels, name, option)
+        return found
+
+    def _steps(self, step: str, name: str, option: str) -> list[str]:
+        """Return the step of a name, or all steps of an included workflow."""
+        if step in self._by_step:
+            return [step]
+        inside = [item for item in self._by_step if item.startswith(f"{step}/")]
+        if inside and step:
+            return inside
+        groups = [item.partition("/")[0] for item in self._by_step if "/" in item]
+        known = list(dict.fromkeys([*self._by_step, *groups]))
+        near = get_close_matches(step, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"steps: {_listed(known)}"
+        what = f"{option} {name}".strip()
+        raise UsageError(f"{what}: the workflow has no such step", hint=hint)
+
+    def _no_axis(
+        self, steps: Sequence[str], labels: Mapping[str, str], name: str, option: str
+    ) -> UsageError:
+        """Return the error for an axis that no step has."""
+        axes = list(dict.fromkeys(axis for step in steps for axis in self._axes[step]))
+        shown = {axis.rpartition("/")[2]: axis for axis in axes}
+        missing = next(
+            (axis for axis in labels if axis not in shown and axis not in axes), next(iter(labels))
+        )
+        near = get_close_matches(missing, [*shown, *axes], n=1)
+        hint = f"axes: {_listed(axes)}" if axes else f"{steps[0]} runs once: leave the brackets out"
+        if near and near[0] != missing:
+            hint = f"did you mean {near[0]}?"
+        message = f"{option} {name}".strip() + f": {steps[0]} has no axis {missing}"
+        return UsageError(message, hint=hint)
+
+    def _no_label(
+        self, steps: Sequence[str], labels: Mapping[str, str], name: str, option: str
+    ) -> UsageError:
+        """Return the error for coordinates at which nothing runs."""
+        what = f"{option} {name}".strip()
+        for axis, label in labels.items():
+            known: dict[str, None] = {}
+            for step in steps:
+                full = short_axes(self._axes[step])[axis]
+                known |= {
+                    labels_of(item.id, step).get(full, ""): None for item in self._by_step[step]
+                }
+            if label not in known:
+                near = get_close_matches(label, known, n=1)
+                hint = f"did you mean {axis}={near[0]}?" if near else f"{axis}: {_listed(known)}"
+                return UsageError(f"{what}: the axis {axis} has no value {label}", hint=hint)
+        message = f"{what}: {steps[0]} does not run there"
+        return UsageError(message, hint="each value is on its axis, but not with the others")
 
 
-def _unknown(tasks: Sequence[Task], name: str, option: str) -> UsageError:
-    steps = list(dict.fromkeys(task.step for task in tasks))
-    near = get_close_matches(name, steps, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"steps: {', '.join(steps)}"
-    return UsageError(f"{option} {name}: the workflow has no such step", hint=hint)
+def _listed(names: Iterable[str]) -> str:
+    found = list(names)
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(found[:_SHOWN]) + more
 
 
 def _part(plan: Plan, keep: set[str]) -> Plan:
+    """Return the part of a plan that has these tasks."""
     tasks = tuple(task for task in plan.tasks if task.id in keep)
-    steps = {task.step for task in tasks}
+    aliases = tuple(alias for alias in plan.aliases if alias.task in keep)
+    places: dict[str, list[str]] = {}
+    named: tuple[Task | TaskAlias, ...] = (*tasks, *aliases)
+    for item in named:
+        places.setdefault(item.step, []).append(item.id)
+    outputs = {
+        name: tuple(ref for ref in refs if ref.task in keep) for name, refs in plan.outputs.items()
+    }
     return replace(
         plan,
         tasks=tasks,
-        steps=tuple(step for step in plan.steps if step.name in steps),
-        outputs={
-            name: refs
-            for name, refs in plan.outputs.items()
-            if all(ref.task in keep for ref in refs)
-        },
+        aliases=aliases,
+        steps=tuple(
+            _smaller(step, places[step.name]) for step in plan.steps if step.name in places
+        ),
+        outputs={name: refs for name, refs in outputs.items() if refs},
     )
+
+
+def _smaller(step: PlannedStep, places: Sequence[str]) -> PlannedStep:
+    """Return a step of which only some places of its scatter are left."""
+    if len(places) == step.n_points:
+        return step
+    labels = [labels_of(place, step.name) for place in places]
+    axes = {axis: len({found.get(axis) for found in labels}) for axis in step.axes}
+    return replace(step, axes=axes, n_points=len(places))
