@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -286,8 +287,9 @@ class Workflow:
         from gpwf.compiler.compile import compile_plan
         from gpwf.steps.registry import load_catalog
 
-        plan = compile_plan(self.spec, load_catalog(), store.inputs)
-        save_plan(store, arguments, plan, self.spec.environment, self.spec.text)
+        with _collector_paused():
+            plan = compile_plan(self.spec, load_catalog(), store.inputs)
+            save_plan(store, arguments, plan, self.spec.environment, self.spec.text)
         store.flush()
         return plan, self.spec.text
 
@@ -310,6 +312,20 @@ class Workflow:
             f"<p><b>{escape(spec.name)}</b> {escape(spec.description)}</p>"
             f"<table><tr><th>step</th><th>tag</th><th>products</th></tr>{rows}</table>"
         )
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Do not look for garbage while a plan is made: it is millions of objects that all stay."""
+    import gc
+
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _preview(plan: Plan, store: Store, forced: Collection[str] = ()) -> list[PlannedTask]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gpwf.core.conditions import Condition, expressions, holds
 from gpwf.core.expressions import ExpressionError
@@ -51,7 +52,8 @@ def _declaration(frame: Frame, name: str, node: Node, step: str) -> Declaration:
     def read(at: Point) -> Sequence[object] | None:
         coordinates = dict(zip(needs, at, strict=True))
         scope = frame.scope(coordinates) if frame.outer else frame.scope()
-        found = scope.resolve(node, step=step, values=frame.values(coordinates))
+        fresh = replace(scope, expanded=0)  # an axis may be as large as a table is
+        found = fresh.resolve(node, step=step, values=frame.values(coordinates))
         if found.failed:
             return None
         return axis_values(found.node.plain(), node, report, step, name)
