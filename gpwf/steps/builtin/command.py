@@ -352,5 +352,5 @@ def _version(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) 
     if code != 0:
         log.warning("%s ended with exit code %d", shown, code)
     version = "; ".join(lines)[:_VERSION_LENGTH]
-    log.info("version of %s: %s", Path(argv[0]).name, version)
+    log.info("version, by %s: %s", shown, version)
     return version

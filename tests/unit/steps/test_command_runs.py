@@ -315,7 +315,9 @@ def test_the_version_is_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     products = run(tmp_path, WRITE, version=version)
     program = Path(sys.executable).name
     assert products["out"].summary == {"program": program, "version": "tool 2.1; libs 3"}
-    assert f"version of {program}: tool 2.1; libs 3" in messages(caplog, "command")
+    (message,) = messages(caplog, "command")
+    assert message.startswith(f"version, by {sys.executable} -c import sys")
+    assert message.endswith(": tool 2.1; libs 3")
 
 
 def test_a_version_on_standard_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
