@@ -61,9 +61,7 @@ def _colors() -> Any:
     """Return the colours, with grey for pixels without a value."""
     import matplotlib as mpl
 
-    colors = mpl.colormaps["RdBu_r"].copy()
-    colors.set_bad("0.8")
-    return colors
+    return mpl.colormaps["RdBu_r"].with_extremes(bad="0.8")
 
 
 def _label(axes: Any, frame: str, *, left: bool, low: bool) -> None:
