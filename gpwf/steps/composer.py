@@ -95,7 +95,8 @@ def _leaf(shape: Shape, _name: str) -> dict[str, Any]:
             "examples": list(kind.examples),
         }
     if issubclass(kind, TextType):
-        return {"type": "string", "minLength": 1, "examples": list(kind.examples)}
+        bounds = {} if kind.may_be_empty else {"minLength": 1}
+        return {"type": "string", **bounds, "examples": list(kind.examples)}
     if kind is str:
         return {"type": "string", **_lengths(shape, "Length")}
     names = {bool: "boolean", int: "integer", float: "number"}

@@ -45,12 +45,15 @@ class TextType(str):
         Name of the type in messages, in the schema and in records.
     examples : tuple of str
         Values to show to people.
+    may_be_empty : bool
+        True where the empty text is a value.
     """
 
     __slots__ = ()
 
     type_name: ClassVar[str] = "text"
     examples: ClassVar[tuple[str, ...]] = ()
+    may_be_empty: ClassVar[bool] = False
 
     @classmethod
     def settle(cls, value: Any, base: Path | None = None) -> Self:

@@ -115,6 +115,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         "docs/howto/run-again.md",
         "docs/howto/read-provenance.md",
         "docs/howto/editor.md",
+        "docs/howto/command.md",
     ],
 )
 def test_page_works(page: str, folder: Path, store: str) -> None:

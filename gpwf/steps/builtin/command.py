@@ -18,7 +18,7 @@ from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.commands.environment import VARIABLE, command_environment
 from gpwf.steps.commands.inputs import files_of_folder, place_inputs
 from gpwf.steps.commands.outputs import OutputName, clashes, made_files
-from gpwf.steps.commands.placeholders import NAME, arguments, parse, references
+from gpwf.steps.commands.placeholders import NAME, Argument, arguments, parse, references
 from gpwf.steps.commands.processes import (
     Budget,
     Output,
@@ -40,7 +40,7 @@ log = logging.getLogger("command")
 class CommandSettings(StepSettings):
     """Settings of the step."""
 
-    argv: tuple[str, ...] = Field(
+    argv: tuple[Argument, ...] = Field(
         min_length=1, description="Program and arguments, one text each; no shell reads them"
     )
     inputs: dict[str, InputPath] = Field(
@@ -49,7 +49,7 @@ class CommandSettings(StepSettings):
     outputs: dict[str, OutputName] = Field(
         description="Files that it makes, relative to the folder it runs in; each is a product"
     )
-    version: tuple[str, ...] | None = Field(
+    version: tuple[Argument, ...] | None = Field(
         None,
         min_length=1,
         description="Program and arguments that print the version; it is recorded",

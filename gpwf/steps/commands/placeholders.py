@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from gpwf.core.expressions import Expression, ExpressionError, Lookup, Template, evaluate
+from gpwf.steps.texts import TextType, kind_of, problem
 
-__all__ = ["GROUPS", "NAME", "arguments", "parse", "references"]
+__all__ = ["GROUPS", "NAME", "Argument", "arguments", "parse", "references"]
 
 GROUPS = ("inputs", "outputs")
 """What can be looked up."""
@@ -22,6 +24,27 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*", re.ASCII)
 
 _OPENING = re.compile(r"\$(\$?)\{")
 _REFERENCE = re.compile(rf"[ \t]*({'|'.join(GROUPS)})\.({NAME.pattern})[ \t]*\}}", re.ASCII)
+
+
+class Argument(TextType):
+    """An argument of a program; the value of an expression may be a number.
+
+    A number that is written as such is refused by the schema: ``3.10`` would become ``3.1``.
+    """
+
+    __slots__ = ()
+    type_name = "text"
+    examples = ("ctselect", "${inputs.events}")
+    may_be_empty = True
+
+    @classmethod
+    def settle(cls, value: Any, base: Path | None = None) -> Self:  # noqa: ARG003
+        """Return the argument as text, as `gpwf.core.expressions` writes it into a text."""
+        if isinstance(value, bool):
+            return cls("true" if value else "false")
+        if isinstance(value, (str, int, float)):
+            return cls(str(value))
+        raise problem("GP302", f"expected a text or a number, not {kind_of(value)}")
 
 
 def parse(text: str) -> Template:

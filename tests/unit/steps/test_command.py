@@ -176,6 +176,17 @@ def test_expressions_of_arguments() -> None:
         arguments(["${inputs.two}"], scope)
 
 
+def test_numbers_from_expressions_become_texts() -> None:
+    argv = ["a", 3, 0.5, 1e-11, True, ""]
+    settled = settle(STEP, {"argv": argv, "outputs": {"o": "o"}}, base=Path("/"))
+    assert settled.settings["argv"] == ["a", "3", "0.5", "1e-11", "true", ""]
+    (problem,) = problems(argv=["a", ["b"]])
+    assert (problem.code, problem.path) == ("GP302", ("argv", 1))
+    assert "not a list" in problem.message
+    items = load_catalog().schema("command")["properties"]["argv"]["items"]
+    assert items["type"] == "string"  # `3.10` written as a number would lose its zero
+
+
 # ---- external files ------------------------------------------------------------------------------
 
 
