@@ -118,6 +118,7 @@ class _Shapes:
         self.scatter = scatter
         self.problems: list[Diagnostic] = []
         self._versions: dict[str, str] = {}
+        self._found: dict[str, tuple[PlannedFile, ...]] = {}
 
     def of(self, step: StepSpec) -> Callable[[int], Shape]:
         """Return what gives the common part by the number of the variant.
@@ -142,22 +143,21 @@ class _Shapes:
             "place": _place(step.span),
         }
         origins = _Origins()
-        same: dict[tuple[PlannedFile, ...], tuple[PlannedFile, ...]] = {}
-        found = (self._files(step, variant) for variant in step.variants)
-        planned = [same.setdefault(item, item) for item in found]  # kept once, written once
+        planned = [self._files(step, variant) for variant in step.variants]
         return lambda number: self._shape(step, number, common, planned[number], origins)
 
     def _files(self, step: StepSpec, variant: Variant) -> tuple[PlannedFile, ...]:
         """Return the external files of a variant; what is missing is kept as a problem."""
-        if len(self.problems) >= _MOST_PROBLEMS:
+        key = self.catalog.files_key(step.tag, variant.settings, variant.types)
+        if key is None or len(self.problems) >= _MOST_PROBLEMS:
             return ()
-        try:
-            return external_files(step, variant, self.catalog, self.files)
-        except StepInputError as error:
-            found = located(step, variant, error)
-            if found not in self.problems:
-                self.problems.append(found)
-            return ()
+        if key not in self._found:
+            try:
+                self._found[key] = external_files(step, variant, self.catalog, self.files)
+            except StepInputError as error:
+                self.problems.append(located(step, variant, error))
+                self._found[key] = ()
+        return self._found[key]
 
     def _shape(
         self,

@@ -39,12 +39,15 @@ def missing_inputs(spec: WorkflowSpec, catalog: StepCatalog) -> list[Diagnostic]
     """
     problems: list[Diagnostic] = []
     seen: dict[Path, bool] = {}
+    looked_at: set[str] = set()
     pairs = ((item, variant) for item in spec.steps for variant in item.variants)
     for step, variant in pairs:
         if len(problems) >= _MOST_PROBLEMS:
             break
-        if not catalog.reads_files(step.tag, variant.types):
+        key = catalog.files_key(step.tag, variant.settings, variant.types)
+        if key is None or key in looked_at:
             continue
+        looked_at.add(key)
         try:
             for item in catalog.external_files(step.tag, variant.settings):
                 if item.path not in seen:
@@ -72,8 +75,6 @@ def external_files(
         Where one is not there or cannot be read.
     """
     settings = variant.settings
-    if not catalog.reads_files(step.tag, variant.types):
-        return ()
     index = _digested(step, catalog.index_files(step.tag, settings), files)
     if not catalog.has_index(step.tag):
         return tuple(index)

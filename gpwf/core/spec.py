@@ -132,8 +132,13 @@ class StepCatalog(Protocol):
     def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
         """Return the output ports for these settled settings."""
 
-    def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
-        """Return False where settings with these types surely name no external file."""
+    def files_key(
+        self, tag: str, settings: Mapping[str, Any], types: Mapping[str, str]
+    ) -> str | None:
+        """Return a text that is equal for settings which name the same external files.
+
+        None for settings that surely name none.
+        """
 
     def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
         """Return what products will hold, by output port; absent ones are not known."""

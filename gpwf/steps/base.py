@@ -103,6 +103,9 @@ class Step(ABC):
         Distributions whose versions can change the result.
     replaces : mapping of str to str
         Output port → input port whose product it supersedes for the steps below.
+    file_settings : tuple of str
+        Settings that decide which external files are read, where `external_files` is overridden:
+        a scatter over other ones does not look for them again. All of them where empty.
     deferred : tuple of str
         Names in expressions that the step looks up itself while it runs, and that the language
         leaves as they are.
@@ -128,6 +131,7 @@ class Step(ABC):
     )
     replaces: ClassVar[Mapping[str, str]] = {}
     deferred: ClassVar[tuple[str, ...]] = ()
+    file_settings: ClassVar[tuple[str, ...]] = ()
     takes: ClassVar[Literal["objects", "files"]] = "objects"
 
     def inputs(self, settings: Any) -> tuple[Port, ...]:  # noqa: ARG002  (for subclasses)

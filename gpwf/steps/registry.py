@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import importlib
 import inspect
+import json
 import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -140,10 +141,20 @@ class Catalog:
         """Return the settings that rely on what an input holds."""
         return self.step(tag).requires(self.restore(tag, settings))
 
-    def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
-        """Return False where settings with these types surely name no external file."""
-        own = type(self.step(tag)).external_files is not Step.external_files
-        return own or "path" in types.values()
+    def files_key(
+        self, tag: str, settings: Mapping[str, Any], types: Mapping[str, str]
+    ) -> str | None:
+        """Return a text that is equal for settings which name the same external files.
+
+        None for settings that surely name none.
+        """
+        kind = type(self.step(tag))
+        if kind.external_files is Step.external_files:
+            paths = [name for name, leaf in types.items() if leaf == "path"]
+            found: Any = [_at(settings, name) for name in paths]
+            return json.dumps([tag, found]) if any(found) else None
+        names = kind.file_settings or sorted(settings)
+        return json.dumps([tag, {name: settings[name] for name in names}], sort_keys=True)
 
     def has_index(self, tag: str) -> bool:
         """Return True where `index_files` are not all files, and tell which the others are."""
@@ -207,6 +218,13 @@ class Catalog:
             except metadata.PackageNotFoundError:  # run from a source tree
                 versions[name] = ""
         return versions
+
+
+def _at(settings: Any, dotted: str) -> Any:
+    """Return the setting at a dotted path."""
+    for part in dotted.split("."):
+        settings = settings[int(part)] if isinstance(settings, list) else settings[part]
+    return settings
 
 
 def _source_digest(kind: type[Step]) -> str:

@@ -86,6 +86,7 @@ class SimulateObservationsStep(Step):
     title = "Simulate observations"
     group = "simulation"
     Settings = SimulateObservationsSettings
+    file_settings = ("models",)
     output_ports = (
         Port(name="datastore", kind="datastore", help="DL3 datastore of the observations"),
     )

@@ -71,8 +71,10 @@ class Catalog:
     def deferred(self, tag: str) -> tuple[str, ...]:
         return ()
 
-    def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
-        return True
+    def files_key(
+        self, tag: str, settings: Mapping[str, Any], types: Mapping[str, str]
+    ) -> str | None:
+        return str(settings)
 
     def has_index(self, tag: str) -> bool:
         return True

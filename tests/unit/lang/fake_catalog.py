@@ -147,8 +147,10 @@ class FakeCatalog:
     def unit_fallback(self, text: str) -> None:
         return None
 
-    def reads_files(self, tag: str, types: Mapping[str, str]) -> bool:
-        return False
+    def files_key(
+        self, tag: str, settings: Mapping[str, Any], types: Mapping[str, str]
+    ) -> str | None:
+        return None
 
     def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
         """A fake file of models is never read: `names` tells what it holds."""
