@@ -125,7 +125,9 @@ def test_page_works(page: str, folder: Path, store: str) -> None:
 
 @pytest.mark.science
 @pytest.mark.gammapy
-@pytest.mark.parametrize("page", ["docs/tutorial/crab.md", "docs/howto/own-data.md"])
+@pytest.mark.parametrize(
+    "page", ["docs/tutorial/crab.md", "docs/howto/own-data.md", "docs/howto/maps.md"]
+)
 def test_page_works_on_real_data(page: str, folder: Path) -> None:
     """The same for the pages that need gammapy's data."""
     _follow(page, folder)
