@@ -97,6 +97,7 @@ class Frame:
     about: dict[str, Any] = field(default_factory=dict)
     steps: tuple[str, ...] = ()
     tables: dict[str, Node] = field(default_factory=dict)
+    lost_tables: frozenset[str] = frozenset()
     partial: bool = False  # a step with problems: nobody knows which axes the others inherit
     outer: tuple[str, ...] = ()
     varying: frozenset[str] = frozenset()
@@ -111,7 +112,7 @@ class Frame:
         if self.parent is not None:
             self._find_varying(self.parent)
         found = read_tables(self.root, self.base, self.reading.report)
-        self.tables = found.nodes
+        self.tables, self.lost_tables = found.nodes, frozenset(found.lost)
         for document in found.documents:
             path = FilePath(document.file).absolute()
             self.reading.sources[str(path)] = document.digest
@@ -143,10 +144,10 @@ class Frame:
     def scope(self, coordinates: Mapping[str, int] | None = None) -> Scope:
         """Return what expressions see at some positions on axes, by full name.
 
-        Without positions: at the first value of every axis.
+        Without positions on all axes around the document: at the first value of each.
         """
         registry = self.reading.registry
-        if coordinates is None:
+        if coordinates is None or any(name not in coordinates for name in self.outer):
             found = [registry.sample(name) for name in self.outer]
             coordinates = {
                 name: number
@@ -164,7 +165,12 @@ class Frame:
         if self.parent is not None:
             outer = self.parent.scope(coordinates)
             values = self.parent.values(coordinates)
-            resolved = {key: outer.resolve(node, values=values) for key, node in given.items()}
+            known = {  # an axis without values leaves open what depends on it
+                key: node
+                for key, node in given.items()
+                if all(name in coordinates for name in _axes_of(outer, node))
+            }
+            resolved = {key: outer.resolve(node, values=values) for key, node in known.items()}
             given = {
                 key: absolute(item.node, self.parent.base, self.base)
                 for key, item in resolved.items()
@@ -190,6 +196,7 @@ class Frame:
             varying=self.varying,
             outer=self.outer,
             steps=self.steps,
+            lost_tables=self.lost_tables,
             fallback=fallback,
             used_params=self.used_params,
             used_tables=self.used_tables,
@@ -197,7 +204,7 @@ class Frame:
         params.scope = scope
         params.settle_all()
         resolved = {name: scope.resolve(node, values={}) for name, node in self.tables.items()}
-        scope.tables = {name: item.node for name, item in resolved.items()}
+        scope.set_tables({name: item.node for name, item in resolved.items()})
         return scope
 
     def values(self, coordinates: Mapping[str, int]) -> dict[str, Any]:
@@ -221,6 +228,11 @@ class Frame:
             "description": found.get("description") or "",
             "metadata": metadata if isinstance(metadata, dict) else {},
         }
+
+
+def _axes_of(scope: Scope, node: Node) -> set[str]:
+    """Return the full names of the axes that a value depends on."""
+    return {axis for slot in scope.resolve(node).slots for axis in slot.axes}
 
 
 def _used_params(node: Node) -> set[str]:

@@ -153,7 +153,8 @@ def _include(draft: Draft, depth: int) -> Opened | None:
     node = draft.config.child("file") or draft.config
     document = read_file(path, source="workflow")
     if not document.digest and document.diagnostics:  # not there: told where it is named
-        report.add(Code.INCLUDE, document.diagnostics[0].message, node, step=draft.full_name)
+        problem = document.diagnostics[0]
+        report.add(Code.INCLUDE, problem.message, node, hint=problem.hint, step=draft.full_name)
         return None
     report.documents.append(document)
     report.extend(document.diagnostics)

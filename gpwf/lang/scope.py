@@ -135,6 +135,8 @@ class Scope:
         Full names of the axes around the document that its parameters depend on.
     steps : tuple of str
         Names of the steps, for a hint.
+    lost_tables : frozenset of str
+        Tables that cannot be used; the reason has been reported.
     """
 
     report: Report
@@ -147,6 +149,7 @@ class Scope:
     varying: frozenset[str] = frozenset()
     outer: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
+    lost_tables: frozenset[str] = frozenset()
     fallback: UnitFallback | None = None
     used_params: set[str] = field(default_factory=set)
     used_tables: set[str] = field(default_factory=set)
@@ -164,6 +167,10 @@ class Scope:
             "env": self.environment,
             "workflow": self.workflow,
         }
+
+    def set_tables(self, tables: Mapping[str, Node]) -> None:
+        """Make tables visible: their own values could not see them yet."""
+        self.tables, self._plain_tables = tables, None
 
     def needs(self, found: Iterable[Expression]) -> tuple[str, ...]:
         """Return the full names of the axes that expressions depend on."""
@@ -322,6 +329,8 @@ class Scope:
     def _unknown(self, error: UnknownNameError, node: Node, step: str | None) -> None:
         """Report a name that does not exist."""
         first = str(error.path[0])
+        if first == "tables" and str(error.path[-1]) in self.lost_tables:
+            return
         hint = near_miss(str(error.path[-1]), error.known)
         if first == "env" and len(error.path) == 2:
             message = f"the environment variable {error.path[1]} is not set"

@@ -34,10 +34,13 @@ class Tables:
         Each table as a mapping of the names of its rows to the rows; every row has its ``name``.
     documents : list of Document
         The files that were read.
+    lost : list of str
+        Names of the tables that cannot be used; the reasons have been reported.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
     documents: list[Document] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
 
 def read_tables(root: Node, base: FilePath, report: Report) -> Tables:
@@ -60,6 +63,8 @@ def read_tables(root: Node, base: FilePath, report: Report) -> Tables:
             found = _by_name(name, found, report)
         if found is not None:
             tables.nodes[name] = found
+        else:
+            tables.lost.append(name)
     return tables
 
 
@@ -67,14 +72,13 @@ def _from_file(node: Node, base: FilePath, tables: Tables, report: Report) -> No
     """Read the file that a table is in."""
     path = FilePath(node.value)
     if path.suffix.lower() not in SUFFIXES:
-        message = f"{node.value!r} is not the name of a table: {', '.join(SUFFIXES)} can be read"
-        report.add(Code.TABLE, message, node)
-        return None
+        return None  # the schema has said so
     where = base / path
     is_yaml = path.suffix.lower() in SUFFIXES[:2]
     document = read_file(where, source="workflow", text_only=not is_yaml)
     if not document.digest and document.diagnostics:  # not there: told where it is named
-        report.add(Code.TABLE, document.diagnostics[0].message, node)
+        problem = document.diagnostics[0]
+        report.add(Code.TABLE, problem.message, node, hint=problem.hint)
         return None
     report.documents.append(document)
     tables.documents.append(document)
@@ -112,6 +116,11 @@ def _by_name(table: str, node: Node, report: Report) -> Node | None:
             sound = False
             continue
         label = str(named.value) if named is not None and name is None else str(name)
+        if name is not None and named is not None and str(named.value) != name:
+            message = f"the row {name!r} of the table {table!r} has another `name`"
+            hint = "the key is the name of the row: leave out `name`, or call it otherwise"
+            report.add(Code.TABLE, message, named, hint=hint)
+            sound = False
         if label in rows:
             first = rows[label].span
             related = ((first, "the first one"),) if first is not None else ()
@@ -191,6 +200,8 @@ class _Csv:
         wrong = next((item for n, item in enumerate(names) if item in names[:n] or not item), None)
         if wrong is not None:
             raise self._error(self.first + 1, 1, f"two columns are called {wrong!r}")
+        if "name" not in names:
+            raise self._error(self.first + 1, 1, "it has no column `name`")
         rows = [self._row(names, line, cells) for line, cells in records]
         if len(rows) * len(names) > Limits().max_nodes:
             raise self._error(1, 1, f"it has more than {Limits().max_nodes} values")
@@ -203,7 +214,8 @@ class _Csv:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                raise self._error(line, 1, str(error)) from None
+                message = f"a cell that is not closed, or a stray quotation mark ({error})"
+                raise self._error(line, 1, message) from None
             if cells is None:
                 return
             if any(item.strip() for item in cells):
