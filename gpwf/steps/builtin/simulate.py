@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+from gpwf.core.contents import Contents
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepError
 from gpwf.steps.attach import background_models, copy_datasets
@@ -74,6 +75,10 @@ class SimulateStep(Step):
             self.input_ports[0],
             Port(name="models", kind="models", optional=not needed, help=_HELP),
         )
+
+    def declares(self, settings: SimulateSettings) -> Mapping[str, Contents]:  # noqa: ARG002
+        """Return that the datasets keep their energies."""
+        return {"datasets": Contents(ports=("datasets",))}
 
     def check(self, settings: SimulateSettings) -> Sequence[SettingProblem]:
         """Return what is wrong with the file of models, as far as it can be seen now."""
