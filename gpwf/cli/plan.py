@@ -24,6 +24,7 @@ __all__ = ["command"]
 @workflow_argument
 @workflow_options
 @steps_option("--target", "targets", help="Plan only this step and what it depends on.")
+@click.option("--tasks", is_flag=True, help="List the tasks, too, instead of counting them.")
 @store_option
 @format_option()
 def command(
@@ -32,20 +33,24 @@ def command(
     sets: tuple[str, ...],
     profile: str | None,
     targets: tuple[str, ...],
+    tasks: bool,
     store: Path | None,
     form: str,
 ) -> None:
     """Show the tasks of a workflow, cached or new.
 
-    Nothing is run. A task is cached where the store holds its result.
+    Nothing is run. A task is cached where the store holds its result. Tasks that compute the same
+    are one task, which the steps share.
     """
-    from gpwf.report.listings import plan_data
-    from gpwf.report.planned import plan_text
+    from gpwf.report.listings import plan_data, planned_task_data
+    from gpwf.report.planned import plan_text, planned_tasks_text
 
     opened = open_workflow(workflow, params, sets, profile)
-    plan, tasks = opened.preview(store=store, targets=targets)
-    cached = [task.id for task in tasks if task.cached]
+    plan, found = opened.preview(store=store, targets=targets)
+    cached = [task.id for task in found if task.cached]
     if form == "json":
-        print_json(plan_data(plan, cached))
+        listed = {"tasks": planned_task_data(plan, cached)} if tasks else {}
+        print_json({**plan_data(plan, cached), **listed})
     else:
-        click.echo(plan_text(plan, cached, terminal_width()))
+        show = planned_tasks_text if tasks else plan_text
+        click.echo(show(plan, cached, terminal_width()))

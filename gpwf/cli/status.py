@@ -17,8 +17,9 @@ __all__ = ["command"]
 
 @click.command("status")
 @run_argument
+@click.option("--tasks", is_flag=True, help="Show every task, however many there are.")
 @format_option()
-def command(run: str | None, form: str) -> None:
+def command(run: str | None, tasks: bool, form: str) -> None:
     """Show the tasks of a run and what they used.
 
     RUN is a run directory, the end of its name, or a workflow; the latest run by default.
@@ -32,4 +33,5 @@ def command(run: str | None, form: str) -> None:
     if form == "json":
         print_json(status_data(view))
     else:
-        click.echo(status_text(view, shown_path(opened.path), terminal_width()))
+        path = shown_path(opened.path)
+        click.echo(status_text(view, path, terminal_width(), every_task=tasks))

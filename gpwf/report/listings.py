@@ -5,6 +5,7 @@ Fields may be added here; none may be renamed or change its meaning.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ __all__ = [
     "elapsed_s",
     "first_failure",
     "plan_data",
+    "planned_task_data",
     "product_data",
     "run_data",
     "status_data",
@@ -56,25 +58,77 @@ def plan_data(plan: Plan, cached: Iterable[str]) -> dict[str, Any]:
         Ids of the tasks whose results are in the store.
     """
     found = set(cached)
-    steps = []
-    for step in plan.steps:
-        tasks = plan.of_step(step.name)
-        steps.append(
-            {
-                "name": step.name,
-                "tag": step.tag,
-                "axes": dict(step.axes),
-                "n_tasks": len(tasks),
-                "n_cached": sum(task.id in found for task in tasks),
-            }
-        )
+    shares = _shares(plan, found)
     return {
         "workflow": plan.name,
         "n_tasks": len(plan.tasks),
         "n_edges": len(plan.edges),
         "n_cached": sum(task.id in found for task in plan.tasks),
-        "steps": steps,
+        "steps": [
+            {
+                "name": step.name,
+                "tag": step.tag,
+                "axes": dict(step.axes),
+                "n_tasks": shares[step.name].tasks,
+                "n_cached": shares[step.name].cached,
+                "n_points": shares[step.name].points,
+                "n_shared": sum(shares[step.name].shared.values()),
+                "shared_with": dict(shares[step.name].shared),
+                "gather": list(step.gather),
+            }
+            for step in plan.steps
+        ],
     }
+
+
+@dataclass(slots=True, kw_only=True)
+class _Share:
+    """What a step has of a plan: places, tasks, and which other steps made some of them first."""
+
+    points: int = 0
+    tasks: int = 0
+    cached: int = 0
+    shared: Counter[str] = field(default_factory=Counter)
+
+
+def _shares(plan: Plan, cached: set[str]) -> dict[str, _Share]:
+    """Return what every step has of a plan, in one pass over tasks and aliases."""
+    shares = {step.name: _Share() for step in plan.steps}
+    owner: dict[str, str] = {}
+    for task in plan.tasks:
+        owner[task.id] = task.step
+        share = shares[task.step]
+        share.points += 1
+        share.tasks += 1
+        share.cached += task.id in cached
+    seen: set[tuple[str, str]] = set()
+    for alias in plan.aliases:
+        share = shares[alias.step]
+        share.points += 1
+        if owner[alias.task] != alias.step and (alias.step, alias.task) not in seen:
+            seen.add((alias.step, alias.task))
+            share.tasks += 1
+            share.cached += alias.task in cached
+            share.shared[owner[alias.task]] += 1
+    return shares
+
+
+def planned_task_data(plan: Plan, cached: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the tasks of a plan, and the further names of each."""
+    found = set(cached)
+    names: dict[str, list[str]] = {}
+    for alias in plan.aliases:
+        names.setdefault(alias.task, []).append(alias.id)
+    return [
+        {
+            "id": task.id,
+            "step": task.step,
+            "coordinates": dict(task.coordinates),
+            "cached": task.id in found,
+            "aliases": names.get(task.id, []),
+        }
+        for task in plan.tasks
+    ]
 
 
 def run_data(path: str, view: RunView) -> dict[str, Any]:
@@ -154,7 +208,9 @@ class StepSummary:
     name, tag : str
         As declared.
     counts : dict
-        Number of tasks by state.
+        Number of tasks by state, those that another step has in common among them.
+    n_shared : int
+        Number of tasks that another step has in common, whose times are counted there.
     wall_s, cpu_s : float
         Sums over the attempts of this run; None where nothing ran.
     peak_rss_bytes : int
@@ -164,22 +220,36 @@ class StepSummary:
     name: str
     tag: str
     counts: dict[str, int] = field(default_factory=dict)
+    n_shared: int = 0
     wall_s: float | None = None
     cpu_s: float | None = None
     peak_rss_bytes: int | None = None
 
     @property
     def state(self) -> str:
-        """One word for the step: ``ok`` and ``cached`` only where that holds for all tasks."""
+        """One word for the step: ``ok`` and ``cached`` only where that holds for all tasks.
+
+        ``left out`` where a condition leaves no task.
+        """
         for state in self.counts:
             if state not in ("ok", "cached"):
                 return state
+        if not self.counts:
+            return "left out"
         return "ok" if "ok" in self.counts else "cached"
 
 
 def step_summaries(view: RunView) -> list[StepSummary]:
     """Return a summary for every step, in the order of the document."""
     summaries = {step.name: StepSummary(name=step.name, tag=step.tag) for step in view.plan.steps}
+    seen: set[tuple[str, str]] = set()
+    for alias in view.plan.aliases:
+        task = view.tasks[alias.task]
+        if task.task.step != alias.step and (alias.step, alias.task) not in seen:
+            seen.add((alias.step, alias.task))
+            summary = summaries[alias.step]
+            summary.n_shared += 1
+            summary.counts[str(task.state)] = summary.counts.get(str(task.state), 0) + 1
     for item in view.tasks.values():
         summary = summaries[item.task.step]
         state = str(item.state)

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpwf.core.plan import Plan
-from gpwf.report.listings import plan_data
+from gpwf.report.listings import plan_data, planned_task_data
 from gpwf.report.text import Cell, one_line, state_cell, table
 
-__all__ = ["plan_text"]
+__all__ = ["TIMES", "axes_text", "plan_text", "planned_tasks_text"]
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+"""Between the axes of a scatter."""
+
+
+def axes_text(axes: Mapping[str, int], n_points: int | None = None) -> str:
+    """Return the axes and their sizes, ``seed 20`` for one, with a cross between several.
+
+    Parameters
+    ----------
+    axes : mapping of str to int
+        Number of values by axis.
+    n_points : int, optional
+        Number of places; said where it is not the product of the axes.
+    """
+    text = f" {TIMES} ".join(f"{one_line(axis)} {n}" for axis, n in axes.items())
+    if not axes or n_points in (None, math.prod(axes.values())):
+        return text
+    return f"{text}, {n_points} of them" if len(axes) > 1 else f"{text}, {n_points} places"
 
 
 def plan_text(plan: Plan, cached: Iterable[str], width: int | None = None) -> str:
@@ -29,7 +49,7 @@ def plan_text(plan: Plan, cached: Iterable[str], width: int | None = None) -> st
         [
             step["name"],
             step["tag"],
-            " x ".join(f"{axis}={n}" for axis, n in step["axes"].items()),
+            axes_text(step["axes"], step["n_points"]),
             str(step["n_tasks"]),
             _state(step),
         ]
@@ -39,15 +59,45 @@ def plan_text(plan: Plan, cached: Iterable[str], width: int | None = None) -> st
     if not any(step["axes"] for step in data["steps"]):  # nothing is scattered
         for row in (headers, *rows):
             del row[2]
+    return f"{_head(plan, data)}\n\n{table(headers, rows, width=width, right=('tasks',))}"
+
+
+def planned_tasks_text(plan: Plan, cached: Iterable[str], width: int | None = None) -> str:
+    """Return the tasks of a plan, each with its state and its further names; see `plan_text`."""
+    found = set(cached)
+    rows = [
+        (
+            task["id"],
+            state_cell("cached") if task["cached"] else Cell(text="new"),
+            ", ".join(task["aliases"]),
+        )
+        for task in planned_task_data(plan, found)
+    ]
+    headers = ["task", "state", "also"]
+    columns = 3 if plan.aliases else 2
+    shown = [row[:columns] for row in rows]
+    head = _head(plan, plan_data(plan, found))
+    return f"{head}\n\n{table(headers[:columns], shown, width=width)}"
+
+
+def _head(plan: Plan, data: Mapping[str, Any]) -> str:
     new = data["n_tasks"] - data["n_cached"]
     tasks = "1 task" if data["n_tasks"] == 1 else f"{data['n_tasks']} tasks"
-    head = f"{one_line(plan.name)}: {tasks}, {data['n_cached']} cached, {new} to run"
-    return f"{head}\n\n{table(headers, rows, width=width, right=('tasks',))}"
+    return f"{one_line(plan.name)}: {tasks}, {data['n_cached']} cached, {new} to run"
 
 
 def _state(step: dict[str, Any]) -> Cell:
+    """Return how many tasks of a step are there, and which of them another step has, too."""
+    if not step["n_tasks"]:
+        return Cell(text="left out")
+    shared = ""
+    if step["n_shared"]:
+        steps = ", ".join(one_line(name) for name in step["shared_with"])
+        shared = f"; {step['n_shared']} shared with {steps}"
     if step["n_cached"] == step["n_tasks"]:
-        return state_cell("cached")
+        cell = state_cell("cached")
+        return Cell(text=f"cached{shared}", colour=cell.colour)
     if not step["n_cached"]:
-        return Cell(text="new")
-    return Cell(text=f"{step['n_cached']} cached, {step['n_tasks'] - step['n_cached']} new")
+        return Cell(text=f"new{shared}")
+    new = step["n_tasks"] - step["n_cached"]
+    return Cell(text=f"{step['n_cached']} cached, {new} new{shared}")

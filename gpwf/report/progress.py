@@ -77,11 +77,14 @@ class Progress:
 
     def __init__(self, plan: Plan) -> None:
         self.workflow = plan.name
-        self.steps = {step.name: StepProgress(name=step.name) for step in plan.steps}
-        self._step_of: dict[str, str] = {}
-        for task in plan.tasks:
-            self._step_of[task.id] = task.step
-            self.steps[task.step].total += 1
+        self._step_of = {task.id: task.step for task in plan.tasks}
+        totals = Counter(self._step_of.values())
+        # a step without tasks was left out, or its tasks are those of another one
+        self.steps = {
+            step.name: StepProgress(name=step.name, total=totals[step.name])
+            for step in plan.steps
+            if totals[step.name]
+        }
         self.total = len(plan.tasks)
         self.done = 0
         self.running: dict[str, Running] = {}

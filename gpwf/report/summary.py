@@ -7,12 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpwf.core.runs import Failure, RunState, TaskState
 from gpwf.core.view import RunView, TaskView
-from gpwf.report.listings import counts_text, elapsed_s, first_failure, step_summaries
+from gpwf.report.listings import (
+    StepSummary,
+    counts_text,
+    elapsed_s,
+    first_failure,
+    step_summaries,
+)
 from gpwf.report.text import STATE_COLOURS, Cell, clean, duration, memory, one_line, table
 
 __all__ = ["failure_text", "step_table", "summary_text"]
 
 _COLUMNS = ("step", "state", "tasks", "wall", "cpu", "memory")
+_SHOWN = 5  # files of one result of the workflow
 _HARD = (TaskState.FAILED, TaskState.TIMEOUT, TaskState.OOM, TaskState.LOST)
 
 
@@ -22,10 +29,10 @@ def step_table(view: RunView, width: int | None = None) -> str:
         (
             item.name,
             Cell(
-                text=item.state if len(item.counts) == 1 else counts_text(item.counts),
+                text=item.state if len(item.counts) < 2 else counts_text(item.counts),
                 colour=STATE_COLOURS.get(item.state),
             ),
-            str(sum(item.counts.values())),
+            _tasks(item),
             duration(item.wall_s),
             duration(item.cpu_s),
             memory(item.peak_rss_bytes),
@@ -33,6 +40,12 @@ def step_table(view: RunView, width: int | None = None) -> str:
         for item in step_summaries(view)
     ]
     return table(_COLUMNS, rows, width=width, right=_COLUMNS[2:], drop=("cpu", "memory", "tasks"))
+
+
+def _tasks(item: StepSummary) -> str:
+    """Return the number of tasks of a step, and how many of them stand under another one."""
+    total = sum(item.counts.values())
+    return f"{total} ({item.n_shared} shared)" if item.n_shared else str(total)
 
 
 def summary_text(
@@ -67,7 +80,9 @@ def summary_text(
     if any(item.products for item in view.tasks.values()):
         lines.append(f"products: {products}")
     for name, paths in outputs.items():
-        lines.extend(f"  {name}: {path}" for path in paths)
+        lines.extend(f"  {name}: {path}" for path in paths[:_SHOWN])
+        if len(paths) > _SHOWN:
+            lines.append(f"  {name}: and {len(paths) - _SHOWN} more")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpwf.compiler.keys import task_key
 from gpwf.core.digests import Digest, TaskKey
-from gpwf.core.plan import Plan, Task
+from gpwf.core.plan import Plan, Task, TaskAlias
 from gpwf.core.runs import (
     AttemptFinished,
     AttemptStarted,
@@ -81,9 +81,12 @@ class Driver:
     by_key: dict[TaskKey, list[str]] = field(default_factory=dict)
     done_keys: set[TaskKey] = field(default_factory=set)
     tasks: dict[str, Task] = field(init=False)
+    aliases: dict[str, list[TaskAlias]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.plan.tasks}
+        for alias in self.plan.aliases:
+            self.aliases.setdefault(alias.task, []).append(alias)
 
     def drive(self, plan_digest: Digest, interrupts: Interrupts) -> None:
         """Run until every task has come to an end."""
@@ -280,7 +283,8 @@ class Driver:
         self.done_keys.add(key)
         self.products[task.id] = products
         self.states[task.id] = state
-        self.rundir.show(task, products, self.store.objects)
+        for name in (task, *self.aliases.get(task.id, ())):
+            self.rundir.show(name, products, self.store.objects)
         self.scheduler.finish(task.id, state)
 
     def _tell_end(self, flight: Flight, outcome: Outcome, *, retry: bool) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from gpwf.core.digests import Digest, digest_bytes
-from gpwf.core.plan import Plan, Task
+from gpwf.core.plan import Plan, Task, TaskAlias
 from gpwf.core.plan_codec import plan_to_plain
 from gpwf.core.runs import Product
 from gpwf.errors import RunError
@@ -52,7 +52,7 @@ def lock_holder(path: Path) -> str | None:
     return None
 
 
-def product_folder(products: Path, task: Task, port: str) -> Path:
+def product_folder(products: Path, task: Task | TaskAlias, port: str) -> Path:
     """Return the folder of a product below ``products``: ``<step>[/<coordinates>]/<port>``."""
     folder = products / _safe(task.step)
     if task.id != task.step:
@@ -159,8 +159,13 @@ class RunDirectory:
         """Return a path for a new attempt that nobody else uses; it is not made."""
         return self.work / _safe(task) / f"{attempt}-{secrets.token_hex(4)}"
 
-    def show(self, task: Task, products: Mapping[str, Product], objects: ObjectStore) -> None:
+    def show(
+        self, task: Task | TaskAlias, products: Mapping[str, Product], objects: ObjectStore
+    ) -> None:
         """Give the products of a task readable names: ``products/<step>/<port>/<file>``.
+
+        After scatter ``products/<step>/<coordinates>/<port>/<file>``; those of a further name of a
+        task lie under that name, too.
 
         The names are links into the store, which protects itself; where links are impossible,
         copies.

@@ -138,7 +138,7 @@ def test_plan_as_json_has_the_stable_fields(gpwf, workflow):
     data = json.loads(gpwf("plan", "w.yaml", "--target", "fit", "--format", "json").stdout)
     assert list(data) == ["workflow", "n_tasks", "n_edges", "n_cached", "steps"]
     assert (data["n_tasks"], data["n_cached"]) == (4, 1)
-    assert set(data["steps"][0]) == {"name", "tag", "axes", "n_tasks", "n_cached"}
+    assert {"name", "tag", "axes", "n_tasks", "n_cached"} <= set(data["steps"][0])
     assert workflow.asked["targets"] == ("fit",)
 
 

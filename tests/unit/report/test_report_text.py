@@ -1,14 +1,18 @@
+from dataclasses import replace
+
 import click
 import pytest
 import report_fakes as fakes
 
 from gpwf.core.diagnostics import Diagnostic, Severity, Span
+from gpwf.core.plan import Plan, PlannedStep, TaskAlias
 from gpwf.core.runs import Failure, RunState, TaskState
 from gpwf.core.view import fold
 from gpwf.report.diagnostics import diagnostics_text, github_lines
 from gpwf.report.listings import elapsed_s, first_failure, plan_data, step_summaries
-from gpwf.report.planned import plan_text
-from gpwf.report.summary import failure_text, summary_text
+from gpwf.report.planned import axes_text, plan_text, planned_tasks_text
+from gpwf.report.status import status_text
+from gpwf.report.summary import failure_text, step_table, summary_text
 from gpwf.report.text import Cell, clean, duration, memory, table
 
 
@@ -193,29 +197,82 @@ def test_the_time_of_a_run_without_an_end_is_not_made_up():
 
 def test_a_plan_counts_tasks_edges_and_what_is_cached():
     data = plan_data(fakes.make_plan(), ["observations", "datasets[run=1]"])
-    assert data == {
+    assert {key: value for key, value in data.items() if key != "steps"} == {
         "workflow": "crab",
         "n_tasks": 4,
         "n_edges": 4,
         "n_cached": 2,
-        "steps": [
-            {
-                "name": "observations",
-                "tag": "observations",
-                "axes": {},
-                "n_tasks": 1,
-                "n_cached": 1,
-            },
-            {
-                "name": "datasets",
-                "tag": "datasets",
-                "axes": {"run": 2},
-                "n_tasks": 2,
-                "n_cached": 1,
-            },
-            {"name": "fit", "tag": "fit", "axes": {}, "n_tasks": 1, "n_cached": 0},
-        ],
+    }
+    counts = ("axes", "n_tasks", "n_cached", "n_points", "n_shared")
+    assert {item["name"]: tuple(item[key] for key in counts) for item in data["steps"]} == {
+        "observations": ({}, 1, 1, 1, 0),
+        "datasets": ({"run": 2}, 2, 1, 2, 0),
+        "fit": ({}, 1, 0, 1, 0),
     }
     text = bare(plan_text(fakes.make_plan(), ["observations", "datasets[run=1]"]))
     assert text[0] == "crab: 4 tasks, 2 cached, 2 to run"
-    assert text[4].split() == ["datasets", "datasets", "run=2", "2", "1", "cached,", "1", "new"]
+    assert " ".join(text[4].split()) == "datasets datasets run 2 2 1 cached, 1 new"
+
+
+def with_twins() -> Plan:
+    """Return a plan with a step whose two tasks are those of datasets, and one without any."""
+    plan = fakes.make_plan()
+    aliases = tuple(
+        TaskAlias(
+            id=f"again[run={n}]", step="again", coordinates={"run": n}, task=f"datasets[run={n}]"
+        )
+        for n in (1, 2)
+    )
+    again = PlannedStep(name="again", tag="datasets", title="", axes={"run": 2}, n_points=2)
+    never = PlannedStep(name="never", tag="fit", title="", n_points=0)
+    return replace(plan, aliases=aliases, steps=(*plan.steps, again, never))
+
+
+def test_tasks_that_steps_share_are_told():
+    data = plan_data(with_twins(), ["datasets[run=2]"])
+    again, never = data["steps"][-2:]
+    assert (again["n_tasks"], again["n_cached"], again["n_points"]) == (2, 1, 2)
+    assert again["shared_with"] == {"datasets": 2}
+    assert (never["n_tasks"], never["n_points"]) == (0, 0)
+    assert data["n_tasks"] == 4
+    text = bare(plan_text(with_twins(), []))
+    assert "again         datasets      run 2      2  new; 2 shared with datasets" in text
+    assert text[-1].split() == ["never", "fit", "0", "left", "out"]
+    listed = bare(planned_tasks_text(with_twins(), ["datasets[run=1]"]))
+    assert "datasets[run=1]  cached  again[run=1]" in listed
+    assert "fit              new" in listed
+
+
+def test_axes_that_are_not_full_say_how_many_places_there_are():
+    assert axes_text({"a": 3, "b": 20}) == axes_text({"a": 3, "b": 20}, 60)
+    assert axes_text({"a": 3, "b": 20}, 41).endswith(", 41 of them")
+    assert axes_text({}) == ""
+
+
+def test_shared_and_absent_steps_at_the_end_of_a_run():
+    view = fold(with_twins(), fakes.good_run())
+    datasets, again, never = (step_summaries(view)[n] for n in (1, 3, 4))
+    assert again.counts == datasets.counts
+    assert (again.n_shared, again.wall_s) == (2, None)
+    assert never.state == "left out"
+    rows = [" ".join(line.split()) for line in bare(step_table(view))]
+    assert "again ok 2 (2 shared) - - -" in rows
+    assert "never left out 0 - - -" in rows
+
+
+def test_many_tasks_that_are_well_share_a_row_of_the_status():
+    plan = fakes.make_plan()
+    one = plan.tasks[1]
+    tasks = tuple(replace(one, id=f"datasets[run={n}]", inputs={}) for n in range(30))
+    good = [fakes.end(f"datasets[run={n}]", 2) for n in range(20)]
+    stop = Failure(kind="data", message="no counts")
+    bad = fakes.end("datasets[run=20]", 3, state=TaskState.FAILED, failure=stop)
+    view = fold(replace(plan, tasks=tasks), [fakes.started(), *good, bad])
+    shown = bare(status_text(view, "runs/x"))[3:]
+    assert [line.split("  ")[0] for line in shown] == [
+        "task",
+        "datasets (20 tasks)",
+        "datasets[run=20]",
+        *(f"datasets[run={n}]" for n in range(21, 30)),
+    ]
+    assert len(bare(status_text(view, "runs/x", every_task=True))) == 3 + 31
