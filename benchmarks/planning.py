@@ -3,8 +3,8 @@
     python benchmarks/planning.py [--most 1000000] [--workload chain|controls|targets]
 
 Each size is planned in a process of its own: reading, expanding, settling, joining and keying, no
-run. `plan` is the time inside the process, `start` what Python and the imports take, `peak` the
-largest resident memory. Workloads:
+run. `plan` is the wall time inside the process, `cpu` its processor time, `start` what Python and
+its start take, `peak` the largest resident memory. Workloads:
 
 - ``chain``: one scattered step with its own seed per task, and three that inherit the axis;
 - ``controls``: targets times scenarios times seeds with fits and flux points, gathered at the end;
@@ -47,8 +47,9 @@ REDUCE = """
 """
 SIMULATE = """
   - tag: simulate-observations
-    foreach: %s
-    config: {models: models.yaml, target: {lon: 83.63 deg, lat: 22.01 deg}, n_obs: 1, livetime: 28 min, seed: %s}
+    foreach: AXES
+    config:
+      {models: models.yaml, target: {lon: 83.63 deg, lat: 22.01 deg}, n_obs: 1, seed: SEED}
 """
 TAIL = """
   - tag: fit
@@ -59,10 +60,14 @@ TAIL = """
 REGION = "on_region: {lon: 83.63 deg, lat: 22.01 deg, radius: 0.11 deg}"
 
 
+def simulate(axes: str, seed: str) -> str:
+    """Return the scattered step."""
+    return SIMULATE.replace("AXES", axes).replace("SEED", f'"{seed}"')
+
+
 def chain(n_tasks: int) -> str:
     """Return a workflow of about so many tasks: five steps, one axis."""
-    axis = "{seed: {range: {count: %d}}}" % (n_tasks // 5)
-    head = SIMULATE % (axis, '"${seed}"')
+    head = simulate(f"{{seed: {{range: {{count: {n_tasks // 5}}}}}}}", "${seed}")
     return f"""gpwf: 1
 steps:{MODEL}{head}  - tag: observations
   - tag: datasets
@@ -72,8 +77,8 @@ steps:{MODEL}{head}  - tag: observations
 
 def controls(n_tasks: int) -> str:
     """Return targets with control studies: two axes that fit and flux points inherit."""
-    axes = "{target: [a, b, c, d, e], seed: {range: {count: %d}}}" % (n_tasks // 25)
-    head = SIMULATE % (axes, '"${seed}"')
+    seeds = f"seed: {{range: {{count: {n_tasks // 25}}}}}"
+    head = simulate(f"{{target: [a, b, c, d, e], {seeds}}}", "${seed}")
     return f"""gpwf: 1
 steps:{MODEL}{head}  - tag: observations
   - tag: datasets
@@ -90,7 +95,7 @@ def targets(n_tasks: int) -> str:
         f"    - {{name: t{n}, lon: {n * 360 / n_tasks:.6f} deg, seed: {n}}}"
         for n in range(min(n_tasks // 5, 20_000))
     )
-    head = SIMULATE % ('{target: "${tables.targets}"}', '"${target.seed}"')
+    head = simulate('{target: "${tables.targets}"}', "${target.seed}")
     region = 'on_region: {lon: "${target.lon}", lat: 22.01 deg, radius: 0.11 deg}'
     return f"""gpwf: 1
 tables:
@@ -110,11 +115,11 @@ def plan(path: str) -> None:
     import gpwf
 
     workflow = gpwf.read(path)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     found = workflow.plan(store=Path(path).parent / "store")
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(json.dumps({"tasks": len(found.tasks), "plan_s": seconds, "peak_gb": peak}))
+    print(json.dumps({"tasks": len(found.tasks), "plan_s": seconds, "cpu_s": cpu, "peak_gb": peak}))
 
 
 def main() -> None:
@@ -127,7 +132,7 @@ def main() -> None:
     if options.plan:
         plan(options.plan)
         return
-    print(f"{'tasks':>9}{'plan':>9}{'per task':>11}{'start':>8}{'peak':>9}")
+    print(f"{'tasks':>9}{'plan':>9}{'cpu':>9}{'per task':>11}{'start':>8}{'peak':>9}")
     size = 1_000
     while size <= options.most:
         with tempfile.TemporaryDirectory() as folder:
@@ -145,7 +150,8 @@ def main() -> None:
         found = json.loads(done.stdout)
         seconds = found["plan_s"]
         print(
-            f"{found['tasks']:>9}{seconds:>7.2f} s{seconds / found['tasks'] * 1e6:>8.0f} us"
+            f"{found['tasks']:>9}{seconds:>7.2f} s{found['cpu_s']:>7.2f} s"
+            f"{found['cpu_s'] / found['tasks'] * 1e6:>8.0f} us"
             f"{wall - seconds:>6.2f} s{found['peak_gb']:>6.2f} GB",
             flush=True,
         )
