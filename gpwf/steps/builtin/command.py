@@ -105,6 +105,7 @@ class CommandStep(Step):
         Port(name="*", kind="file", help="Each of 'outputs', under its name"),
     )
     packages: ClassVar[tuple[str, ...]] = ()
+    file_settings: ClassVar[tuple[str, ...]] = ("argv", "inputs")
     deferred: ClassVar[tuple[str, ...]] = ("inputs", "outputs")
     takes: ClassVar[Literal["objects", "files"]] = "files"
 
