@@ -6,6 +6,8 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +16,7 @@ from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.model_files import component_name, components_of, model_names, read_models
+from gpwf.steps.model_types import type_problems
 from gpwf.steps.settings import Field, InputPath, StepSettings
 
 __all__ = ["ModelsStep"]
@@ -63,9 +66,14 @@ class ModelsStep(Step):
         data, message = read_models(settings.file.path)
         found = [message] if message else [text for _, text in _component_problems(data)]
         name = settings.file.path.name
-        return [
+        problems = [
             SettingProblem(path=("file",), message=f"{name}: {text}", code="GP304")
             for text in found
+        ]
+        # the place is that of the file's name: an unknown key is not one of the workflow
+        return problems or [
+            replace(item, path=("file",), message=f"{name}: {item.message}", code="GP304")
+            for item in _type_problems(data)
         ]
 
     def declares(self, settings: ModelsSettings) -> Mapping[str, Contents]:
@@ -147,6 +155,13 @@ def _component_problems(data: Any) -> list[tuple[tuple[str | int, ...], str]]:
     return problems
 
 
+def _type_problems(data: Any) -> Iterator[SettingProblem]:
+    """Yield what gammapy does not know; the way starts at the components, which are sound."""
+    for number, component in enumerate(components_of(data)):
+        for item in type_problems(component):
+            yield replace(item, path=(number, *item.path))
+
+
 def _inline_problems(data: Any) -> list[SettingProblem]:
     """Return the problems of components in the workflow, each with its place."""
     start: tuple[str | int, ...] = ("inline",)
@@ -156,6 +171,8 @@ def _inline_problems(data: Any) -> list[SettingProblem]:
         SettingProblem(path=(*start, *at), message=text, code="GP304")
         for at, text in _component_problems(data)
     ]
+    if not problems:
+        problems = [replace(item, path=(*start, *item.path)) for item in _type_problems(data)]
     problems += [
         SettingProblem(
             path=("inline", *at, key),
@@ -190,11 +207,17 @@ def _references_at(
 
 
 def _resolved(data: Any, folder: Path) -> dict[str, Any]:
-    """Return a copy for gammapy, with components under their key and full paths."""
+    """Return a copy for gammapy, with components under their key and full paths.
+
+    A part without parameters gets an empty list, for which gammapy takes the defaults of its type.
+    """
     copy: Any = deepcopy(data)
     result: dict[str, Any] = dict(copy) if isinstance(copy, dict) else {"components": list(copy)}
     result.pop("metadata", None)
     result.pop("checksum", None)
+    for component, part in product(result["components"], _PARTS):
+        if isinstance(component.get(part), dict):
+            component[part].setdefault("parameters", [])
     for at, key, text in list(_references(result)):
         place: Any = result
         for step in at:

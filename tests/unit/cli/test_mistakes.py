@@ -249,6 +249,30 @@ MISTAKES = {
         "component 1 has no 'name'",
         "",
     ),
+    "misspelt-model-type": (
+        "spectral: {type: pl}",
+        "spectral: {type: PowerLawSpectralMdel}",
+        "GP304",
+        "PowerLawSpectralMdel",
+        "model 'crab', spectral part: unknown type 'PowerLawSpectralMdel'",
+        "did you mean 'PowerLawSpectralModel'?",
+    ),
+    "misspelt-model-parameter": (
+        "spectral: {type: pl}",
+        "spectral: {type: pl, parameters: [{name: amplitde, value: 1}]}",
+        "GP304",
+        "amplitde",
+        "model 'crab', spectral part has no parameter 'amplitde'",
+        "did you mean 'amplitude'?",
+    ),
+    "unit-of-a-model-parameter": (
+        "spectral: {type: pl}",
+        "spectral: {type: pl, parameters: [{name: reference, value: 1, unit: deg}]}",
+        "GP303",
+        "deg}]}",
+        "parameter 'reference': unit 'deg' is not a unit of energy",
+        "'TeV'",
+    ),
 }
 
 # the same of what the documents name outside of themselves
@@ -357,7 +381,9 @@ def test_the_models_of_a_file_are_known_too(gpwf: Gpwf, folder: Path) -> None:
     right, wrong, *_ = MISSING["no-models"]
     text = RIGHT.replace(right, wrong).replace("crab\n      energy", "carb\n      energy")
     assert validate(gpwf, text, "--no-data") == (0, [])  # nobody knows what will be there
-    (folder / "models.yaml").write_text("components: [{name: crab, type: SkyModel}]")
+    (folder / "models.yaml").write_text(
+        "components: [{name: crab, type: SkyModel, spectral: {type: pl}}]"
+    )
     for options in ((), ("--no-data",)):
         _, found = validate(gpwf, text, *options)
         assert [item["code"] for item in found] == ["GP512"]

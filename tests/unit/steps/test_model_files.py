@@ -97,7 +97,8 @@ def settled(tag: str, config: dict[str, Any], base: Path = Path("/nowhere")) -> 
 
 
 def test_models_declare_their_names(tmp_path: Path) -> None:
-    inline = settled("models", {"inline": [{"name": "crab", "type": "SkyModel"}]})
+    component = {"name": "crab", "type": "SkyModel", "spectral": {"type": "pl"}}
+    inline = settled("models", {"inline": [component]})
     crab = frozenset({"crab"})
     assert CATALOG.declares("models", inline)["models"] == Contents(models=crab, path=("inline",))
     from_file = settled("models", {"file": "models.yaml"}, tmp_path)

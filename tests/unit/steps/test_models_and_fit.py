@@ -11,6 +11,7 @@ import pytest
 from spectra import AMPLITUDE, INDEX, make_datasets, make_model, make_models, problems, run
 
 from gpwf.errors import StepError
+from gpwf.steps import model_types
 
 pytestmark = pytest.mark.gammapy
 
@@ -103,12 +104,27 @@ def test_models_from_the_workflow_and_from_a_file_are_equal(tmp_path: Path) -> N
     ],
 )
 def test_a_component_that_gammapy_cannot_build_is_named(
-    changes: dict[str, Any], message: str, hint: str
+    changes: dict[str, Any], message: str, hint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With a gammapy that the table of model types is not of: otherwise it is found before."""
+    monkeypatch.setattr(model_types, "_is_of_this_version", lambda: False)
     with pytest.raises(StepError, match=message) as caught:
         run("models", {"inline": [component(**changes)]}, {})
     assert "my-models" in caught.value.message
     assert hint in (caught.value.hint or "")
+
+
+def test_a_part_without_parameters_has_those_of_its_type() -> None:
+    found = run("models", {"inline": [component(spectral={"type": "pl"})]}, {})["models"]
+    assert found[0].spectral_model.index.value == 2
+    assert found[0].spectral_model.reference.frozen
+
+
+def test_the_table_of_model_types_is_that_of_gammapy() -> None:
+    """Otherwise run ``python -m gpwf.steps.model_types``."""
+    import json
+
+    assert json.loads(model_types.TABLE.read_text()) == model_types.make_table()
 
 
 def test_a_background_model_may_have_no_name_as_gammapy_writes_it() -> None:

@@ -232,7 +232,7 @@ COMPONENT = {"name": "crab", "type": "SkyModel", "spectral": {"type": "PowerLawS
         ({"inline": [{"type": "SkyModel"}]}, {"inline.0": "GP304"}),
         ({"inline": ["crab"]}, {"inline.0": "GP304"}),
         (
-            {"inline": [COMPONENT | {"spatial": {"type": "t", "filename": "map.fits"}}]},
+            {"inline": [COMPONENT | {"spatial": {"type": "template", "filename": "map.fits"}}]},
             {"inline.0.spatial.filename": "GP304"},
         ),
     ],
