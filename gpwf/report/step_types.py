@@ -155,7 +155,7 @@ def skeleton(step: Step) -> str:
     lines = [f"  # {step.title}", f"  - tag: {step.tag}"]
     fields = fields_of(step.Settings)
     if fields:
-        given = any(item.required for item in fields)
+        given = any(item.required or item.usual for item in fields)
         lines.append("    config:" if given else "    # config:")
         lines += _fields(fields, 6)
     return "\n".join(lines) + "\n"
@@ -188,12 +188,12 @@ def _fields(
     # a section that must be given although none of its parts must: show it with its plain values
     either = not any(item.required for item in fields)
     for item in fields:
-        needed = item.required or (either and must and item.shape.kind == "leaf")
+        needed = item.required or item.usual or (either and must and item.shape.kind == "leaf")
         mark = "" if needed and not off else "# "
         remark = f"  # {item.help}" if item.help else ""
         value = (given or {}).get(item.name)
         if value is None and not item.required:
-            value = plain(item.default)
+            value = item.example if item.default is None else plain(item.default)
         section = _section(item.shape)
         if section is not None:
             inner = fields_of(section.annotation)

@@ -222,8 +222,9 @@ def describe_default(item: FieldShape) -> str:
 
 
 def _snippet(model: type[BaseModel]) -> dict[str, Any]:
-    """Return the required settings, with examples for values."""
-    body = {item.name: _example(item.shape) for item in fields_of(model) if item.required}
+    """Return the settings that a step usually has, with examples for values."""
+    usual = [item for item in fields_of(model) if item.required or item.usual]
+    body = {item.name: _example(item.shape) for item in usual}
     if not body:
         first = [item for item in fields_of(model) if item.default is not None][:1]
         body = {item.name: plain(item.default) for item in first}

@@ -73,6 +73,11 @@ class FieldShape:
         True where there is no default.
     default : object
         Default, None where required.
+    usual : bool
+        True for what a skeleton has although it may be left out: with ``json_schema_extra={"usual":
+        True}``, where other settings decide whether it must be given.
+    example : object
+        First of the field's ``examples``, to show where the default says nothing; or None.
     """
 
     name: str
@@ -80,6 +85,8 @@ class FieldShape:
     help: str
     required: bool
     default: Any
+    usual: bool = False
+    example: Any = None
 
 
 @lru_cache(maxsize=1024)
@@ -92,12 +99,15 @@ def _field(name: str, info: FieldInfo) -> FieldShape:
     shape = shape_of(info.annotation)
     bounds = _bounds(info.metadata)
     required = info.is_required()
+    extra = info.json_schema_extra
     return FieldShape(
         name=name,
         shape=replace(shape, bounds={**shape.bounds, **bounds}) if bounds else shape,
         help=(info.description or "").strip(),
         required=required,
         default=None if required else info.get_default(call_default_factory=True),
+        usual=isinstance(extra, Mapping) and extra.get("usual") is True,
+        example=info.examples[0] if info.examples else None,
     )
 
 

@@ -110,44 +110,56 @@ class BackgroundParameters(Section):
 
     angle_increment: Radius | None = Field(
         None,
+        examples=["0.1 rad"],
         description="reflected: rotation where a region touches an excluded one; left out: 0.1 rad",
     )
     min_distance: Angle | None = Field(
         None,
+        examples=["0 rad"],
         description="reflected: least rotation between two reflected regions; left out: 0 rad",
     )
     min_distance_input: Angle | None = Field(
         None,
+        examples=["0.1 rad"],
         description="reflected: least rotation between the ON region and the first one; "
         "left out: 0.1 rad",
     )
     max_region_number: int | None = Field(
-        None, ge=1, description="reflected: most regions to use; left out: 10000"
+        None, examples=[10000], ge=1, description="reflected: most regions to use; left out: 10000"
     )
     binsz: Radius | None = Field(
-        None, description="reflected: pixel in which regions are searched; left out: 0.01 deg"
+        None,
+        examples=["0.01 deg"],
+        description="reflected: pixel in which regions are searched; left out: 0.01 deg",
     )
     method: Literal["scale", "fit"] | None = Field(
         None,
+        examples=["scale"],
         description="fov_background: scale the background to the counts outside the exclusion, or "
         "fit its norm there; left out: scale",
     )
     min_counts: int | None = Field(
         None,
+        examples=[0],
         ge=0,
         description="fov_background: an observation without more counts outside the exclusion is "
         "left out; left out: 0",
     )
     min_npred_background: float | None = Field(
         None,
+        examples=[0.0],
         ge=0,
         description="fov_background: an observation without more expected background outside the "
         "exclusion is left out; left out: 0",
     )
     r_in: Radius | None = Field(
-        None, description="ring: inner radius of the ring; must be given there"
+        None,
+        examples=["0.5 deg"],
+        description="ring: inner radius of the ring; must be given there",
     )
-    width: Radius | None = Field(None, description="ring: width of the ring; must be given there")
+    width: Radius | None = Field(
+        None, examples=["0.3 deg"], description="ring: width of the ring; must be given there"
+    )
 
 
 class Background(Section):
@@ -226,7 +238,9 @@ class DatasetsSettings(StepSettings):
     stack: bool = Field(True, description="Add all observations up into one dataset")
     geom: Geom = Field(description="Binning")
     on_region: SkyCircle | None = Field(
-        None, description="1d: region of the source; must be given there"
+        None,
+        description="1d: region of the source; must be given there",
+        json_schema_extra={"usual": True},
     )
     map_selection: tuple[MapName, ...] | None = Field(
         None, min_length=1, description="3d: which maps to make; left out: all of them"
