@@ -3,120 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from gpwf.core.plan import Plan
+from gpwf.api.products import Place, ProductFiles, StepProducts
+from gpwf.api.selection import NameIndex
+from gpwf.core.plan import Plan, TaskAlias
 from gpwf.core.plan_codec import plan_from_plain
-from gpwf.core.runs import Product, RunEvent, RunState, TaskState
-from gpwf.core.view import RunView, TaskView, fold
-from gpwf.errors import RunError, StoreError, UsageError
+from gpwf.core.runs import RunEvent, RunState, TaskState
+from gpwf.core.view import RunView, fold
+from gpwf.errors import RunError, UsageError
 from gpwf.run.journal import read_journal
-from gpwf.run.rundir import lock_holder, product_folder
-from gpwf.store.store import Store
+from gpwf.run.rundir import lock_holder
 
 __all__ = ["RUNS_FOLDER", "ProductFiles", "Run", "StepProducts", "find_runs", "open_run"]
 
 #: Folder of the run directories, beside the workflow.
 RUNS_FOLDER = "runs"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProductFiles:
-    """A product of a run, as files with readable names.
-
-    Parameters
-    ----------
-    step, task, port : str
-        Where it came from.
-    product : Product
-        Kind, digest and files.
-    folder : Path
-        Folder that holds the files.
-    store : Path
-        Store of the run.
-    """
-
-    step: str
-    task: str
-    port: str
-    product: Product
-    folder: Path
-    store: Path
-
-    @property
-    def path(self) -> Path:
-        """The file, where the product is one file; the folder otherwise."""
-        if len(self.product.files) == 1:
-            return self.folder / self.product.files[0].name
-        return self.folder
-
-    def read(self) -> Any:
-        """Return the gammapy object.
-
-        Raises
-        ------
-        StoreError
-            Where files of the product, or external files that it refers to, are gone or damaged.
-        """
-        from gpwf.store import formats
-
-        store = Store(self.store, create=False)
-        for item in self.product.files:
-            if not (self.folder / item.name).is_file():
-                raise StoreError(
-                    f"{self.task}.{self.port}: {self.folder / item.name} is gone",
-                    hint="`gpwf run` makes again what the store lost",
-                )
-        return formats.read(self.product.kind, self.folder, store.inputs.locate)
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        rows = "".join(
-            f"<li><code>{escape(item.name)}</code> {item.size} B, sha256 {item.digest[:12]}…</li>"
-            for item in self.product.files
-        )
-        title = escape(f"{self.task}.{self.port} ({self.product.kind})")
-        return f"<p><b>{title}</b></p><ul>{rows}</ul>"
-
-
-class StepProducts(Mapping[str, ProductFiles]):
-    """The products of one task by port, also as attributes.
-
-    Examples
-    --------
-    ``run["flux-points"].flux_points.read()`` returns the gammapy object.
-    """
-
-    def __init__(self, products: Mapping[str, ProductFiles], task: str) -> None:
-        self._products = dict(products)
-        self._task = task
-
-    def __getitem__(self, port: str) -> ProductFiles:
-        return self._products[port]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._products)
-
-    def __len__(self) -> int:
-        return len(self._products)
-
-    def __getattr__(self, port: str) -> ProductFiles:
-        try:
-            return self._products[port]
-        except KeyError:
-            names = ", ".join(self._products) or "none"
-            raise AttributeError(f"task {self._task}: no product {port}; it has: {names}") from None
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._products]
-
-    def __repr__(self) -> str:
-        return f"<products of {self._task}: {', '.join(self._products) or 'none'}>"
 
 
 class Run:
@@ -181,7 +85,10 @@ class Run:
     @property
     def store(self) -> Path:
         """Folder of the store that holds the products."""
-        started = self.view.started_event
+        return self._store(self.view)
+
+    def _store(self, view: RunView) -> Path:
+        started = view.started_event
         if started is None:
             raise RunError(f"{self.path}: the journal has no start; nothing was run")
         store = Path(started.store)
@@ -205,42 +112,61 @@ class Run:
         """The PROV-JSON document."""
         return self.path / "prov" / "prov.json"
 
+    @cached_property
+    def _names(self) -> NameIndex:
+        return NameIndex(self.plan)
+
+    @cached_property
+    def _aliases(self) -> Mapping[str, list[TaskAlias]]:
+        """Further names of tasks, by id of the task."""
+        found: dict[str, list[TaskAlias]] = {}
+        for alias in self.plan.aliases:
+            found.setdefault(alias.task, []).append(alias)
+        return found
+
     def __getitem__(self, name: str) -> StepProducts:
-        """Return the products of a step, or of a task where the step has several."""
+        """Return the products of a step, of a task, or of a part of a scatter.
+
+        Parameters
+        ----------
+        name : str
+            ``fit``, ``sim[scenario=null,seed=3]``, ``sim[scenario=null]``, or the name of a
+            workflow that is a step.
+
+        Raises
+        ------
+        UsageError
+            Where the run has no such step or task.
+        """
         view = self.view
-        found = [item for item in view.tasks.values() if name in (item.task.id, item.task.step)]
+        found = self._names.find(name, self.path.name)
         if not found:
-            raise UsageError(
-                f"{self.path.name} has no step {name}",
-                hint=f"steps: {', '.join(step.name for step in self.plan.steps)}",
-            )
-        if len(found) > 1:
-            raise UsageError(
-                f"step {name} has {len(found)} tasks", hint=f"name one, {found[0].task.id} say"
-            )
-        return StepProducts(
-            {item.port: item for item in self._products_of(found[0])}, found[0].task.id
-        )
+            raise UsageError(f"{name}: a condition left this step out", hint="see its `when`")
+        aliases = {
+            alias.id: alias for task in found.values() for alias in self._aliases.get(task, ())
+        }
+        places = []
+        for place, task in found.items():
+            seen = view.tasks[task]
+            named = seen.task if place == task else aliases[place]
+            places.append(Place(name=named, view=seen))
+        return StepProducts(name, places, self.path / "products", self.store)
 
     def products(self) -> list[ProductFiles]:
-        """Return every product of the run, in the order of the plan."""
-        return [item for task in self.view.tasks.values() for item in self._products_of(task)]
+        """Return every product of the run, in the order of the plan.
 
-    def _products_of(self, task: TaskView) -> list[ProductFiles]:
-        if not task.products:
+        A product of a task with several names is there once for each.
+        """
+        view = self.view
+        if not any(item.products for item in view.tasks.values()):
             return []
-        store = self.store
-        return [
-            ProductFiles(
-                step=task.task.step,
-                task=task.task.id,
-                port=port,
-                product=product,
-                folder=product_folder(self.path / "products", task.task, port),
-                store=store,
-            )
-            for port, product in task.products.items()
+        folder, store = self.path / "products", self._store(view)
+        places = [
+            Place(name=name, view=item)
+            for item in view.tasks.values()
+            for name in (item.task, *self._aliases.get(item.task.id, ()))
         ]
+        return [found for place in places for found in place.files(folder, store).values()]
 
     def __repr__(self) -> str:
         return f"<gpwf run {self.path.name}: {self.plan.name}, {self.state}>"

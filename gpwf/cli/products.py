@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gpwf.cli import completion
 from gpwf.cli.options import (
     format_option,
     print_json,
@@ -17,8 +18,16 @@ __all__ = ["command"]
 
 @click.command("products")
 @run_argument
+@click.option(
+    "--step",
+    "steps",
+    multiple=True,
+    metavar="STEP",
+    shell_complete=completion.run_steps,
+    help="List only those of this step, or of a part of its scatter: `sim[seed=3]`.",
+)
 @format_option()
-def command(run: str | None, form: str) -> None:
+def command(run: str | None, steps: tuple[str, ...], form: str) -> None:
     """List the products of a run.
 
     RUN is a run directory, the end of its name, or a workflow; the latest run by default.
@@ -28,13 +37,22 @@ def command(run: str | None, form: str) -> None:
     from gpwf.report.text import memory, table
 
     opened = api.open_run(run)
-    view = opened.view
-    items = opened.products()
+    items = (
+        [item for name in steps for task in opened[name].tasks for item in task.values()]
+        if steps
+        else opened.products()
+    )
     if form == "json":
-        tasks = view.tasks
         print_json(
             [
-                product_data(tasks[item.task], item.port, item.product, str(item.path))
+                product_data(
+                    item.product,
+                    step=item.step,
+                    coordinates=item.coordinates,
+                    port=item.port,
+                    path=str(item.path),
+                    key=item.key,
+                )
                 for item in items
             ]
         )
@@ -46,7 +64,7 @@ def command(run: str | None, form: str) -> None:
             item.product.kind,
             memory(item.product.size),
             item.product.digest[:12],
-            str(view.tasks[item.task].key)[:12],
+            str(item.key)[:12],
             shown_path(item.path),
         )
         for item in items

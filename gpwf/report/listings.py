@@ -175,16 +175,24 @@ def _task_data(item: TaskView) -> dict[str, Any]:
     }
 
 
-def product_data(view: TaskView, port: str, product: Product, path: str) -> dict[str, Any]:
+def product_data(
+    product: Product,
+    *,
+    step: str,
+    coordinates: Mapping[str, Any],
+    port: str,
+    path: str,
+    key: str | None,
+) -> dict[str, Any]:
     """Return one product as the JSON of ``gpwf products`` has it."""
     return {
-        "step": view.task.step,
-        "coordinates": dict(view.task.coordinates),
+        "step": step,
+        "coordinates": dict(coordinates),
         "port": port,
         "kind": product.kind,
         "path": path,
         "digest": product.digest,
-        "key": view.key,
+        "key": key,
         "size": product.size,
         "summary": dict(product.summary),
     }

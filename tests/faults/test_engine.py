@@ -5,12 +5,14 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakecatalog import plan, task
 from harness import HERE, lines, run, states
 
+from gpwf.core.plan import TaskAlias
 from gpwf.core.runs import AttemptFinished, RunState, TaskCached, TaskState
 from gpwf.errors import UsageError
 from gpwf.run.engine import exit_code
@@ -203,3 +205,11 @@ def test_products_are_files_only(tmp_path: Path) -> None:
 def test_a_step_must_give_its_products(tmp_path: Path) -> None:
     failure = run(plan(task("a", do="nothing")), tmp_path).tasks["a"].last.failure
     assert "output ports are text" in failure.message
+
+
+def test_products_lie_under_every_name_of_a_task(tmp_path: Path) -> None:
+    alias = TaskAlias(id="twin[x=1]", step="twin", coordinates={"x": 1}, task="a")
+    run(replace(plan(task("a")), aliases=(alias,)), tmp_path)
+    folder = tmp_path / "run" / "products"
+    shown = folder / "twin" / "x=1" / "text" / "value.txt"
+    assert shown.resolve() == (folder / "a" / "text" / "value.txt").resolve()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from gpwf.api.execution import write_provenance
 from gpwf.api.runs import Run, find_runs, open_run
 from gpwf.cli.prov_record import record_of_run
 from gpwf.core.digests import Digest, TaskKey, digest_bytes
-from gpwf.core.plan import Plan, PlannedStep, Task
+from gpwf.core.plan import Plan, PlannedStep, Task, TaskAlias
 from gpwf.core.products import FitSummary
 from gpwf.core.runs import (
     AttemptFinished,
@@ -136,14 +137,89 @@ def test_a_product_is_read_by_step_and_port(tmp_path: Path) -> None:
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     run, _ = make_run(tmp_path / "run", task("fit[a=1]", "fit"), task("fit[a=2]", "fit"))
-    with pytest.raises(UsageError, match="no step vela") as missing:
+    with pytest.raises(UsageError, match="vela: the workflow has no such step") as missing:
         run["vela"]
     assert missing.value.hint == "steps: fit"
     with pytest.raises(UsageError, match="step fit has 2 tasks"):
-        run["fit"]
+        _ = run["fit"]["fit_result"]
     with pytest.raises(AttributeError, match="no product models; it has: fit_result"):
         _ = run["fit[a=1]"].models
     assert len(run["fit[a=2]"]) == 0
+
+
+def scattered(path: Path) -> Run:
+    """Return a run of fit[a=null,b=1], fit[a=x,b=1] (without a product), and crab/twin as well."""
+    tasks = [
+        replace(task(f"fit[a={label},b=1]", "fit"), coordinates={"a": value, "b": 1})
+        for label, value in (("null", None), ("x", "x"))
+    ]
+    store = Store(path.parent / "store")
+    product = published(store, path.with_name("draft"))
+    alias = TaskAlias(
+        id="crab/twin[crab/a=null]",
+        step="crab/twin",
+        coordinates={"crab/a": None},
+        task=tasks[0].id,
+    )
+    plan = replace(
+        plan_of(*tasks),
+        aliases=(alias,),
+        steps=(
+            PlannedStep(name="fit", tag="fit", title="Fit", axes={"a": 2, "b": 1}, n_points=2),
+            PlannedStep(name="crab/twin", tag="fit", title="Fit", axes={"crab/a": 1}),
+            PlannedStep(name="never", tag="fit", title="Fit", n_points=0),
+        ),
+    )
+    with RunDirectory(path) as rundir, Journal(rundir.journal) as journal:
+        journal.append(start(store.root, rundir.freeze(plan, "gpwf: 1\n")))
+        journal.extend(attempt(tasks[0].id, product))
+        for name in (tasks[0], alias):
+            rundir.show(name, {"fit_result": product}, store.objects)
+    return Run(path)
+
+
+def test_tasks_of_a_scatter_are_found_by_coordinates(tmp_path: Path) -> None:
+    run = scattered(tmp_path / "run")
+    fits = run["fit"]
+    assert [item.coordinates["a"] for item in fits.tasks] == [None, "x"]
+    for found in (fits.at(a=None), fits(a="null"), fits(a="null", b=1), run["fit[a=null]"]):
+        assert found.task == "fit[a=null,b=1]"
+        assert found.fit_result.read() == FIT
+        assert found.fit_result.coordinates == {"a": None, "b": 1}
+    assert len(fits.at(b=1).tasks) == 2
+    assert list(fits.at(a="x")) == []
+    assert not fits.at(a="x")
+    assert fits
+    assert "2 tasks of fit" in repr(fits)
+    assert "fit[a=x,b=1]" in fits._repr_html_()
+    with pytest.raises(UsageError, match="fit has no axis c") as caught:
+        fits.at(c=1)
+    assert caught.value.hint == "axes: a, b"
+    with pytest.raises(UsageError, match=r"fit\[a=y\]: no task is there"):
+        fits.at(a="y")
+    with pytest.raises(UsageError, match="step fit has 2 tasks") as caught:
+        list(fits)
+    assert caught.value.hint == "pick one, .at(a='null', b='1') say, or go through .tasks"
+    with pytest.raises(AttributeError, match="step fit has 2 tasks"):
+        _ = fits.fit_result
+    with pytest.raises(UsageError, match="left this step out"):
+        run["never"]
+
+
+def test_a_merged_task_has_its_products_under_each_name(tmp_path: Path) -> None:
+    run = scattered(tmp_path / "run")
+    for name in ("crab/twin", "crab", "crab/twin[a=null]"):
+        twin = run[name]
+        assert twin.task == "fit[a=null,b=1]"
+        assert twin.fit_result.task == "crab/twin[crab/a=null]"
+        assert twin.fit_result.path.is_file()
+        assert twin.fit_result.read() == FIT
+    assert run["crab"].at({"crab/a": None}).task == run["crab"].at(a=None).task
+    assert [(item.step, item.task) for item in run.products()] == [
+        ("fit", "fit[a=null,b=1]"),
+        ("crab/twin", "crab/twin[crab/a=null]"),
+    ]
+    assert len({item.path for item in run.products()}) == 2
 
 
 def test_a_product_whose_store_is_gone_says_so(tmp_path: Path) -> None:
