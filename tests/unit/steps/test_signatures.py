@@ -342,3 +342,23 @@ def test_each_estimator_has_parameters_of_its_own() -> None:
 )
 def test_options_of_the_minimiser(config: dict[str, Any], found: dict[str, str]) -> None:
     assert problems("fit", config) == found
+
+
+@pytest.mark.parametrize("tag", ["datasets", "data-reduction"])
+@pytest.mark.parametrize(
+    ("safe_mask", "found"),
+    [
+        ({"methods": ["aeff-max"], "parameters": {"aeff_percent": 5}}, {}),
+        ({"parameters": {"aeff_percent": 5}}, {"safe_mask.parameters.aeff_percent": "GP306"}),
+        ({"parameters": {"aeff_percent": 10}}, {}),  # the default, as settled settings repeat it
+        ({"methods": [], "parameters": {"irfs": "DL3"}}, {"safe_mask.parameters.irfs": "GP306"}),
+        ({"methods": ["bkg-peak"], "parameters": {"irfs": "DL3"}}, {}),
+    ],
+)
+def test_parameters_of_the_safe_mask(
+    tag: str, safe_mask: dict[str, Any], found: dict[str, str]
+) -> None:
+    region = {"lon": "83.6 deg", "lat": "22 deg", "radius": "0.1 deg"}
+    axis = {"min": "0.1 TeV", "max": "40 TeV", "nbins": 24}
+    config = {"geom": {"axes": {"energy": axis}}, "on_region": region, "safe_mask": safe_mask}
+    assert problems(tag, config) == found
