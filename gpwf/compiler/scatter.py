@@ -88,6 +88,7 @@ class Scatter:
         after = [self._after(step, name) for name in step.after if name in self._made]
         shapes: dict[int, Shape] = {}
         merges = step.policy.cache
+        names = tuple(sorted(step.inputs))
         for number, row in enumerate(points.rows):
             chosen = step.chosen[number]
             shape = shapes.get(chosen)
@@ -99,9 +100,10 @@ class Scatter:
             stream = self._stream(step, row) if shape.seeded and step.axes else ()
             key = (
                 shape.identity,
-                tuple(tuple(map(_pair, refs)) for refs in inputs.values()),
+                names,
+                tuple(tuple(map(_pair, inputs[name])) for name in names),
                 waits,
-                tuple(map(repr, labels.values())),
+                tuple(repr(labels[name]) for name in names if name in labels),
                 stream,
             )
             known = self._known.get(key) if merges else None
@@ -208,11 +210,19 @@ class _Part:
     products, labels : dict
         By key: products, and where each comes from on the axes that end here; no labels where
         none does.
+    gathers : bool
+        True where an axis ends here: what is absent is left out.
     """
 
     key_of: Callable[[Point], Point]
     products: Mapping[Point, tuple[TaskOutput, ...]]
     labels: Mapping[Point, tuple[Mapping[str, str], ...]]
+    gathers: bool
+
+    def at(self, row: Point) -> tuple[TaskOutput, ...]:
+        """Return the products at a point of the step that takes."""
+        key = self.key_of(row)
+        return self.products.get(key, ()) if self.gathers else self.products[key]
 
 
 def _part(scatter: Scatter, step: StepSpec, ref: InputRef) -> _Part:
@@ -225,7 +235,7 @@ def _part(scatter: Scatter, step: StepSpec, ref: InputRef) -> _Part:
     products: dict[Point, tuple[TaskOutput, ...]]
     if not ending:
         products = {row: (item,) for row, item in zip(above.rows, made, strict=True)}
-        return _Part(key_of=key_of, products=products, labels={})
+        return _Part(key_of=key_of, products=products, labels={}, gathers=False)
     numbers = group(above, kept)
     products = {key: tuple(made[n] for n in items) for key, items in numbers.items()}
     take = projector(above.axes, ending)
@@ -240,7 +250,7 @@ def _part(scatter: Scatter, step: StepSpec, ref: InputRef) -> _Part:
         )
         for key, items in numbers.items()
     }
-    return _Part(key_of=key_of, products=products, labels=labels)
+    return _Part(key_of=key_of, products=products, labels=labels, gathers=True)
 
 
 class _Joined:
@@ -251,18 +261,17 @@ class _Joined:
     ) -> None:
         self.port = port
         self._parts = [_part(scatter, step, ref) for ref in refs]
-        self.gathers = any(part.labels for part in self._parts)
+        self.gathers = any(part.gathers for part in self._parts)
 
     def at(self, row: Point) -> tuple[TaskOutput, ...]:
         """Return the products that the port takes at a point."""
         if len(self._parts) == 1:
-            return self._parts[0].products[self._parts[0].key_of(row)]
-        return tuple(item for part in self._parts for item in part.products[part.key_of(row)])
+            return self._parts[0].at(row)
+        return tuple(item for part in self._parts for item in part.at(row))
 
     def labels(self, row: Point) -> tuple[Mapping[str, str], ...]:
         """Return where every product at a point comes from, on the axes that end here."""
         found: list[Mapping[str, str]] = []
         for part in self._parts:
-            key = part.key_of(row)
-            found += part.labels.get(key) or [{} for _ in part.products[key]]
+            found += part.labels.get(part.key_of(row)) or [{} for _ in part.at(row)]
         return tuple(found)

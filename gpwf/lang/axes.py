@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from itertools import islice, product
+from typing import Any, TypeGuard
 
 from gpwf.core.points import Point, Points, projector
 from gpwf.core.spec import Axis
@@ -17,6 +19,7 @@ from gpwf.lang.tree import Node
 __all__ = ["AxisTable", "Declaration", "Registry", "TooManyTasksError", "extend"]
 
 _LONGEST_LABEL = 60
+_MOST_TRIES = 10_000  # points at which one value of an axis is looked for
 _LONGEST_RANGE = 1 << 62  # what Python can tell the length of; far beyond what is allowed
 _HINT = "an axis is a list, a table, or {range: {start, count}}"
 
@@ -76,7 +79,9 @@ def _label(value: Any, number: int) -> str:
         return "null"
     text = str(value).lower() if isinstance(value, bool) else str(value)
     made = "".join("_" if char in "[],=/" or not char.isprintable() else char for char in text)
-    return made[:_LONGEST_LABEL] or "_"
+    if len(made) > _LONGEST_LABEL:  # long texts often differ at their ends only
+        made = f"{made[: _LONGEST_LABEL - 9]}~{sha256(text.encode()).hexdigest()[:8]}"
+    return made or "_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,8 +171,9 @@ class Registry:
         if len(labels) < len(found):
             names = [table.labels[number] for number in found]
             twice = next(name for n, name in enumerate(names) if name in names[:n])
-            message = f"the axis {item.name!r} has the value {twice} twice"
-            self.report.add(Code.AXIS, message, item.node, step=item.step)
+            message = f"the axis {item.name!r} has two values called {twice!r}"
+            hint = "a value is there once; rows and other mappings are called by their `name`"
+            self.report.add(Code.AXIS, message, item.node, hint=hint, step=item.step)
             return list(dict.fromkeys(found))
         return found
 
@@ -193,7 +199,34 @@ class Registry:
         if any(number is None for number in at):
             return None
         numbers = self.numbers(item, tuple(number for number in at if number is not None))
+        numbers = numbers or self._elsewhere(item, seen)
         return numbers[min(which, len(numbers) - 1)] if numbers else None
+
+    def _elsewhere(self, item: Declaration, seen: tuple[str, ...]) -> Sequence[int]:
+        """Return the values of an axis at the first point of its needs where it has any."""
+        choices: list[Sequence[int]] = []
+        for need in item.needs:
+            above = self.declared.get(need)
+            if above is None or need in seen:
+                return ()
+            at = [self.sample(name, 0, (*seen, item.name)) for name in above.needs]
+            known = tuple(number for number in at if number is not None)
+            if len(known) < len(at):
+                return ()
+            choices.append(self.numbers(above, known) or self._elsewhere(above, (*seen, need)))
+        for point in islice(product(*choices), _MOST_TRIES):
+            numbers = self.numbers(item, point)
+            if numbers:
+                return numbers
+        return ()
+
+    def refuse_absent(self, step: str, full_name: str, axis: str, node: Node) -> None:
+        """Report that a step uses an axis that neither it nor its inputs have."""
+        declared = self.declared.get(axis)
+        by = f"; the step {declared.step!r} declares it" if declared is not None else ""
+        message = f"the step {step!r} does not have the axis {axis!r}{by}"
+        hint = "use a product of a step that has the axis, or add `foreach` to this one"
+        self.report.add(Code.UNKNOWN_AXIS, message, node, hint=hint, step=full_name)
 
     def value(self, name: str, number: int) -> Any:
         """Return a value by its number."""
@@ -249,8 +282,9 @@ def axis_values(
         return _named(value, node, report, step, name)
     if isinstance(value, (list, tuple)):
         return value
-    message = f"the axis {name!r} is {shown(value)}, not a list"
-    report.add(Code.AXIS, message, node, hint=_HINT, step=step)
+    if not report.tells_of(node):
+        message = f"the axis {name!r} is {shown(value)}, not a list"
+        report.add(Code.AXIS, message, node, hint=_HINT, step=step)
     return None
 
 
@@ -258,14 +292,23 @@ def _range(value: Any, node: Node, report: Report, step: str, name: str) -> Sequ
     """Return the whole numbers of a range."""
     parts = value if isinstance(value, Mapping) else {}
     start, count = parts.get("start", 0), parts.get("count")
-    whole = all(isinstance(item, int) and not isinstance(item, bool) for item in (start, count))
-    if whole and set(parts) <= {"start", "count"} and count is not None and count >= 0:
+    other = next((str(key) for key in parts if key not in ("start", "count")), None)
+    if other is None and _is_whole(start) and _is_whole(count) and count >= 0:
         return range(start, start + min(count, _LONGEST_RANGE))
-    message = f"the range of the axis {name!r} needs whole numbers `count` (and `start`)"
-    where = node.get("range", "count") or node.get("range") or node
-    hint = "write {range: {start: 0, count: 20}}"
-    report.add(Code.AXIS, message, where, hint=hint, step=step)
+    wrong = other or ("count" if _is_whole(start) else "start")
+    where = node.get("range", wrong) or node.get("range") or node
+    if not report.tells_of(where):
+        needed = "a whole number" if wrong == "start" else "a whole number from 0 on"
+        found = shown(parts[wrong]) if wrong in parts else "absent"
+        problem = f"is {found}, not {needed}" if other is None else "is nothing that it has"
+        message = f"the range of the axis {name!r}: {wrong!r} {problem}"
+        hint = "write {range: {start: 0, count: 20}}"
+        report.add(Code.AXIS, message, where, hint=hint, step=step)
     return None
+
+
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _named(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 
 from gpwf.core.conditions import Condition, expressions, holds
 from gpwf.core.expressions import ExpressionError
@@ -19,7 +22,7 @@ from gpwf.lang.report import listed, near_miss
 from gpwf.lang.scope import FailedParamError, root_names
 from gpwf.lang.tree import Node, Place
 
-__all__ = ["declare_axes", "frame_points", "step_points"]
+__all__ = ["declare_axes", "find_absent", "frame_points", "step_points"]
 
 _RESERVED = ("params", "tables", "env", "workflow", "inputs", "outputs")
 
@@ -41,6 +44,29 @@ def declare_axes(frame: Frame) -> None:
                 frame.axes.pop(name, None)
                 continue
             frame.reading.registry.declare(_declaration(frame, name, value, step))
+    _refuse_circles(frame)
+
+
+def _refuse_circles(frame: Frame) -> None:
+    """Report axes that are made of each other; they have no values then."""
+    declared = frame.reading.registry.declared
+    own = [name for name in frame.axes.values() if name in declared]
+    needs = {name: {need for need in declared[name].needs if need in own} for name in own}
+    while True:
+        try:
+            TopologicalSorter(needs).prepare()
+        except CycleError as error:
+            circle: list[str] = list(reversed(error.args[1]))[1:]
+        else:
+            return
+        start = circle.index(min(circle, key=own.index))
+        turned = [*circle[start:], *circle[:start], circle[start]]
+        first = declared[turned[0]]
+        message = "axes are made of each other: " + " → ".join(turned)
+        frame.reading.report.add(Code.AXIS, message, first.node, step=first.step)
+        for name in circle:
+            declared[name] = replace(declared[name], needs=(), read=_nothing)
+            needs[name] = set()
 
 
 def _declaration(frame: Frame, name: str, node: Node, step: str) -> Declaration:
@@ -89,17 +115,62 @@ def step_points(
         Where the steps above run.
     """
     registry = draft.frame.reading.registry
+    if any(ref.step not in made for refs in inputs.values() for ref in refs):
+        return None
     gathered = _gathered(draft, inputs, made)
     points = draft.frame.points
-    for ref in (ref for refs in inputs.values() for ref in refs):
-        if ref.step not in made:
-            return None
-        above = made[ref.step]
-        left = project(above, [name for name in above.axes if name not in gathered])
+    for left in (left for refs in inputs.values() for left in _taken(refs, gathered, made)):
         if registry.count + join_size(points, left) > registry.max_tasks:
             raise TooManyTasksError(registry.count + join_size(points, left))
         points = join(points, left)
-    return _own(draft, points)
+    points = _own(draft, points)
+    if draft.runs is not None:
+        return Points(tuple(dict.fromkeys((*points.axes, *draft.runs.axes))), [])
+    # an input that only a step of unknown products could have
+    return points if _is_connected(draft, inputs) else Points(points.axes, [])
+
+
+def _taken(
+    refs: Sequence[InputRef], gathered: Sequence[str], made: Mapping[str, Points]
+) -> Iterator[Points]:
+    """Yield where the products of a port are, without the axes that end.
+
+    Of steps that a port gathers from, what is there is taken: together they are one part.
+    """
+    parts: dict[object, list[Points]] = {}
+    for ref in refs:
+        above = made[ref.step]
+        left = project(above, [name for name in above.axes if name not in gathered])
+        key = left.axes if left.axes != above.axes else ref
+        parts.setdefault(key, []).append(left)
+    for found in parts.values():
+        rows = [item.rows for item in found]
+        yield (
+            found[0]
+            if len(found) == 1
+            else Points(found[0].axes, list(dict.fromkeys(chain.from_iterable(rows))))
+        )
+
+
+def _is_connected(draft: Draft, inputs: Mapping[str, Sequence[InputRef]]) -> bool:
+    needed = [port.name for port in draft.ports or () if not port.optional and port.name != "*"]
+    return all(inputs.get(name) for name in needed)
+
+
+def find_absent(draft: Draft) -> None:
+    """Find the ports of a step whose settings use an axis without values: it runs nowhere."""
+    registry, catalog = draft.frame.reading.registry, draft.frame.reading.catalog
+    axes = tuple(dict.fromkeys(axis for slot in draft.resolved.slots for axis in slot.axes))
+    if draft.ports is not None or registry.report.has_errors:
+        return
+    if all(registry.sample(name) is not None for name in axes):
+        return
+    draft.runs = Points(axes, [])
+    settings = draft.settled.settings if draft.settled is not None else {}
+    with suppress(KeyError, TypeError, ValueError):  # ports that the missing settings decide
+        ports = tuple(catalog.inputs(draft.tag, settings))
+        draft.products = tuple(catalog.outputs(draft.tag, settings))
+        draft.ports = ports
 
 
 def _gathered(
@@ -157,11 +228,13 @@ def _own(draft: Draft, points: Points) -> Points:
         if missing and frame.partial:
             continue
         if missing:
-            message = f"the axis {name!r} needs {listed(missing)}, which the step does not have"
-            hint = "declare it before, or use a product of a step that has it"
+            names = listed([repr(need) for need in missing])
+            message = f"the axis {name!r} needs {names}, which the step does not have"
+            hint = f"declare {names} before it, or use a product of a step that has it"
             frame.reading.report.add(
                 Code.UNKNOWN_AXIS, message, node, hint=hint, step=draft.full_name
             )
+            frame.partial = True
             continue
         before = len(points)
         points = extend(points, item, registry)
@@ -205,8 +278,7 @@ def _filtered(draft: Draft, when: Node, points: Points) -> Points:
     if missing and frame.partial:
         return points
     if missing:
-        message = f"the step {draft.name!r} does not have the axis {missing[0]!r}"
-        report.add(Code.UNKNOWN_AXIS, message, when, step=draft.full_name)
+        frame.reading.registry.refuse_absent(draft.name, draft.full_name, missing[0], when)
         return points
     key_of = projector(points.axes, needs)
     known: dict[Point, bool] = {}

@@ -10,7 +10,7 @@ from pathlib import Path as FilePath
 from gpwf.core.spec import InputRef, Port
 from gpwf.lang.codes import Code
 from gpwf.lang.draft import WORKFLOW_TAG, Draft, draft_steps
-from gpwf.lang.expand import declare_axes, frame_points
+from gpwf.lang.expand import declare_axes, find_absent, frame_points
 from gpwf.lang.files import read_file
 from gpwf.lang.frame import Frame
 from gpwf.lang.schema import SchemaProblem, config_start, is_structure, schema_problems
@@ -119,6 +119,7 @@ def open_frame(frame: Frame, problems: Sequence[SchemaProblem], depth: int = 0) 
     add_settings_elsewhere(frame, problems)
     inner: dict[str, Opened] = {}
     for draft in drafts:
+        find_absent(draft)
         if draft.tag == WORKFLOW_TAG:
             opened = _include(draft, depth)
             if opened is not None:

@@ -77,6 +77,10 @@ class Report:
         if len(self.items) > _MAX_PROBLEMS:
             raise StopReading
 
+    def tells_of(self, node: Node) -> bool:
+        """Return True where a problem lies at a value: a further one there would be an echo."""
+        return node.span is not None and any(item.span == node.span for item in self.items)
+
     @property
     def has_errors(self) -> bool:
         """True where a problem is more than a warning."""

@@ -51,7 +51,9 @@ def expand_steps(opened: Opened) -> tuple[StepSpec, ...] | None:
         if name not in connections:
             continue
         draft, inputs, after = connections[name]
-        if draft.ports is None:  # its problems are told; nobody knows its inputs
+        if (
+            draft.ports is None and draft.runs is None
+        ):  # its problems are told; nobody knows its inputs
             continue
         points = step_points(draft, inputs, made)
         if points is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gpwf.core.expressions import ExpressionError, evaluate
@@ -11,8 +12,8 @@ from gpwf.core.points import Point, Points, projector
 from gpwf.core.spec import Settled, Variant
 from gpwf.lang.codes import Code
 from gpwf.lang.draft import Draft, locate, origins, spans
-from gpwf.lang.scope import FailedParamError, Scope, Slot
-from gpwf.lang.tree import Node
+from gpwf.lang.scope import FailedParamError, Resolved, Scope, Slot
+from gpwf.lang.tree import Node, Path
 
 __all__ = ["coordinate_text", "settle_variants"]
 
@@ -33,6 +34,8 @@ def settle_variants(draft: Draft, points: Points) -> tuple[tuple[Variant, ...], 
         Where it runs.
     """
     slots = draft.resolved.slots
+    if draft.runs is not None:  # nowhere
+        return (), ()
     if not slots:
         assert draft.settled is not None
         only = _variant(draft, draft.config, draft.settled)
@@ -50,15 +53,7 @@ def _has_axes(draft: Draft, slots: Sequence[Slot], points: Points) -> bool:
         if missing and draft.frame.partial:
             return False
         for name in missing:
-            declared = draft.frame.reading.registry.declared.get(name)
-            by = f"; the step {declared.step!r} declares it" if declared is not None else ""
-            draft.frame.reading.report.add(
-                Code.UNKNOWN_AXIS,
-                f"the step {draft.name!r} does not have the axis {name!r}{by}",
-                slot.node,
-                hint="use a product of a step that has the axis, or add `foreach` to this one",
-                step=draft.full_name,
-            )
+            draft.frame.reading.registry.refuse_absent(draft.name, draft.full_name, name, slot.node)
             sound = False
     return sound
 
@@ -134,9 +129,19 @@ class _Settling:
             return Variant(
                 settings=settings, types=first.types, origins=first.origins, spans=first.spans
             )
-        draft = self.draft
-        config = scope.resolve(draft.resolved.node, values=values).node
-        return _variant(draft, config, settled)
+        return _variant(self.draft, self._filled(scope, values).node, settled)
+
+    def _filled(self, scope: Scope, values: Mapping[str, Any], name: str | None = None) -> Resolved:
+        """Return the settings as a tree; what has been evaluated once is not looked at again."""
+        node, failed = self.draft.resolved.node, []
+        for slot in self.slots:
+            depth = len(slot.path)
+            found = scope.value(slot.template, slot.node, name, values=values, depth=depth)
+            if found is None:
+                failed.append(slot.path)
+            else:
+                node = _with(node, slot.path, found)
+        return Resolved(node=node, failed=tuple(failed))
 
     def _has_ports(self, settled: Settled, coordinates: Mapping[str, int]) -> bool:
         """Check that inputs and products are those of the other points."""
@@ -161,7 +166,7 @@ class _Settling:
         """Report what is wrong at a point."""
         draft, report = self.draft, self.draft.frame.reading.report
         name = self._name(coordinates)
-        resolved = scope.resolve(draft.resolved.node, step=name, values=values)
+        resolved = self._filled(scope, values, name)
         if resolved.failed:
             return
         settled = self.catalog.settle(draft.tag, resolved.node.plain(), base=draft.frame.base)
@@ -189,6 +194,15 @@ def _variant(draft: Draft, config: Node, settled: Settled) -> Variant:
         origins=origins(config, settled),
         spans=spans(draft.node, config),
     )
+
+
+def _with(node: Node, path: Path, value: Node) -> Node:
+    """Return a tree with another value at a path."""
+    if not path:
+        return value
+    made = node.value.copy()
+    made[path[0]] = _with(made[path[0]], path[1:], value)
+    return replace(node, value=made)
 
 
 _Tree = dict[str | int, Any]  # keys lead to further trees, or to the number of a slot

@@ -227,6 +227,9 @@ class _Wirer:
                 f"nothing above makes {port.kind!r} for the input {port.name!r} of {draft.name!r}"
             )
             maker = self._maker_hint(draft, port)
+            if port.kind == "any":
+                message = f"the input {port.name!r} of {draft.name!r} takes any product: say which"
+                maker = f"required_products: {{{port.name}: step.product}}"
             self.report.add(
                 Code.NOTHING_TO_CONNECT, message, draft.place, hint=maker, step=draft.name
             )
