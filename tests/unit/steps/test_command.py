@@ -153,6 +153,12 @@ def test_a_name_that_is_no_file_is_an_input_that_must_be_wired() -> None:
     ]
 
 
+def test_ports_do_not_depend_on_file_names() -> None:
+    """A scatter may give every task another one."""
+    one, two = (settings_of(Path("/"), argv=["a"], outputs={"o": name}) for name in ("a", "b"))
+    assert STEP.outputs(one) == STEP.outputs(two)
+
+
 def test_expressions_of_arguments() -> None:
     scope: dict[str, Any] = {
         "inputs": {"one": "../inputs/one/a", "some": ["x", "y"]},
