@@ -19,11 +19,12 @@ Digest = NewType("Digest", str)
 TaskKey = NewType("TaskKey", str)
 
 _CHUNK = 1 << 20
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def _plain(value: Any) -> Any:
     """Return ``value`` made of dict, list, str, int, float, bool and None, or raise TypeError."""
-    if value is None or isinstance(value, (bool, int, float)):
+    if type(value) in _SCALARS or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
         return str(value)  # a StrEnum member becomes its text

@@ -19,6 +19,7 @@ from gpwf.steps.texts import kind_of
 __all__ = ["plain", "restore", "settle"]
 
 _Path = tuple[str | int, ...]
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def settle(step: Step, config: Mapping[str, Any], *, base: Path) -> Settled:
@@ -41,7 +42,8 @@ def settle(step: Step, config: Mapping[str, Any], *, base: Path) -> Settled:
         problems = _problems(model, config, error)
         return Settled(settings={}, types={}, problems=problems)
     settled = plain(settings)
-    problems = [*_not_plain(settled, ()), *step.check(settings)]
+    strange = [] if _is_plain(settled) else _not_plain(settled, ())
+    problems = [*strange, *step.check(settings)]
     types = dict(leaf_types(shape_of(model), settled, ""))
     return Settled(settings=settled, types=types, problems=tuple(problems))
 
@@ -53,6 +55,8 @@ def restore(step: Step, settings: Mapping[str, Any]) -> StepSettings:
 
 def plain(value: Any) -> Any:
     """Return a settings model, or a part of one, as plain data: dict, list, str, numbers."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, BaseModel):
         return {name: plain(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, Mapping):
@@ -62,6 +66,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         return str(value)
     return value
+
+
+def _is_plain(value: Any) -> bool:
+    """Return True for data that have a canonical form; `_not_plain` says what has none."""
+    if type(value) is dict:
+        return all(map(_is_plain, value.values()))
+    if type(value) is list:
+        return all(map(_is_plain, value))
+    return type(value) in _SCALARS and (type(value) is not float or math.isfinite(value))
 
 
 def _not_plain(value: Any, at: _Path) -> list[SettingProblem]:

@@ -196,10 +196,19 @@ def tupled(model: type[BaseModel], data: Any) -> Any:
     """Return data with the lists of list fields made tuples, which strict models ask for."""
     if not isinstance(data, Mapping):
         return data
-    shapes = {item.name: item.shape for item in fields_of(model)}
+    shapes = _with_lists(model)
+    if not shapes:
+        return data
     return {
         key: _tupled(shapes[key], value) if key in shapes else value for key, value in data.items()
     }
+
+
+@lru_cache(maxsize=1024)
+def _with_lists(model: type[BaseModel]) -> dict[str, Shape]:
+    """Return the fields that may hold a list."""
+    kinds = ("list", "map", "union")
+    return {item.name: item.shape for item in fields_of(model) if item.shape.kind in kinds}
 
 
 def _tupled(shape: Shape, value: Any) -> Any:
