@@ -226,6 +226,21 @@ def test_data_reduction_is_observations_and_datasets(stacked: Any) -> None:
     assert_same_maps(found[0], stacked[0])
 
 
+@pytest.mark.parametrize("stack", [True, False])
+def test_maps_that_are_left_out_are_not_there(stack: bool, observations: Any) -> None:
+    """A stacked PSF of zeros would blot out every source."""
+    selection = ["counts", "exposure", "background", "edisp"]
+    config = changed(stack=stack, map_selection=selection)
+    for dataset in run("datasets", config, {"observations": observations})["datasets"]:
+        assert dataset.psf is None
+        assert dataset.edisp is not None
+    few = changed(map_selection=["counts", "background"], safe_mask={"methods": ["offset-max"]})
+    bare = run("datasets", few, {"observations": observations})["datasets"]
+    assert bare[0].exposure is None
+    found = run("excess-map", {}, {"datasets": [bare]})["flux_maps"]
+    assert np.nanmax(found.sqrt_ts.data) > 15
+
+
 # ---- fit -----------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,9 @@ __all__ = ["declared_datasets", "reduction_problems"]
 # a map of more values than this does not fit into the memory of a usual machine
 _MOST_VALUES = 1_000_000_000
 
+# the map that a criterion of the safe mask is computed from
+_SAFE_MAPS = {"aeff-max": "exposure", "edisp-bias": "edisp", "bkg-peak": "background"}
+
 
 def declared_datasets(settings: DatasetsSettings) -> Contents:
     """Return what the datasets of a reduction will hold."""
@@ -84,11 +87,7 @@ def _problems_3d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
             "with 'type: 3d' use 'fov_background' or 'ring'",
         )
         return
-    selection = settings.map_selection or ()
-    missing = [name for name in ("counts", "background") if name not in selection]
-    if missing:
-        text = " and ".join(f"'{name}'" for name in missing)
-        yield _clash("map_selection", f"the background method '{method}' needs {text}")
+    yield from _selection_problems(settings)
     bins = _bins(settings.geom.axes.energy)
     if method == "ring" and bins > 1:
         yield _clash(
@@ -96,6 +95,24 @@ def _problems_3d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
             f"the background method 'ring' needs a single energy bin, not {bins}",
             "counts per bin are too few for a ring: make one reduction per energy range",
         )
+
+
+def _selection_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
+    """Check that the maps are made which background and safe mask are computed from."""
+    selection = settings.map_selection or ()
+    users: dict[str, tuple[str, ...]] = {
+        f"the background method '{settings.background.method}'": ("counts", "background")
+    }
+    if settings.safe_mask.parameters.irfs == "DL4":
+        users |= {
+            f"the safe mask '{method}'": (_SAFE_MAPS[method],)
+            for method in settings.safe_mask.methods
+            if method in _SAFE_MAPS
+        }
+    for user, needed in users.items():
+        missing = " and ".join(f"'{name}'" for name in needed if name not in selection)
+        if missing:
+            yield _clash("map_selection", f"{user} needs {missing}")
 
 
 def _size_problems(wcs: Wcs, energy: BinnedAxis) -> Iterator[SettingProblem]:

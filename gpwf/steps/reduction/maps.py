@@ -120,7 +120,11 @@ class _Reduction:
 
     def empty(self, name: str) -> Any:
         """Return the dataset to which the others are added."""
-        return self._create("MapDatasetOnOff" if self._is_ring else "MapDataset", name)
+        total = self._create("MapDatasetOnOff" if self._is_ring else "MapDataset", name)
+        for part in ("exposure", "psf", "edisp"):
+            if part not in self._selection:
+                setattr(total, part, None)  # a PSF of zeros would be used, and give NaN
+        return total
 
     def with_background_model(self, dataset: Any) -> Any:
         """Return a dataset whose background template has a model, as gammapy's makers set one."""

@@ -86,6 +86,11 @@ REGION = {"lon": "83.6 deg", "lat": "22 deg", "radius": "0.1 deg"}
         ({"background.parameters.r_in": "1 deg"}, {"background.parameters.r_in": "GP306"}),
         ({"background.parameters.method": "fitt"}, {"background.parameters.method": "GP304"}),
         ({"map_selection": ["counts", "exposure"]}, {"map_selection": "GP306"}),
+        (
+            {"map_selection": ["counts", "background"], "safe_mask.methods": ["aeff-max"]},
+            {"map_selection": "GP306"},
+        ),
+        ({"map_selection": ["counts", "background"]}, {}),
         ({"on_region": REGION}, {"on_region": "GP306"}),
         ({"containment_correction": True}, {"containment_correction": "GP306"}),
         ({"geom.wcs": None}, {"geom.wcs": "GP305"}),
