@@ -103,9 +103,18 @@ class Expression:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Template:
-    """A text with expressions in it, as fixed pieces and expressions in turn."""
+    """A text with expressions in it, as fixed pieces and expressions in turn.
+
+    Parameters
+    ----------
+    parts : tuple of str or Expression
+        The pieces.
+    read_again : bool
+        The result is read for expressions once more: ``${`` in a value becomes ``$${``.
+    """
 
     parts: tuple[str | Expression, ...]
+    read_again: bool = False
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -159,16 +168,23 @@ def evaluate(
         return _value(node, scope, fallback)
     whole = node.whole
     if whole is not None:
-        return _value(whole, scope, fallback)
+        value = _value(whole, scope, fallback)
+        return _escaped(value) if node.read_again and isinstance(value, str) else value
     pieces: list[str] = []
     length = 0
     for part in node.parts:
         text = part if isinstance(part, str) else _text(part, _value(part, scope, fallback))
+        if node.read_again and not isinstance(part, str):
+            text = _escaped(text)
         length += len(text)
         if length > MAX_TEXT:
             raise ExpressionError(f"the text would have more than {MAX_TEXT} characters")
         pieces.append(text)
     return "".join(pieces)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("${", "$${")
 
 
 def _value(expression: Expression, scope: Mapping[str, Any], fallback: UnitFallback | None) -> Any:

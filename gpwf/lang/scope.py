@@ -237,8 +237,13 @@ class Scope:
         template = self.template(node, walk.step)
         if template is None:
             return node if "${" not in node.value else None
-        kept = _kept(template, walk.deferred)
-        template = kept if kept is not None else template
+        if walk.deferred:
+            for part in template.expressions:
+                if part.lookup.parts[0] in walk.deferred and (part.unit or part.default):
+                    message = f"${{{part.lookup}}} is filled in by the step: no `as`, no `??`"
+                    self.report.add(Code.EXPRESSION, message, node, step=walk.step)
+                    return None
+            template = _kept(template, walk.deferred)
         axes = self.needs(template.expressions)
         if axes and walk.values is None:
             walk.slots.append(Slot(path=path, node=node, template=template, axes=axes))
@@ -357,13 +362,11 @@ def root_names(found: Iterable[Expression], root: str) -> set[str]:
     return names
 
 
-def _kept(template: Template, deferred: tuple[str, ...]) -> Template | None:
-    """Return a text whose deferred expressions are plain text; None where there are none.
+def _kept(template: Template, deferred: tuple[str, ...]) -> Template:
+    """Return a text whose deferred expressions are plain text.
 
-    What remains is parsed again by the step: ``${`` that means the two characters stays escaped.
+    The result is parsed again by the step: ``${`` that means the two characters stays escaped.
     """
-    if not deferred:
-        return None
     parts: list[str | Expression] = []
     for part in template.parts:
         if isinstance(part, str):
@@ -372,7 +375,7 @@ def _kept(template: Template, deferred: tuple[str, ...]) -> Template | None:
             parts.append(f"${{{part.lookup}}}")
         else:
             parts.append(part)
-    return Template(parts=tuple(parts))
+    return Template(parts=tuple(parts), read_again=True)
 
 
 def _fixed(text: str, template: Template | None) -> str:
