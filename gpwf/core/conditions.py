@@ -122,6 +122,10 @@ def _compare(
             return bool(compare(first, second))
         if operator not in ("==", "!="):
             raise ExpressionError(f"{left} and {right} have different units: {unit} and {other}")
+    elif operator not in ("==", "!=") and None in (left_one, right_one):
+        with_unit, other_one = (left, two) if left_one is not None else (right, one)
+        if (left_one or right_one) is not None and _is_number(other_one):
+            raise ExpressionError(f"{with_unit} has a unit, {other_one} has none")
     if operator in ("==", "!="):
         same = type(one) is type(two) and one == two
         return same if operator == "==" else not same

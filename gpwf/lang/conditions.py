@@ -26,6 +26,8 @@ _WORD = re.compile(r"(and|or|not)(?![\w.-])")
 _OPERATOR = re.compile(r"==|!=|<=|>=|<|>")
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"\\]*)\"")
 _BARE = re.compile(r"[^\s()<>=!$'\"]+")
+_LOOKUP = re.compile(r"(params|tables|env|workflow)[.\[]")
+_SIGNS = {"&&": "`and`", "&": "`and`", "||": "`or`", "|": "`or`"}
 _MAX_NESTING = 50
 
 
@@ -120,6 +122,10 @@ class _Parser:
             match = _BARE.match(self.text, self.position)
             if match is None:
                 break
+            if match[0] in _SIGNS:
+                raise self._error(_SIGNS[match[0]])
+            if _LOOKUP.match(match[0]):
+                raise self._error(f"${{{match[0]}}}")
             words.append(match[0])
             self.position = match.end()
         if not words:
@@ -133,7 +139,8 @@ class _Parser:
         """Make sure that nothing is left."""
         self._space()
         if self.position < len(self.text):
-            raise self._error("`and`, `or`, a comparison or the end")
+            single = self.text.startswith("=", self.position)
+            raise self._error("`==`" if single else "`and`, `or`, a comparison or the end")
 
     def _word(self, word: str) -> bool:
         """Take a word of the grammar where it stands next."""

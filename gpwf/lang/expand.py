@@ -21,6 +21,7 @@ from gpwf.lang.refs import ReferenceSyntaxError
 from gpwf.lang.report import listed, near_miss
 from gpwf.lang.scope import FailedParamError, root_names
 from gpwf.lang.tree import Node, Place
+from gpwf.lang.variants import coordinate_text
 
 __all__ = ["declare_axes", "find_absent", "frame_points", "step_points"]
 
@@ -304,9 +305,12 @@ def _decide(
     except FailedParamError:
         return None
     except ExpressionError as error:
+        tables = frame.reading.registry.tables
+        labels = {name: tables[name].labels[number] for name, number in coordinates.items()}
+        step = draft.full_name + (coordinate_text(labels) if labels else "")
         if type(error) is ExpressionError:
             message = f"the condition cannot be decided: {error}"
-            frame.reading.report.add(Code.CONDITION, message, when, step=draft.full_name)
+            frame.reading.report.add(Code.CONDITION, message, when, step=step)
         else:
-            scope.refuse(error, when, draft.full_name)
+            scope.refuse(error, when, step)
         return None

@@ -158,7 +158,8 @@ def _missing_key(root: Node, path: Path, error: ValidationError) -> Iterator[Sch
             "steps": "add `steps:` with a list of steps",
         }.get(str(key))
         near = near_miss(str(key), [name for name in instance if isinstance(name, str)])
-        what = "the document" if not path else "the step" if path[0] == "steps" else path[-1]
+        is_step = len(path) == 2 and path[0] == "steps"
+        what = "the document" if not path else "the step" if is_step else path[-1]
         node = root.get(*path) or root
         diagnostic = Report.make(
             Code.MISSING_KEY,

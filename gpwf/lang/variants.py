@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gpwf.core.diagnostics import Span
 from gpwf.core.expressions import ExpressionError, evaluate
 from gpwf.core.points import Point, Points, projector
 from gpwf.core.spec import Settled, Variant
@@ -17,6 +19,7 @@ from gpwf.lang.tree import Node, Path
 
 __all__ = ["coordinate_text", "settle_variants"]
 
+_TABLE = re.compile(r"\$\{ *tables\.([A-Za-z0-9_]+) *\}")
 _MAX_FAILED = 20  # points with problems after which the others of a step are not looked at
 
 
@@ -170,7 +173,32 @@ class _Settling:
         if resolved.failed:
             return
         settled = self.catalog.settle(draft.tag, resolved.node.plain(), base=draft.frame.base)
-        report.extend(locate(draft, resolved.node, item, name) for item in settled.problems)
+        for item in settled.problems:
+            found = locate(draft, resolved.node, item, name)
+            rows = tuple(self._rows(scope, values, item.path))
+            report.extend([replace(found, related=(*found.related, *rows))])
+
+    def _rows(
+        self, scope: Scope, values: Mapping[str, Any], path: Path
+    ) -> Iterator[tuple[Span, str]]:
+        """Yield where a value stands in the tables that the axes go through."""
+        axes = {full: short for short, full in self.draft.frame.axes.items()}
+        for slot in self.slots:
+            if slot.path != path[: len(slot.path)] or slot.template.whole is None:
+                continue
+            first, *way = slot.template.whole.lookup.parts
+            for name in slot.axes:
+                declared = self.draft.frame.reading.registry.declared[name].node.value
+                short = axes.get(name)
+                match = _TABLE.fullmatch(declared) if isinstance(declared, str) else None
+                if match is None or short != first or not isinstance(values[short], dict):
+                    continue
+                label = str(values[short].get("name"))
+                row = scope.tables[match[1]].child(label)
+                plain = [part for part in way if isinstance(part, (str, int))]
+                found = row.nearest(plain)[0] if row is not None else None
+                if found is not None and found.span is not None:
+                    yield found.span, f"the row {label!r}"
 
     def _name(self, coordinates: Mapping[str, int]) -> str:
         """Return the step with the coordinates that its settings depend on."""

@@ -139,7 +139,7 @@ def check_plan(plan: Plan, expect: dict[str, Any], file: Path) -> None:
         name: [f"{ref.task}.{ref.product}" for ref in refs] for name, refs in plan.outputs.items()
     }
     assert expect.get("outputs", outputs) == outputs
-    streams = [task.stream for task in plan if task.stream]
+    streams = [(task.settings["seed"], task.stream) for task in plan if task.stream]
     assert len(streams) == len(set(streams))
 
 
