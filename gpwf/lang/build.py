@@ -17,7 +17,7 @@ from gpwf.lang.codes import Code
 from gpwf.lang.document import Document, read_document
 from gpwf.lang.files import read_file
 from gpwf.lang.frame import Frame, Reading
-from gpwf.lang.include import open_frame
+from gpwf.lang.include import Opened, open_frame
 from gpwf.lang.names import check_names, wired_steps
 from gpwf.lang.overrides import (
     apply_profile,
@@ -73,6 +73,36 @@ def read_workflow(
     if spec is None:
         raise DocumentError(diagnostics)
     return spec
+
+
+def open_workflow(
+    path: Path,
+    catalog: StepCatalog,
+    *,
+    params: Mapping[str, str] | None = None,
+    sets: Sequence[tuple[str, str]] = (),
+    profile: str | None = None,
+    params_files: Sequence[Path] = (),
+) -> tuple[WorkflowSpec, Opened]:
+    """Read, check and wire a workflow file, and return its documents, too; see `read_workflow`.
+
+    Raises
+    ------
+    DocumentError
+        With every problem that was found.
+    """
+    document = read_file(Path(path), source="workflow", shown=str(path))
+    reading = _Reading(
+        document=document,
+        catalog=catalog,
+        path=Path(path),
+        base=Path(path).absolute().parent,
+        params=dict(params or {}),
+    )
+    spec = reading.checked(sets, profile, params_files)
+    if spec is None or reading.opened is None:
+        raise DocumentError(reading.report.finished())
+    return spec, reading.opened
 
 
 def check_workflow(
@@ -134,12 +164,7 @@ def check_document(
     reading = _Reading(
         document=document, catalog=catalog, path=path, base=base, params=dict(params or {})
     )
-    reading.report.documents.append(document)
-    reading.report.extend(document.diagnostics)
-    spec = None
-    with suppress(StopReading):  # more problems than anybody would read: they are in the report
-        spec = reading.read(sets, profile, params_files)
-    return (None if reading.report.has_errors else spec), reading.report.finished()
+    return reading.checked(sets, profile, params_files), reading.report.finished()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -153,6 +178,18 @@ class _Reading:
     params: dict[str, str]
     report: Report = field(default_factory=Report)
     sources: dict[str, str] = field(default_factory=dict)
+    opened: Opened | None = None
+
+    def checked(
+        self, sets: Sequence[tuple[str, str]], profile: str | None, params_files: Sequence[Path]
+    ) -> WorkflowSpec | None:
+        """Read the document; return a specification where it has no error."""
+        self.report.documents.append(self.document)
+        self.report.extend(self.document.diagnostics)
+        spec = None
+        with suppress(StopReading):  # more problems than anybody would read: they are in the report
+            spec = self.read(sets, profile, params_files)
+        return None if self.report.has_errors else spec
 
     def read(
         self, sets: Sequence[tuple[str, str]], profile: str | None, params_files: Sequence[Path]
@@ -211,7 +248,7 @@ class _Reading:
             given=given,
         )
         try:
-            opened = open_frame(frame, problems)
+            opened = self.opened = open_frame(frame, problems)
             steps = expand_steps(opened)
         except TooManyTasksError as error:
             self._too_many(error, root, execution.max_tasks)
