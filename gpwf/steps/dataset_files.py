@@ -145,10 +145,10 @@ def _from_fits(setting: str, path: Path) -> DatasetFile:
     by_name = {str(header.get("EXTNAME", "")).upper(): header for header in headers}
     if "SPECTRUM" in by_name:
         return _from_ogip(setting, path, by_name["SPECTRUM"])
-    if not {"COUNTS", "EXPOSURE", "COUNTS_BANDS"} & by_name.keys():
+    if "COUNTS" not in by_name:
         raise StepInputError(
-            f"{setting}: {path} is neither an OGIP spectrum nor a dataset of gammapy: it has "
-            f"{', '.join(name for name in by_name if name) or 'no extensions'}",
+            f"{setting}: {path} is neither an OGIP spectrum nor a dataset of gammapy with "
+            f"counts: it has {', '.join(name for name in by_name if name) or 'no extensions'}",
             setting=setting,
         )
     kind = "Spectrum" if any(name.endswith("_REGION") for name in by_name) else "Map"
