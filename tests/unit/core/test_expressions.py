@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -92,3 +93,12 @@ def test_unusable(text: str) -> None:
 def test_lookup_as_text() -> None:
     inner = Lookup(parts=("member", "target"))
     assert str(Lookup(parts=("params", "at", inner, 0, "x"))) == "params.at[member.target][0].x"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("${a} ${n}", "x$${y} 1"), ("${a}", "x$${y}"), ("${n}", 1)]
+)
+def test_in_a_text_that_is_read_again_values_stay_text(text: str, value: Any) -> None:
+    template = parse_template(text)
+    assert template is not None
+    assert evaluate(replace(template, read_again=True), {"a": "x${y}", "n": 1}) == value
