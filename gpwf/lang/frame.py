@@ -8,10 +8,12 @@ they take.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from gpwf.core.expressions import lookups
 from gpwf.core.points import Point, Points
 from gpwf.core.spec import Origin, StepCatalog
 from gpwf.lang.axes import Registry, values_at
@@ -20,7 +22,7 @@ from gpwf.lang.files import absolute
 from gpwf.lang.params import ParamDeclaration, Params, declare
 from gpwf.lang.refs import ReferenceSyntaxError, parse_template
 from gpwf.lang.report import Report
-from gpwf.lang.scope import Environment, Scope, root_names
+from gpwf.lang.scope import Environment, Scope
 from gpwf.lang.tables import read_tables
 from gpwf.lang.tree import Node, walk
 
@@ -101,6 +103,7 @@ class Frame:
     partial: bool = False  # a step with problems: nobody knows which axes the others inherit
     outer: tuple[str, ...] = ()
     varying: frozenset[str] = frozenset()
+    varying_tables: frozenset[str] = frozenset()
     _declarations: dict[str, ParamDeclaration] = field(default_factory=dict)
     _scopes: dict[Point, Scope] = field(default_factory=dict)
 
@@ -113,6 +116,11 @@ class Frame:
             self._find_varying(self.parent)
         found = read_tables(self.root, self.base, self.reading.report)
         self.tables, self.lost_tables = found.nodes, frozenset(found.lost)
+        self.varying_tables = frozenset(
+            name
+            for name, node in self.tables.items()
+            if self.varying and _touches(_used_params(node), self.varying)
+        )
         for document in found.documents:
             path = FilePath(document.file).absolute()
             self.reading.sources[str(path)] = document.digest
@@ -135,7 +143,7 @@ class Frame:
             if item.default is not None and name not in self.given
         }
         while True:
-            more = {name for name, used in users.items() if used & varying} - varying
+            more = {name for name, used in users.items() if _touches(used, varying)} - varying
             if not more:
                 break
             varying |= more
@@ -193,8 +201,6 @@ class Frame:
             environment=reading.environment,
             workflow=self.about,
             axes=self.axes,
-            varying=self.varying,
-            outer=self.outer,
             steps=self.steps,
             lost_tables=self.lost_tables,
             fallback=fallback,
@@ -202,7 +208,9 @@ class Frame:
             used_tables=self.used_tables,
         )
         params.scope = scope
-        params.settle_all()
+        params.settle_all()  # here, what they are made of has one value
+        scope.varying, scope.outer = self.varying, self.outer
+        scope.varying_tables = self.varying_tables
         resolved = {name: scope.resolve(node, values={}) for name, node in self.tables.items()}
         scope.set_tables({name: item.node for name, item in resolved.items()})
         return scope
@@ -235,6 +243,14 @@ def _axes_of(scope: Scope, node: Node) -> set[str]:
     return {axis for slot in scope.resolve(node).slots for axis in slot.axes}
 
 
+_ANY = "*"  # no name of a parameter: it is looked up, too
+
+
+def _touches(used: set[str], varying: AbstractSet[str]) -> bool:
+    """Return True where a value may depend on one of some parameters."""
+    return bool(varying) and bool(used & varying or _ANY in used)
+
+
 def _used_params(node: Node) -> set[str]:
     """Return the parameters that a value is made of."""
     found: set[str] = set()
@@ -244,8 +260,11 @@ def _used_params(node: Node) -> set[str]:
                 template = parse_template(part.value)
             except ReferenceSyntaxError:  # reported when the value is evaluated
                 continue
-            if template is not None:
-                found |= root_names(template.expressions, "params")
+            for item in template.expressions if template is not None else ():
+                parts = [lookup.parts for lookup in lookups(item) if lookup.parts[0] == "params"]
+                found |= {
+                    str(part[1]) if isinstance(part[1], str) else _ANY for part in parts if part[1:]
+                }
     return found
 
 

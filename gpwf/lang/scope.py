@@ -129,8 +129,8 @@ class Scope:
         Tables by name, each a mapping of row names to rows.
     axes : mapping of str to str
         Axes that the document declares: their names here, and their full names.
-    varying : frozenset of str
-        Parameters whose value depends on the axes ``outer``.
+    varying, varying_tables : frozenset of str
+        Parameters and tables whose values depend on the axes ``outer``.
     outer : tuple of str
         Full names of the axes around the document that its parameters depend on.
     steps : tuple of str
@@ -147,6 +147,7 @@ class Scope:
     tables: Mapping[str, Node] = field(default_factory=dict)
     axes: Mapping[str, str] = field(default_factory=dict)
     varying: frozenset[str] = frozenset()
+    varying_tables: frozenset[str] = frozenset()
     outer: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     lost_tables: frozenset[str] = frozenset()
@@ -179,9 +180,10 @@ class Scope:
             root = str(lookup.parts[0])
             if root in self.axes:
                 axes[self.axes[root]] = None
-            elif root == "params" and len(lookup.parts) > 1 and self.outer:
+            elif root in ("params", "tables") and len(lookup.parts) > 1 and self.outer:
                 part = lookup.parts[1]
-                if not isinstance(part, str) or part in self.varying:
+                varying = self.varying if root == "params" else self.varying_tables
+                if part in varying or not isinstance(part, str):
                     axes |= dict.fromkeys(self.outer)
         return tuple(axes)
 
