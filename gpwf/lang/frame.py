@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -82,6 +82,8 @@ class Frame:
         The document that includes this one.
     points : Points
         Where the step that includes the document runs.
+    missing : frozenset of str
+        Parameters that the document around gives no value although it must; that is reported.
     """
 
     reading: Reading
@@ -93,6 +95,7 @@ class Frame:
     prefix: str = ""
     parent: Frame | None = None
     points: Points = field(default_factory=Points)
+    missing: frozenset[str] = frozenset()
     axes: dict[str, str] = field(default_factory=dict)
     used_params: set[str] = field(default_factory=set)
     used_tables: set[str] = field(default_factory=set)
@@ -180,7 +183,7 @@ class Frame:
             }
             resolved = {key: outer.resolve(node, values=values) for key, node in known.items()}
             given = {
-                key: absolute(item.node, self.parent.base, self.base)
+                key: self._from_outside(key, item.node, self.parent.base)
                 for key, item in resolved.items()
                 if not item.failed
             }
@@ -192,7 +195,7 @@ class Frame:
             given=given,
             command_base=FilePath.cwd() if self.parent is None else self.parent.base,
             fallback=fallback,
-            lost=frozenset(self.given) - frozenset(given),
+            lost=(frozenset(self.given) - frozenset(given)) | self.missing,
         )
         scope = Scope(
             report=reading.report,
@@ -214,6 +217,15 @@ class Frame:
         resolved = {name: scope.resolve(node, values={}) for name, node in self.tables.items()}
         scope.set_tables({name: item.node for name, item in resolved.items()})
         return scope
+
+    def _from_outside(self, name: str, node: Node, folder: FilePath) -> Node:
+        """Return a value that the document around gives; its paths count from there."""
+        found = absolute(node, folder, self.base)
+        declared = self._declarations.get(name)
+        is_path = declared is not None and declared.kind == "path" and isinstance(found.value, str)
+        if is_path and folder != self.base and found.value[:1] not in ("$", "~", "/"):
+            return replace(found, value=str(folder / found.value))
+        return found
 
     def values(self, coordinates: Mapping[str, int]) -> dict[str, Any]:
         """Return the values of the document's axes by their names in it."""

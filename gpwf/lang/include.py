@@ -13,6 +13,7 @@ from gpwf.lang.draft import WORKFLOW_TAG, Draft, draft_steps
 from gpwf.lang.expand import declare_axes, find_absent, frame_points
 from gpwf.lang.files import read_file
 from gpwf.lang.frame import Frame
+from gpwf.lang.params import declare
 from gpwf.lang.schema import SchemaProblem, config_start, is_structure, schema_problems
 from gpwf.lang.tree import Node, Place
 from gpwf.lang.wiring import Wiring, wire
@@ -179,12 +180,30 @@ def _include(draft: Draft, depth: int) -> Opened | None:
         prefix=f"{draft.full_name}/",
         parent=outer,
         points=frame_points(draft),
+        missing=frozenset(_missing_params(draft, document.root, path)),
     )
     opened = open_frame(frame, problems, depth + 1)
     draft.inner = frame
     draft.ports = ()
     draft.products = tuple(_ports(opened))
     return opened
+
+
+def _missing_params(draft: Draft, root: Node, path: FilePath) -> Iterator[str]:
+    """Yield the parameters of a document that the step must give and does not; report them."""
+    given = draft.config.child("params")
+    for name, node in (root.child("params") or Node(value={})).items():
+        if declare(name, node).default is not None or (given and given.child(name)):
+            continue
+        place = given or draft.config.child("file") or draft.config
+        message = f"the parameter {name!r} of {path.name} has no value"
+        related = ((node.key_span, f"the parameter {name!r}"),) if node.key_span else ()
+        report = draft.frame.reading.report
+        hint = f"give one in config: {{params: {{{name}: ...}}}}"
+        report.add(
+            Code.PARAM_MISSING, message, place, hint=hint, step=draft.full_name, related=related
+        )
+        yield name
 
 
 def _ports(opened: Opened) -> Iterator[Port]:

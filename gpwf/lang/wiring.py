@@ -142,6 +142,8 @@ class _Wirer:
                 message = f"the step {draft.name!r} has no input {name!r}"
                 hint = near_miss(name, known)
                 hint = hint or (f"its inputs: {listed(list(known))}" if known else "it has none")
+                if draft.tag == WORKFLOW_TAG:
+                    hint = "an included workflow takes parameters, no products"
                 place = Place.of_key(node)
                 self.report.add(Code.UNKNOWN_PORT, message, place, hint=hint, step=draft.name)
             items = list(node.entries()) if node.is_list else [node]
