@@ -108,7 +108,7 @@ def _joined(name: str, items: Sequence[Rows], lengths: Sequence[int], step: str)
         np.ones(length, bool) if part is None else np.ma.getmaskarray(part)
         for part, length in zip(parts, lengths, strict=True)
     ]
-    blank = np.nan if dtype.kind == "f" else np.zeros((), dtype)[()]
+    blank: Any = np.nan if dtype.kind == "f" else np.zeros((), dtype)[()]
     data = [
         np.full(length, blank, dtype) if part is None else np.ma.filled(part, blank)
         for part, length in zip(parts, lengths, strict=True)
