@@ -98,7 +98,7 @@ def read_models(directory: Path, stem: str = "") -> Any:
         rows = [np.asarray(table[name], dtype=float) for name in table.colnames[1:]]
         # only now: gammapy links parameters after it reads the covariance, which clears what lies
         # off the diagonal
-        models.covariance = np.array(rows).T
+        models.covariance = np.array(rows)
     return models
 
 

@@ -224,6 +224,16 @@ def test_models_keep_covariance_between_linked_parameters(tmp_path: Path) -> Non
     assert b"GPWFKEY" in written(folder)["models.yaml"]
 
 
+def test_covariance_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+    """Those of fits are not quite symmetric."""
+    models = make_models()
+    matrix = models.covariance.data.copy()
+    matrix[0, 1] = np.nextafter(matrix[0, 1], 1)
+    models.covariance = matrix
+    formats.write("models", models, tmp_path, CARD)
+    np.testing.assert_array_equal(formats.read("models", tmp_path, never).covariance.data, matrix)
+
+
 def test_models_are_read_by_gammapy(tmp_path: Path) -> None:
     from gammapy.modeling.models import Models
 
