@@ -30,6 +30,8 @@ def _block(item: Diagnostic) -> Iterator[str]:
     yield f"{place}{code} {word}{clean(item.message)}"
     if item.span is not None and item.source_line is not None:
         yield from _source(item.span, item.source_line, _COLOURS[item.severity])
+    if item.step is not None and "[" in item.step:  # which of the tasks; messages name steps
+        yield f"  for {clean(item.step)}"
     for span, remark in item.related:
         yield f"  {clean(str(span))}: {clean(remark)}"
     if item.hint:

@@ -101,6 +101,13 @@ def test_a_caret_stands_below_the_place():
     ]
 
 
+def test_a_task_of_a_scatter_is_named():
+    item = Diagnostic(code="GP303", message="m", step="sim[seed=3]", hint="h")
+    assert bare(diagnostics_text([item]))[:3] == ["GP303 m", "  for sim[seed=3]", "  hint: h"]
+    plain = Diagnostic(code="GP303", message="m", step="sim", hint="h")
+    assert bare(diagnostics_text([plain]))[:2] == ["GP303 m", "  hint: h"]
+
+
 def test_a_caret_over_several_lines_ends_with_the_first():
     span = Span(file="w", line=1, column=3, end_line=4, end_column=1)
     item = Diagnostic(
@@ -245,7 +252,7 @@ def test_tasks_that_steps_share_are_told():
 
 def test_axes_that_are_not_full_say_how_many_places_there_are():
     assert axes_text({"a": 3, "b": 20}) == axes_text({"a": 3, "b": 20}, 60)
-    assert axes_text({"a": 3, "b": 20}, 41).endswith(", 41 of them")
+    assert axes_text({"a": 3, "b": 20}, 41).endswith("b 20 (41 places)")
     assert axes_text({}) == ""
 
 
