@@ -1,6 +1,6 @@
 """Read a YAML document with the place of every key and value.
 
-The text is read as YAML 1.2 core through PyYAML's stream of events, never through its loaders:
+The text is read as YAML 1.2 core from a parser's stream of events, never through PyYAML's loaders:
 these follow YAML 1.1, lose duplicate keys and positions, and can be made to hang. Every size is
 bounded, and every problem becomes a `Diagnostic`.
 """
@@ -8,35 +8,35 @@ bounded, and every problem becomes a `Diagnostic`.
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from itertools import islice
+from typing import Any
 
-import yaml
 from yaml.events import (
     AliasEvent,
+    CollectionEndEvent,
     DocumentStartEvent,
     Event,
     MappingStartEvent,
-    NodeEvent,
     ScalarEvent,
     SequenceStartEvent,
 )
-from yaml.parser import Parser
-from yaml.reader import Reader
-from yaml.scanner import Scanner
 
 from gpwf.core.diagnostics import Diagnostic, Span
 from gpwf.lang.builder import Limits, StopReading, TreeBuilder
 from gpwf.lang.codes import Code
+from gpwf.lang.events import SyntaxProblem, find_bad_escape, parse_events
+from gpwf.lang.lines import Lines
 from gpwf.lang.scalars import BAD_CHARACTER
 from gpwf.lang.tree import Node
 
 __all__ = ["Document", "Limits", "read_document", "read_text"]
 
-_LONGEST_SHOWN_LINE = 1000
+_EXPRESSION = re.compile(r"\$\{")
+_SAVE = "save the file as UTF-8"
 _BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -68,24 +68,20 @@ class Document:
     digest: str
     root: Node | None = None
     diagnostics: tuple[Diagnostic, ...] = ()
-    source: str = field(default="workflow")
+    source: str = "workflow"
 
     @cached_property
-    def _line_starts(self) -> list[int]:
-        return _line_starts(self.text)
+    def lines(self) -> Lines:
+        """The lines of the text."""
+        return Lines(self.text, self.file)
 
     def source_line(self, line: int) -> str | None:
-        """Return a line of the text, counted from 1; None for a line too long to show."""
-        if not 1 <= line <= len(self._line_starts):
-            return None
-        start = self._line_starts[line - 1]
-        end = self._line_starts[line] if line < len(self._line_starts) else len(self.text)
-        text = self.text[start:end].rstrip("\r\n")
-        return text if len(text) <= _LONGEST_SHOWN_LINE else None
+        """Return a line of the text, counted from 1; None where there is nothing to show."""
+        return self.lines.source_line(line) if self.text else None
 
     def span(self, start: int, end: int) -> Span:
         """Return the span between two character positions."""
-        return _span(self.file, self._line_starts, start, end)
+        return self.lines.span(start, end)
 
     def with_source_lines(self, diagnostics: list[Diagnostic]) -> list[Diagnostic]:
         """Return diagnostics with the line of text filled in where they lie in this document."""
@@ -119,18 +115,17 @@ def read_document(
         Always; what is wrong is in its ``diagnostics``.
     """
     limits = limits or Limits()
-    raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(raw).hexdigest()
-    text, problem = _decode(raw, file, limits)
-    document = Document(file=file, text=text, digest=digest, source=source)
-    if problem is not None:
-        return replace(document, diagnostics=tuple(document.with_source_lines([problem])))
-    builder = TreeBuilder(limits=limits, source=source, span=document.span)
-    _feed(document, builder)
+    blank = read_text(data, file=file, source=source, limits=limits)
+    if blank.diagnostics:
+        return blank
+    builder = TreeBuilder(limits=limits, source=source, span=blank.span)
+    with suppress(StopReading):
+        _check_expressions(blank.text, builder)
+        _feed(blank.text, builder)
     if builder.root is None and not builder.diagnostics:
         builder.report(Code.EMPTY, "the document is empty", 0, 0, hint="begin with `gpwf: 1`")
-    found = tuple(document.with_source_lines(builder.diagnostics))
-    return replace(document, root=builder.root, diagnostics=found)
+    found = tuple(blank.with_source_lines(builder.diagnostics))
+    return _with(blank, root=builder.root, diagnostics=found)
 
 
 def read_text(
@@ -138,79 +133,114 @@ def read_text(
 ) -> Document:
     """Decode a text that is not YAML; see `read_document`. Its ``root`` is None."""
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
-    text, problem = _decode(raw, file, limits or Limits())
+    text, problem = _decode(raw, limits or Limits())
     digest = hashlib.sha256(raw).hexdigest()
     document = Document(file=file, text=text, digest=digest, source=source)
-    found = document.with_source_lines([problem] if problem is not None else [])
-    return replace(document, diagnostics=tuple(found))
+    if problem is None:
+        return document
+    span = document.span(problem.at, min(problem.at + 1, len(text)))
+    found = Diagnostic(
+        code=problem.code, message=problem.message, span=span, hint=problem.hint or None
+    )
+    return _with(document, diagnostics=tuple(document.with_source_lines([found])))
 
 
-def _decode(raw: bytes, file: str, limits: Limits) -> tuple[str, Diagnostic | None]:
+def _with(document: Document, **changes: Any) -> Document:
+    """Return a changed document that keeps what is known of the lines: texts may be long."""
+    changed = replace(document, **changes)
+    changed.__dict__["lines"] = document.lines
+    return changed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _BadText:
+    """Why bytes are no text that can be read, and at which character."""
+
+    code: Code
+    message: str
+    at: int = 0
+    hint: str = ""
+
+
+def _decode(raw: bytes, limits: Limits) -> tuple[str, _BadText | None]:
     """Return the text, or what of it can be shown and the problem."""
-
-    def problem(code: Code, message: str, text: str, at: int, hint: str = "") -> Diagnostic:
-        span = _span(file, _line_starts(text), at, at + 1)
-        return Diagnostic(code=code, message=message, span=span, hint=hint or None)
-
     if len(raw) > limits.max_bytes:
         message = f"the file has more than the {limits.max_bytes} bytes that are read"
-        return "", problem(Code.TOO_LARGE, message, "", 0, "put large tables into their own files")
+        hint = "put large tables into their own files"
+        return "", _BadText(code=Code.TOO_LARGE, message=message, hint=hint)
     for mark, name in _BYTE_ORDER_MARKS.items():
         if raw.startswith(mark):
-            message = f"the text is {name}, not UTF-8"
-            return "", problem(Code.ENCODING, message, "", 0, "save the file as UTF-8")
+            return "", _BadText(
+                code=Code.ENCODING, message=f"the text is {name}, not UTF-8", hint=_SAVE
+            )
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8").removeprefix("\ufeff")
-        message = f"byte 0x{raw[error.start]:02x} is not UTF-8"
         shown = before + raw[error.start : error.start + 200].decode("utf-8", "replace")
-        return shown, problem(Code.ENCODING, message, shown, len(before), "save the file as UTF-8")
+        message = f"byte 0x{raw[error.start]:02x} is not UTF-8"
+        return shown, _BadText(code=Code.ENCODING, message=message, at=len(before), hint=_SAVE)
     text = text.removeprefix("\ufeff")
     bad = BAD_CHARACTER.search(text)
-    if bad is not None:
-        message = f"character U+{ord(bad[0]):04X} must not occur in a text"
-        hint = "the file looks like UTF-16; save it as UTF-8" if "\0" in text[:4] else ""
-        return text, problem(Code.CHARACTER, message, text, bad.start(), hint)
-    return text, None
+    if bad is None:
+        return text, None
+    message = f"character U+{ord(bad[0]):04X} must not occur in a text"
+    hint = "the file looks like UTF-16; " + _SAVE if "\0" in text[:4] else ""
+    return text, _BadText(code=Code.CHARACTER, message=message, at=bad.start(), hint=hint)
 
 
-class _Events(Reader, Scanner, Parser):
-    """PyYAML's parser alone: no composer, no constructor, no resolver."""
-
-    def __init__(self, text: str) -> None:
-        Reader.__init__(self, text)
-        Scanner.__init__(self)
-        Parser.__init__(self)
-
-    def position(self) -> int:
-        """Return how far the text has been read."""
-        return int(self.index)
-
-    def events(self) -> Iterator[Event]:
-        """Yield every event up to the end."""
-        while self.check_event():
-            yield cast(Event, self.get_event())  # type: ignore[no-untyped-call]
+def _check_expressions(text: str, builder: TreeBuilder) -> None:
+    """Stop where a text has more expressions than can be evaluated while somebody waits."""
+    limit = builder.limits.max_expressions
+    if text.count("${") > limit:
+        at = [match.start() for match in islice(_EXPRESSION.finditer(text), limit + 1)][-1]
+        message = f"the document has more than {limit} expressions"
+        builder.report(Code.TOO_LARGE, message, at, at + 2, hint="put large tables into files")
+        raise StopReading
 
 
-def _feed(document: Document, builder: TreeBuilder) -> None:
+def _feed(text: str, builder: TreeBuilder) -> None:
     """Let the builder see every event of the text; stop at what cannot be read on."""
-    events = _Events(document.text)
     try:
-        for event in events.events():
-            if isinstance(event, DocumentStartEvent):
-                builder.document(_index(event.start_mark))
-            elif isinstance(event, NodeEvent):
-                _feed_node(builder, event)
-            elif isinstance(event, yaml.CollectionEndEvent):
-                builder.close()
-    except StopReading:
-        return
-    except yaml.MarkedYAMLError as error:
-        _report_syntax(document.text, builder, error, events.position())
-    except (ValueError, OverflowError):  # an escape such as "\U00110000"
-        at = events.position()
-        builder.report(Code.CHARACTER, "the escape names no character", at, at + 1)
+        for event in parse_events(text):
+            _feed_event(builder, event, text)
+    except SyntaxProblem as problem:
+        begin = problem.begin
+        related = ((builder.span(begin, begin + 1), "it begins here"),) if begin is not None else ()
+        builder.report(
+            problem.code,
+            str(problem),
+            problem.start,
+            problem.end,
+            hint=problem.hint,
+            related=related,
+        )
+
+
+def _feed_event(builder: TreeBuilder, event: Event, text: str) -> None:
+    """Pass one value, key, or end of a list or mapping on."""
+    start, end = _index(event.start_mark), _index(event.end_mark)
+    if isinstance(event, ScalarEvent):
+        if event.tag is not None:
+            builder.report_tag(event.tag, start, end)
+        style = event.style or ""  # plain: libyaml says "", the parser in Python None
+        if not style and not event.value:
+            start = end = _before_blanks(text, start)
+        value = event.value
+        if style == '"' and BAD_CHARACTER.search(value):
+            builder.report_character(*find_bad_escape(text, start, end))
+            value = BAD_CHARACTER.sub("\ufffd", value)
+        builder.scalar(value, style, event.anchor, start, end)
+    elif isinstance(event, CollectionEndEvent):
+        builder.close()
+    elif isinstance(event, (MappingStartEvent, SequenceStartEvent)):
+        if event.tag is not None:
+            builder.report_tag(event.tag, start, end)
+        builder.open(isinstance(event, MappingStartEvent), event.anchor, start, end)
+    elif isinstance(event, AliasEvent):
+        builder.alias(event.anchor or "", start, end)
+    elif isinstance(event, DocumentStartEvent):
+        builder.document(start)
 
 
 def _index(mark: Any) -> int:
@@ -218,85 +248,11 @@ def _index(mark: Any) -> int:
     return int(mark.index)
 
 
-def _feed_node(builder: TreeBuilder, event: NodeEvent) -> None:
-    """Pass one value or key on."""
-    start, end = _index(event.start_mark), _index(event.end_mark)
-    if isinstance(event, AliasEvent):
-        builder.alias(event.anchor or "", start, end)
-        return
-    if isinstance(event, ScalarEvent):
-        if event.tag is not None:
-            builder.report_tag(event.tag, start, end)
-        builder.scalar(event.value, event.style is None, event.anchor, start, end)
-    elif isinstance(event, (MappingStartEvent, SequenceStartEvent)):
-        if event.tag is not None:
-            builder.report_tag(event.tag, start, end)
-        builder.open(isinstance(event, MappingStartEvent), event.anchor, start, end)
+def _before_blanks(text: str, at: int) -> int:
+    """Return where the blanks before a position begin: a value that is missing was due there.
 
-
-_SYNTAX_HINTS = (
-    ("mapping values are not allowed", "a second `: ` in one line: put the value into quotes"),
-    ("could not find expected ':'", "every key is followed by a colon and a space"),
-    ("expected <block end>", "check the indentation: keys of one mapping begin in one column"),
-    ("expected the node content", "a value is missing, or begins with a reserved character"),
-    ("found unexpected end of stream", "a quote or a bracket is never closed"),
-    ("cannot start any token", "put the value into quotes"),
-    ("unknown escape", "write `\\\\` for a backslash, or use single quotes"),
-)
-
-
-def _report_syntax(
-    text: str, builder: TreeBuilder, error: yaml.MarkedYAMLError, position: int
-) -> None:
-    """Turn PyYAML's error into a diagnostic with a hint."""
-    mark = error.problem_mark or error.context_mark
-    at = min(mark.index if mark is not None else position, len(text))
-    problem = str(error.problem or error.context or "cannot be read")
-    line_start = max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1
-    if "\t" in text[line_start : at + 1] and not text[line_start:at].strip(" \t-"):
-        tab = text.index("\t", line_start)
-        hint = "indent with spaces"
-        builder.report(Code.TAB, "a tab cannot be used as indentation", tab, tab + 1, hint=hint)
-        return
-    hint = next((words for part, words in _SYNTAX_HINTS if part in problem), "")
-    if text[at - 1 : at + 1] == "${" or text[at : at + 2] == "${":
-        hint = 'inside { } and [ ] an expression needs quotes: "${...}"'
-    context = f" {error.context}" if error.context and error.context != problem else ""
-    message = f"not valid YAML{context}: {problem}".replace("\n", " ")
-    related = []
-    if error.context_mark is not None and error.context_mark.index != at:
-        begin = error.context_mark.index
-        related.append((builder.span(begin, begin + 1), "it begins here"))
-    builder.report(Code.SYNTAX, message, at, at + 1, hint=hint, related=tuple(related))
-
-
-def _line_starts(text: str) -> list[int]:
-    """Return where every line begins; line ends are LF, CRLF and CR, as editors count them."""
-    starts = [0]
-    position = 0
-    while True:
-        feed = text.find("\n", position)
-        stop = feed if feed >= 0 else len(text)
-        back = text.find("\r", position, stop)
-        if back >= 0 and back + 1 != stop:
-            position = back + 1
-        elif feed >= 0:
-            position = feed + 1
-        elif back >= 0:
-            position = back + 1
-        else:
-            return starts
-        starts.append(position)
-
-
-def _span(file: str, starts: list[int], start: int, end: int) -> Span:
-    """Return the span between two character positions."""
-    line = bisect_right(starts, start)
-    last = bisect_right(starts, max(end, start))
-    return Span(
-        file=file,
-        line=line,
-        column=start - starts[line - 1] + 1,
-        end_line=last,
-        end_column=max(end, start) - starts[last - 1] + 1,
-    )
+    The parsers do not agree on the place of a missing value.
+    """
+    while at > 0 and text[at - 1] in " \t":
+        at -= 1
+    return at

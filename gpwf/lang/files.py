@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path as FilePath
 
-from gpwf.core.diagnostics import Diagnostic
+from gpwf.core.diagnostics import Diagnostic, Span
 from gpwf.lang.builder import Limits
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document, read_document, read_text
+from gpwf.lang.opening import read_bytes
 from gpwf.lang.paramtypes import infer_type
 from gpwf.lang.tree import Node
 
@@ -40,17 +41,18 @@ def read_file(
         The text is not YAML: it is only decoded.
     """
     name = shown or shown_path(path)
+    span = Span(file=name, line=1, column=1, end_line=1, end_column=1)  # machines want a file
     try:
-        with path.open("rb") as stream:  # never more than is read of it: there is /dev/zero
-            data = stream.read(Limits().max_bytes + 1)
+        data = read_bytes(path, Limits().max_bytes)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"{name} cannot be read: {reason}"
         hint = "check the name and the folder" if isinstance(error, FileNotFoundError) else None
-        problem = Diagnostic(code=Code.UNREADABLE, message=message, hint=hint)
+        problem = Diagnostic(code=Code.UNREADABLE, message=message, span=span, hint=hint)
         return Document(file=name, text="", digest="", diagnostics=(problem,), source=source)
     except ValueError:  # a NUL in the name
-        problem = Diagnostic(code=Code.UNREADABLE, message=f"{name!r} is not the name of a file")
+        message = f"{name!r} is not the name of a file"
+        problem = Diagnostic(code=Code.UNREADABLE, message=message, span=span)
         return Document(file=name, text="", digest="", diagnostics=(problem,), source=source)
     read = read_text if text_only else read_document
     return read(data, file=name, source=source)

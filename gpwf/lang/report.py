@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from gpwf.core.diagnostics import Diagnostic, Severity, Span
@@ -16,6 +16,7 @@ from gpwf.lang.tree import Node, Place
 __all__ = ["Report", "listed", "near_miss"]
 
 _MAX_PROBLEMS = 500
+_LONGEST_TEXT = 500
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,10 +73,17 @@ class Report:
         )
 
     def extend(self, items: Iterable[Diagnostic]) -> None:
-        """Keep problems that were made elsewhere."""
-        self.items.extend(items)
-        if len(self.items) > _MAX_PROBLEMS:
-            raise StopReading
+        """Keep problems that were made elsewhere.
+
+        Raises
+        ------
+        StopReading
+            Where there are more problems than anybody would read.
+        """
+        for item in items:
+            self.items.append(_bounded(item))
+            if len(self.items) > _MAX_PROBLEMS:
+                raise StopReading
 
     def tells_of(self, node: Node) -> bool:
         """Return True where a problem lies at a value: a further one there would be an echo."""
@@ -93,6 +101,17 @@ class Report:
         for document in self.documents:
             found = document.with_source_lines(found)
         return found
+
+
+def _bounded(item: Diagnostic) -> Diagnostic:
+    """Return a diagnostic whose texts can be read: a name in the document may have megabytes."""
+    texts = (item.message, item.hint or "", item.step or "")
+    if max(map(len, texts)) <= _LONGEST_TEXT:
+        return item
+    message, hint, step = (
+        text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 3] + "..." for text in texts
+    )
+    return replace(item, message=message, hint=hint or None, step=step or None)
 
 
 def near_miss(word: str, known: Iterable[str]) -> str | None:

@@ -13,8 +13,10 @@ import re
 
 __all__ = ["BAD_CHARACTER", "NotFiniteError", "resolve_scalar"]
 
-BAD_CHARACTER = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters outside the printable set of YAML, lone surrogates among them."""
+BAD_CHARACTER = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+"""Characters outside the printable set of YAML, lone surrogates and byte order marks among them."""
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})

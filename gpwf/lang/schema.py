@@ -8,7 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
-from jsonschema.validators import Draft7Validator
+from jsonschema.validators import Draft7Validator, extend
 
 from gpwf.core.diagnostics import Diagnostic
 from gpwf.core.spec import StepCatalog
@@ -81,10 +81,78 @@ def schema_problems(root: Node, catalog: StepCatalog) -> list[SchemaProblem]:
     catalog : StepCatalog
         The step types; their schemas are part of the bundle.
     """
-    validator = Draft7Validator(bundle_schema(catalog))
+    validator = _Validator(_by_step_type(bundle_schema(catalog)))
     errors = validator.iter_errors(root.plain())
     found = chain.from_iterable(_explain(root, error) for error in errors)
-    return list(islice(found, _MAX_PROBLEMS))
+    return list(islice(chain(_version(root), found), _MAX_PROBLEMS))
+
+
+def _by_step_type(bundle: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema that says the same, and looks at one branch for each step.
+
+    The bundle has an ``if`` for every step type, for the sake of editors; to try them all for
+    every step takes longer than everything else.
+    """
+    steps = bundle["properties"]["steps"]
+    item = dict(steps["items"])
+    branches: dict[str, Any] = {}
+    others: list[Any] = []
+    for branch in item.pop("allOf", ()):
+        match branch:
+            case {"if": {"properties": {"tag": {"const": str(tag)}, **rest}}, "then": then} if (
+                not rest and "else" not in branch
+            ):
+                branches[tag] = then
+            case _:
+                others.append(branch)
+    item[_BRANCHES] = branches
+    if others:
+        item["allOf"] = others
+    properties = {**bundle["properties"], "steps": {**steps, "items": item}}
+    return {**bundle, "properties": properties}
+
+
+def _branch(
+    validator: Any, branches: Mapping[str, Any], instance: Any, _: Any
+) -> Iterator[ValidationError]:
+    """Validate a step against what its type adds."""
+    tag = instance.get("tag") if isinstance(instance, Mapping) else None
+    if isinstance(tag, str) and tag in branches:
+        yield from validator.descend(instance, branches[tag])
+
+
+def _items(validator: Any, items: Any, instance: Any, _: Any) -> Iterator[ValidationError]:
+    """Validate the items of a list; numbers that need no more than a type at once."""
+    if not isinstance(instance, list):
+        return
+    skipped: tuple[type, ...] = ()
+    if isinstance(items, Mapping) and items.keys() <= _NOT_FOR_NUMBERS:
+        words = items.get("type", ("integer", "number"))
+        names = (words,) if isinstance(words, str) else words
+        skipped = (int, float) if "number" in names else (int,) if "integer" in names else ()
+    for index, item in enumerate(instance):
+        if type(item) not in skipped:  # a bool is no number
+            yield from validator.descend(item, items, path=index)
+
+
+_NOT_FOR_NUMBERS = frozenset(
+    (
+        *("type", "title", "description", "markdownDescription", "examples"),
+        *("pattern", "patternErrorMessage", "format", "minLength", "maxLength"),
+    )
+)
+_BRANCHES = "gpwf-step-types"
+_Validator = extend(  # type: ignore[no-untyped-call]
+    Draft7Validator, {_BRANCHES: _branch, "items": _items}
+)
+
+
+def _version(root: Node) -> Iterator[SchemaProblem]:
+    """Refuse ``gpwf: 1.0``, which JSON Schema takes for 1."""
+    node = root.child("gpwf")
+    if node is not None and isinstance(node.value, float) and node.value == 1:
+        message = f"this gpwf reads version 1 of the language, not {shown(node.value)}"
+        yield _problem(root, ("gpwf",), Code.VERSION, message, hint="write `gpwf: 1`")
 
 
 def _explain(root: Node, error: ValidationError) -> Iterator[SchemaProblem]:

@@ -83,14 +83,24 @@ def test_many_steps(catalog: StepCatalog) -> None:
     assert not found
 
 
-def test_an_endless_file_is_not_read_to_its_end(
-    catalog: StepCatalog, monkeypatch: pytest.MonkeyPatch
+def test_no_more_of_a_file_is_read_than_the_limit(
+    catalog: StepCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_all(path: Path) -> bytes:
-        raise AssertionError(f"{path} has no end")
+        raise AssertionError(f"all of {path} is read")
 
     monkeypatch.setattr(Path, "read_bytes", read_all)
-    assert [item.code for item in check_workflow(Path("/dev/zero"), catalog)[1]] == ["GP110"]
+    path = tmp_path / "w.yaml"
+    with path.open("wb") as stream:
+        stream.truncate(10**12)
+    assert [item.code for item in check_workflow(path, catalog)[1]] == ["GP110"]
+
+
+def test_too_many_expressions(catalog: StepCatalog) -> None:
+    text = "gpwf: 1\nname: '" + "${a.b}" * 10_001 + "'\n" + STEPS % ""
+    found = check_document(text, catalog)[1]
+    assert [item.code for item in found] == ["GP110"]
+    assert str(found[0].span) == f"<text>:2:{8 + 6 * 10_000}"
 
 
 def test_a_file_at_the_limit_is_read(catalog: StepCatalog, tmp_path: Path) -> None:
