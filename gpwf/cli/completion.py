@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from gpwf.errors import GpwfError
 
-__all__ = ["params", "profiles", "run_steps", "runs", "steps", "tags"]
+__all__ = ["params", "profiles", "run_steps", "runs", "steps", "tags", "targets", "templates"]
 
 
 def _items(names: Iterable[str], incomplete: str) -> list[CompletionItem]:
@@ -66,6 +66,25 @@ def tags(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[
         return _items(load_catalog().tags(), incomplete)
     except GpwfError:
         return []
+
+
+def templates(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer the templates of new workflows."""
+    from gpwf.api.init_templates import TEMPLATES
+
+    return _items(TEMPLATES, incomplete)
+
+
+def targets(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the targets of the template on the command line, all of them without one."""
+    from gpwf.api.init_templates import TEMPLATES
+    from gpwf.api.targets import TARGETS
+
+    given = [str(ctx.params.get("template")), *ctx.args]
+    found = [TEMPLATES[item].targets for item in given if item in TEMPLATES]
+    return _items(found[0] if found else TARGETS, incomplete)
 
 
 def runs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

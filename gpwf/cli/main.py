@@ -15,6 +15,12 @@ _RUN, _LOOK, _PROV = "Write and run", "Look at runs", "Provenance"
 
 ENTRIES = (
     Entry(
+        name="init",
+        module="gpwf.cli.init",
+        help="Write a new workflow from a template.",
+        section=_RUN,
+    ),
+    Entry(
         name="run",
         module="gpwf.cli.run",
         help="Run what is not in the store yet.",
