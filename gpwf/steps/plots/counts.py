@@ -108,6 +108,7 @@ def _sums(datasets: Any) -> dict[str, Any]:
         "npred": np.zeros(axis.nbin),
         "safe": np.zeros(axis.nbin, dtype=bool),
         "has_model": False,
+        "label": "counts",
     }
     for dataset in datasets:
         shape = dataset.counts.data.shape
@@ -120,6 +121,8 @@ def _sums(datasets: Any) -> dict[str, Any]:
         sums["counts"] += added(dataset.counts)
         # maps have a model that scales their background; OFF counts are what they are
         is_template = dataset.stat_type == "cash"
+        if not is_template:
+            sums["label"] = "ON counts"
         sums["background"] += added(
             dataset.npred_background() if is_template else dataset.background
         )
@@ -176,7 +179,7 @@ def _draw_counts(axes: Any, sums: dict[str, Any], fit_range: Any) -> None:
         linestyle="none",
         linewidth=1.2,
         zorder=3,
-        label="ON counts",
+        label=sums["label"],
     )
     _shade(axes, sums, fit_range)
     axes.set_yscale("log")

@@ -229,6 +229,6 @@ def test_significance_is_drawn_per_energy_bin(nbins: int) -> None:
 def test_the_background_of_maps_is_drawn_as_its_model_scales_it() -> None:
     figure = run("plot", {"kind": "counts"}, {"datasets": make_maps(norm=0.5)})["figure"]
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
-    assert labels == ["background", "ON counts"]
+    assert labels == ["background", "counts"]
     heights = figure.axes[0].patches[0].get_data().values
     np.testing.assert_allclose(heights, [120, 120])
