@@ -153,6 +153,8 @@ class _Csv:
 
     A dot in the name of a column makes a mapping: ``position.lon`` is ``lon`` within ``position``.
     Cells are read as plain scalars of YAML; one that begins with a bracket is a list or a mapping.
+    In ECSV a column of type ``string`` stays text, and ``nan`` in a column of numbers is null, as
+    an empty cell is.
 
     References
     ----------
@@ -161,8 +163,9 @@ class _Csv:
 
     def __init__(self, document: Document, *, ecsv: bool) -> None:
         self.document = document
-        self.lines = document.text.splitlines()
+        self.lines = re.split(r"\r\n|\r|\n", document.text)
         self.units: dict[str, str] = {}
+        self.kinds: dict[str, str] = {}
         self.delimiter = ","
         self.first = 0
         if ecsv:
@@ -182,26 +185,33 @@ class _Csv:
         found = read.root.plain() if read.root is not None and not read.diagnostics else None
         if not isinstance(found, dict):
             raise self._error(1, 1, "its header is not YAML")
-        self.delimiter = str(found.get("delimiter", " "))
+        self.delimiter = found.get("delimiter", " ")
+        if self.delimiter not in (" ", ","):
+            raise self._error(1, 1, "its delimiter is neither a space nor a comma")
         columns = found.get("datatype")
         for column in columns if isinstance(columns, list) else ():
-            if isinstance(column, dict) and isinstance(column.get("unit"), str):
-                self.units[str(column.get("name"))] = column["unit"]
+            if isinstance(column, dict):
+                name = str(column.get("name"))
+                self.kinds[name] = str(column.get("datatype"))
+                if isinstance(column.get("unit"), str):
+                    self.units[name] = column["unit"]
 
     def table(self) -> Node:
         """Return the rows as a list of mappings."""
-        reader = csv.reader(
-            self.lines[self.first :], delimiter=self.delimiter, skipinitialspace=True, strict=True
-        )
+        lines = (f"{line}\n" for line in self.lines[self.first :])
+        reader = csv.reader(lines, delimiter=self.delimiter, skipinitialspace=True, strict=True)
         records = self._records(reader)
-        names = next(records, (0, []))[1]
+        at, names = next(records, (1, []))
         if not names:
             raise self._error(1, 1, "it has no line with the names of the columns")
-        wrong = next((item for n, item in enumerate(names) if item in names[:n] or not item), None)
-        if wrong is not None:
-            raise self._error(self.first + 1, 1, f"two columns are called {wrong!r}")
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise self._error(at, 1, f"two columns are called {name!r}")
+            if not all(name.split(".")):
+                raise self._error(at, 1, f"{name!r} is not the name of a column")
         if "name" not in names:
-            raise self._error(self.first + 1, 1, "it has no column `name`")
+            more = " (columns are separated by commas)" if len(names) == 1 else ""
+            raise self._error(at, 1, f"it has no column `name`{more}")
         rows = [self._row(names, line, cells) for line, cells in records]
         if len(rows) * len(names) > Limits().max_nodes:
             raise self._error(1, 1, f"it has more than {Limits().max_nodes} values")
@@ -214,7 +224,7 @@ class _Csv:
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                message = f"a cell that is not closed, or a stray quotation mark ({error})"
+                message = f"a cell that is too long, not closed or wrongly quoted: {error}"
                 raise self._error(line, 1, message) from None
             if cells is None:
                 return
@@ -249,6 +259,11 @@ class _Csv:
     def _cell(self, column: str, cell: str, line: int, at: int) -> Node:
         """Return the value of a cell."""
         span = self._span(line, at, len(cell))
+        kind = self.kinds.get(column, "")
+        if kind == "string" and cell[:1] not in ("[", "{"):
+            return Node(value=cell or None, span=span)
+        if kind and kind != "string" and cell.lower() == "nan":
+            return Node(value=None, span=span)
         if cell[:1] in ("[", "{"):
             inner = read_document(cell, file="cell")
             if inner.root is None or inner.diagnostics:
@@ -258,6 +273,8 @@ class _Csv:
             value = resolve_scalar(cell) if cell else None
         except NotFiniteError as error:
             raise self._error(line, at, str(error)) from None
+        if column == "name" and cell and type(value) not in (int, float, str):
+            value = cell  # a row may be called "null"
         unit = self.units.get(column)
         if unit and isinstance(value, (int, float)) and not isinstance(value, bool):
             value = f"{value} {unit}"
