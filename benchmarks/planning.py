@@ -89,18 +89,18 @@ steps:{MODEL}{head}  - tag: observations
 """
 
 
-def targets(n_tasks: int) -> str:
+def rows(n_tasks: int) -> str:
+    """Return the table of the targets."""
+    found = (f"t{n},{n * 360 / n_tasks:.6f} deg,{n}" for n in range(n_tasks // 5))
+    return "\n".join(["name,lon,seed", *found])
+
+
+def targets(n_tasks: int) -> str:  # noqa: ARG001  (all workloads are called alike)
     """Return many targets: every reduction has a region of its own."""
-    rows = "\n".join(
-        f"    - {{name: t{n}, lon: {n * 360 / n_tasks:.6f} deg, seed: {n}}}"
-        for n in range(min(n_tasks // 5, 20_000))
-    )
     head = simulate('{target: "${tables.targets}"}', "${target.seed}")
     region = 'on_region: {lon: "${target.lon}", lat: 22.01 deg, radius: 0.11 deg}'
     return f"""gpwf: 1
-tables:
-  targets:
-{rows}
+tables: {{targets: targets.csv}}
 steps:{MODEL}{head}  - tag: observations
   - tag: datasets
     config:
@@ -139,6 +139,7 @@ def main() -> None:
             path = Path(folder) / "w.gpwf.yaml"
             text = WORKLOADS[options.workload](size)
             (Path(folder) / "models.yaml").write_text(MODELS)
+            (Path(folder) / "targets.csv").write_text(rows(size))
             path.write_text(text + f"execution: {{max_tasks: {2 * size + 100}}}\n")
             start = time.perf_counter()
             done = subprocess.run(

@@ -20,6 +20,7 @@ from gpwf.lang.frame import Frame
 from gpwf.lang.refs import ReferenceSyntaxError
 from gpwf.lang.report import listed, near_miss
 from gpwf.lang.scope import FailedParamError, root_names
+from gpwf.lang.tables import CSV_LIMITS
 from gpwf.lang.tree import Node, Place
 from gpwf.lang.variants import coordinate_text
 
@@ -79,7 +80,9 @@ def _declaration(frame: Frame, name: str, node: Node, step: str) -> Declaration:
     def read(at: Point) -> Sequence[object] | None:
         coordinates = dict(zip(needs, at, strict=True))
         scope = frame.scope(coordinates) if frame.outer else frame.scope()
-        fresh = replace(scope, expanded=0)  # an axis may be as large as a table is
+        fresh = replace(
+            scope, expanded=0, limits=CSV_LIMITS
+        )  # an axis may be as large as a table is
         found = fresh.resolve(node, step=step, values=frame.values(coordinates))
         if found.failed:
             return None

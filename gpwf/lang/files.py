@@ -25,7 +25,12 @@ def shown_path(path: FilePath) -> str:
 
 
 def read_file(
-    path: FilePath, *, source: str, shown: str | None = None, text_only: bool = False
+    path: FilePath,
+    *,
+    source: str,
+    shown: str | None = None,
+    text_only: bool = False,
+    limits: Limits | None = None,
 ) -> Document:
     """Read a file; where that is not possible, return a document that says why.
 
@@ -39,11 +44,14 @@ def read_file(
         Name for messages.
     text_only : bool
         The text is not YAML: it is only decoded.
+    limits : Limits, optional
+        Bounds on its size.
     """
+    limits = limits or Limits()
     name = shown or shown_path(path)
     span = Span(file=name, line=1, column=1, end_line=1, end_column=1)  # machines want a file
     try:
-        data = read_bytes(path, Limits().max_bytes)
+        data = read_bytes(path, limits.max_bytes)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"{name} cannot be read: {reason}"
@@ -55,7 +63,7 @@ def read_file(
         problem = Diagnostic(code=Code.UNREADABLE, message=message, span=span)
         return Document(file=name, text="", digest="", diagnostics=(problem,), source=source)
     read = read_text if text_only else read_document
-    return read(data, file=name, source=source)
+    return read(data, file=name, source=source, limits=limits)
 
 
 def absolute(node: Node, folder: FilePath, base: FilePath) -> Node:

@@ -18,9 +18,13 @@ from gpwf.lang.report import Report
 from gpwf.lang.scalars import NotFiniteError, resolve_scalar
 from gpwf.lang.tree import Node, Place
 
-__all__ = ["SUFFIXES", "Tables", "read_tables"]
+__all__ = ["CSV_LIMITS", "SUFFIXES", "Tables", "read_tables"]
 
 SUFFIXES = (".yaml", ".yml", ".csv", ".ecsv")
+
+CSV_LIMITS = Limits(max_bytes=100_000_000, max_nodes=5_000_000)
+"""Bounds of a table in a file of comma-separated values; YAML has those of a document."""
+
 _HINT = "a table is a list of rows that have a `name`, or a mapping of names to rows"
 
 
@@ -75,7 +79,8 @@ def _from_file(node: Node, base: FilePath, tables: Tables, report: Report) -> No
         return None  # the schema has said so
     where = base / path
     is_yaml = path.suffix.lower() in SUFFIXES[:2]
-    document = read_file(where, source="workflow", text_only=not is_yaml)
+    limits = None if is_yaml else CSV_LIMITS
+    document = read_file(where, source="workflow", text_only=not is_yaml, limits=limits)
     if not document.digest and document.diagnostics:  # not there: told where it is named
         problem = document.diagnostics[0]
         report.add(Code.TABLE, problem.message, node, hint=problem.hint)
@@ -213,8 +218,8 @@ class _Csv:
             more = " (columns are separated by commas)" if len(names) == 1 else ""
             raise self._error(at, 1, f"it has no column `name`{more}")
         rows = [self._row(names, line, cells) for line, cells in records]
-        if len(rows) * len(names) > Limits().max_nodes:
-            raise self._error(1, 1, f"it has more than {Limits().max_nodes} values")
+        if len(rows) * len(names) > CSV_LIMITS.max_nodes:
+            raise self._error(1, 1, f"it has more than {CSV_LIMITS.max_nodes} values")
         return Node(value=rows, span=self._span(1, 1))
 
     def _records(self, reader: Any) -> Iterator[tuple[int, list[str]]]:
