@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from language_server import LanguageServer  # noqa: E402
+from language_server import LanguageServer, yaml_settings  # noqa: E402
 
 ROOT = HERE.parents[1]
 
@@ -32,17 +31,6 @@ def server_command() -> Path:
     if not command.is_file():
         pytest.skip("needs yaml-language-server: run `npm ci --prefix tests/editor`")
     return command
-
-
-def yaml_settings(folder: Path) -> dict[str, Any]:
-    """Return what the editor settings of a folder say about YAML."""
-    text = (folder / ".vscode" / "settings.json").read_text(encoding="utf-8")
-    mark = "yaml."
-    return {
-        name.removeprefix(mark): value
-        for name, value in json.loads(text).items()
-        if name.startswith(mark)
-    }
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Complaint", "LanguageServer", "ServerError"]
+__all__ = ["Complaint", "LanguageServer", "ServerError", "yaml_settings"]
 
 _PATIENCE_S = 120.0  # for one answer; a loaded machine takes seconds
 _COMPLETION = {"documentationFormat": ["markdown"], "snippetSupport": True}
@@ -203,4 +203,15 @@ def _place(uri: str, line: int, column: int) -> dict[str, Any]:
     return {
         "textDocument": {"uri": uri},
         "position": {"line": line - 1, "character": column - 1},
+    }
+
+
+def yaml_settings(folder: Path) -> dict[str, Any]:
+    """Return what the editor settings of a folder say about YAML."""
+    text = (folder / ".vscode" / "settings.json").read_text(encoding="utf-8")
+    mark = "yaml."
+    return {
+        name.removeprefix(mark): value
+        for name, value in json.loads(text).items()
+        if name.startswith(mark)
     }

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.xdist_group("editor")  # one server for all of them
 ROOT = Path(__file__).parents[2]
 CATALOG = load_catalog()
 TAGS = CATALOG.tags()
-WORKFLOWS = sorted((ROOT / "workflows").glob("*.gpwf.yaml"))
+TAGS_AND_INCLUDE = sorted([*TAGS, "workflow"])  # another workflow is no step type
 CURSOR = "¦"
 
 _numbers = itertools.count()
@@ -80,7 +80,7 @@ def fields(tag: str) -> list[tuple[tuple[str, ...], FieldShape]]:
 
 
 def test_every_tag_is_offered(editor: LanguageServer) -> None:
-    assert sorted(offered(editor, f"gpwf: 1\nsteps:\n  - tag: {CURSOR}\n")) == sorted(TAGS)
+    assert sorted(offered(editor, f"gpwf: 1\nsteps:\n  - tag: {CURSOR}\n")) == TAGS_AND_INCLUDE
 
 
 def test_a_tag_explains_itself(editor: LanguageServer) -> None:
@@ -176,7 +176,7 @@ def test_misspelt_words_of_the_language_are_marked(editor: LanguageServer) -> No
 def test_an_unknown_tag_is_answered_with_those_there_are(editor: LanguageServer) -> None:
     ((line, column, message),) = marked(editor, "gpwf: 1\nsteps:\n  - tag: fitt\n")
     assert (line, column) == (3, 10)
-    assert sorted(re.findall(r'"(.*?)"', message)) == sorted(TAGS)
+    assert sorted(re.findall(r'"(.*?)"', message)) == TAGS_AND_INCLUDE
 
 
 def test_a_step_without_a_tag_is_marked(editor: LanguageServer) -> None:
@@ -201,18 +201,3 @@ def test_a_wrong_value_is_marked(
     assert line == text.count("\n")
     assert column == 7 + 2 * len(path) + wrong.index(" ") + 1
     assert message in found
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_the_workflows_open_without_a_complaint(path: Path, editor: LanguageServer) -> None:
-    assert editor.complaints(editor.open(path)) == []
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_the_first_line_is_enough(path: Path, plain_editor: LanguageServer) -> None:
-    """Without any settings, the first line of a workflow leads to the schema."""
-    text = path.read_text(encoding="utf-8")
-    uri = plain_editor.open(path, text.replace("  - tag: fit\n", "  - tag: fitt\n"))
-    assert [item.message[:14] for item in plain_editor.complaints(uri)] == ["Value must be "]
-    other = plain_editor.open(path.with_name(f"copy-of-{path.name}"), text)
-    assert plain_editor.complaints(other) == []
