@@ -26,7 +26,7 @@ from gpwf.steps.base import Step
 from gpwf.steps.composer import config_schema
 from gpwf.steps.quantities import astropy_unit
 from gpwf.steps.settings import StepSettings
-from gpwf.steps.settle import restore, settle
+from gpwf.steps.settle import restore, settled_model
 
 __all__ = ["ENTRY_POINTS", "Catalog", "load_catalog"]
 
@@ -111,7 +111,10 @@ class Catalog:
 
     def settle(self, tag: str, config: Mapping[str, Any], *, base: Path) -> Settled:
         """Fill in defaults and check types; relative paths count from ``base``."""
-        return settle(self.step(tag), config, base=base)
+        settled, settings = settled_model(self.step(tag), config, base=base)
+        if settings is not None:
+            self._restored = (tag, settled.settings, settings)  # its ports are asked for next
+        return settled
 
     def restore(self, tag: str, settings: Mapping[str, Any]) -> StepSettings:
         """Return the settings model of settled settings, as `Step.run` takes it."""

@@ -16,13 +16,20 @@ from gpwf.steps.settings import StepSettings
 from gpwf.steps.shapes import Shape, fields_of, leaf_types, shape_of
 from gpwf.steps.texts import kind_of
 
-__all__ = ["plain", "restore", "settle"]
+__all__ = ["plain", "restore", "settle", "settled_model"]
 
 _Path = tuple[str | int, ...]
 _SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def settle(step: Step, config: Mapping[str, Any], *, base: Path) -> Settled:
+    """Fill in defaults and check the settings of a step; see `settled_model`."""
+    return settled_model(step, config, base=base)[0]
+
+
+def settled_model(
+    step: Step, config: Mapping[str, Any], *, base: Path
+) -> tuple[Settled, StepSettings | None]:
     """Fill in defaults and check the settings of a step.
 
     Parameters
@@ -33,6 +40,13 @@ def settle(step: Step, config: Mapping[str, Any], *, base: Path) -> Settled:
         Settings as given, plain data.
     base : Path
         Folder that relative paths count from.
+
+    Returns
+    -------
+    settled : Settled
+        Plain data, and what is wrong.
+    settings : StepSettings or None
+        The same as the step takes them; None where they have the wrong types.
     """
     model = type(step).Settings
     problems: Sequence[SettingProblem]
@@ -40,12 +54,12 @@ def settle(step: Step, config: Mapping[str, Any], *, base: Path) -> Settled:
         settings = model.model_validate(dict(config), context={"base": base})
     except ValidationError as error:
         problems = _problems(model, config, error)
-        return Settled(settings={}, types={}, problems=problems)
+        return Settled(settings={}, types={}, problems=problems), None
     settled = plain(settings)
     strange = [] if _is_plain(settled) else _not_plain(settled, ())
     problems = [*strange, *step.check(settings)]
     types = dict(leaf_types(shape_of(model), settled, ""))
-    return Settled(settings=settled, types=types, problems=tuple(problems))
+    return Settled(settings=settled, types=types, problems=tuple(problems)), settings
 
 
 def restore(step: Step, settings: Mapping[str, Any]) -> StepSettings:

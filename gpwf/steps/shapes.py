@@ -235,6 +235,9 @@ def leaf_types(shape: Shape, value: Any, at: str) -> Iterator[tuple[str, str]]:
     at : str
         Dotted path of the value; list positions are numbers in it.
     """
+    if shape.kind == "leaf":  # first: most are, and a scatter settles many thousand times
+        yield at, shape.type_name
+        return
     if shape.kind == "union":
         shape = next((item for item in shape.options if _fits(item, value)), shape)
     if shape.kind == "section" and isinstance(value, Mapping):
