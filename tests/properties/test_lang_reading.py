@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from yaml.events import Event
 
 from gpwf.core.expressions import ExpressionError, evaluate
 from gpwf.errors import DocumentError
 from gpwf.lang import check_document
 from gpwf.lang.document import Limits, read_document
+from gpwf.lang.events import parse_with_libyaml, parse_with_python
 from gpwf.lang.refs import ReferenceSyntaxError, parse_template
+from gpwf.lang.tree import Node
+from gpwf.report.diagnostics import diagnostics_text, github_lines
+from gpwf.report.listings import diagnostic_data
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "lang"))
 
 from fake_catalog import FakeCatalog
+from several_files import check_span, lines_of
 
 CATALOG = FakeCatalog()
 WORKFLOW = """gpwf: 1
@@ -45,11 +56,16 @@ def check(data: bytes | str) -> None:
     spec, found = check_document(data, CATALOG, path=Path("w.yaml"), base=Path("/base"))
     assert spec is not None or any(item.severity == "error" for item in found)
     assert str(DocumentError(found))
+    raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
+    lines = lines_of(raw)
     for item in found:
         assert item.span is not None
-        assert item.span.line >= 1
-        assert item.span.column >= 1
-        assert (item.span.end_line, item.span.end_column) >= (item.span.line, item.span.column)
+        for span in (item.span, *(span for span, _ in item.related)):
+            check_span(span, lines)
+    shown = [diagnostics_text(found), "\n".join(github_lines(found))]
+    assert all("\n" not in line for line in github_lines(found))
+    json.dumps([diagnostic_data(item) for item in found])
+    assert "".join(shown).encode()  # nothing that cannot be printed
 
 
 @MANY
@@ -106,6 +122,31 @@ def test_any_value_anywhere(value: object) -> None:
         changed = [dict(step) for step in base["steps"]]
         changed[3][key] = value
         check(yaml.safe_dump(base | {"steps": changed}, allow_unicode=True))
+
+
+def all_nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for _, item in node.items():
+        yield from all_nodes(item)
+    for item in node.entries():
+        yield from all_nodes(item)
+
+
+@MANY
+@given(st.lists(WORDS | st.text(max_size=4), max_size=40).map("".join))
+@pytest.mark.parametrize("parser", [parse_with_libyaml, parse_with_python])
+def test_every_value_lies_in_the_text(parser: Callable[[str], Iterator[Event]], text: str) -> None:
+    """The places of keys and values, too, with either parser."""
+    with mock.patch("gpwf.lang.document.parse_events", parser):
+        document = read_document(text, file="w.yaml")
+    lines = lines_of(text.encode("utf-8", "surrogatepass"))
+    for item in document.diagnostics:
+        assert item.span is not None
+        check_span(item.span, lines)
+    for node in all_nodes(document.root) if document.root is not None else ():
+        for span in (node.span, node.key_span):
+            if span is not None:
+                check_span(span, lines)
 
 
 @MANY
