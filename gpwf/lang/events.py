@@ -217,6 +217,8 @@ def _explain(text: str, error: yaml.MarkedYAMLError) -> SyntaxProblem:
     if tab is not None:
         message, hint = "a tab cannot be used as indentation", "indent with spaces"
         return SyntaxProblem(message, code=Code.TAB, start=tab, end=tab + 1, hint=hint)
+    if "unknown escape" in said and text[at : at + 1] != "\\":
+        at -= 1  # the parser in Python points behind the backslash
     if "invalid Unicode" in said:
         return _bad_escape(text, at)
     context = str(error.context or "")
