@@ -217,6 +217,11 @@ class StepPolicy:
     on_error: str = "fail"
     cache: bool = True
 
+    @property
+    def limit_s(self) -> float | None:
+        """The time after which an attempt is ended: the shorter of time limit and wall time."""
+        return min((s for s in (self.timeout_s, self.walltime_s) if s is not None), default=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:

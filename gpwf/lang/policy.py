@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gpwf.core.diagnostics import Severity
 from gpwf.core.spec import Execution, StepPolicy
 from gpwf.core.units import UnitError, convert, parse_quantity
 from gpwf.lang.codes import Code
@@ -22,7 +21,6 @@ _POWERS = {"": 0, "k": 1, "M": 2, "G": 3, "T": 4}
 def read_policy(step: Node, report: Report, name: str) -> StepPolicy:
     """Return the policy of a step whose keys have passed the schema."""
     resources = step.child("resources") or Node(value={})
-    _warn_unused(step, resources, report, name)
     return StepPolicy(
         n_jobs=_number(resources.child("n_jobs"), 1),
         memory_bytes=_memory(resources.child("memory"), report, name),
@@ -32,25 +30,6 @@ def read_policy(step: Node, report: Report, name: str) -> StepPolicy:
         on_error="continue" if _value(step, "on_error") == "continue" else "fail",
         cache=_value(step, "cache") is not False,
     )
-
-
-def _warn_unused(step: Node, resources: Node, report: Report, name: str) -> None:
-    """Say which limits are read but not held yet, so that nobody relies on them."""
-    found = {
-        "resources.walltime": resources.child("walltime"),
-        "on_error: continue": step.child("on_error"),
-    }
-    for what, node in found.items():
-        if node is None or node.value == "fail":
-            continue
-        report.add(
-            Code.NOT_YET,
-            f"{what} has no effect in this version of gpwf yet",
-            node,
-            hint="`timeout` limits the time of a task" if "walltime" in what else None,
-            step=name,
-            severity=Severity.WARNING,
-        )
 
 
 def read_execution(root: Node) -> Execution:

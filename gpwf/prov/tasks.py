@@ -296,6 +296,8 @@ def _use_inputs(
     kinds = {port.name: port.kind for port in task.input_ports}
     for port, refs in task.inputs.items():
         known = digests.get(port, ())
+        if known and len(known) < len(refs):  # gathered without those that were not made
+            refs = tuple(ref for ref in refs if (ref.task, ref.product) in context.made)
         entities: list[str] = []
         for position, ref in enumerate(refs):
             made = context.made.get((ref.task, ref.product))

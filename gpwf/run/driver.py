@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gpwf.compiler.keys import task_key
@@ -80,6 +80,7 @@ class Driver:
     flights: dict[str, Flight] = field(default_factory=dict)
     by_key: dict[TaskKey, list[str]] = field(default_factory=dict)
     done_keys: set[TaskKey] = field(default_factory=set)
+    tolerated: set[str] = field(default_factory=set)
     tasks: dict[str, Task] = field(init=False)
     aliases: dict[str, list[TaskAlias]] = field(default_factory=dict)
 
@@ -125,7 +126,7 @@ class Driver:
 
     def _start_ready(self, interrupts: Interrupts) -> None:
         while not interrupts.received and (name := self.scheduler.take()) is not None:
-            task = self.tasks[name]
+            task = self._with_what_is_there(self.tasks[name])
             absent = self._absent(task)
             if absent:
                 self._tell_not_run((NotRun(task=name, state=TaskState.SKIPPED, reason=absent),))
@@ -147,9 +148,29 @@ class Driver:
             else:
                 self._submit(task, key, inputs, digests)
 
+    def _with_what_is_there(self, task: Task) -> Task:
+        """Return a task whose gathering inputs hold only what was made."""
+        missing = {
+            ref
+            for port in task.labels
+            for ref in task.inputs[port]
+            if ref.product not in self.products.get(ref.task, {})
+        }
+        if not missing:
+            return task
+        inputs, labels = dict(task.inputs), dict(task.labels)
+        for port in task.labels:
+            pairs = zip(task.inputs[port], task.labels[port], strict=True)
+            kept = [(ref, label) for ref, label in pairs if ref not in missing]
+            inputs[port] = tuple(ref for ref, _ in kept)
+            labels[port] = tuple(label for _, label in kept)
+        return replace(task, inputs=inputs, labels=labels)
+
     def _absent(self, task: Task) -> str:
         """Return which input an upstream task did not give (its port is optional), or nothing."""
-        for refs in task.inputs.values():
+        for port, refs in task.inputs.items():
+            if not refs:
+                return f"there is nothing to gather for the input {port}"
             for ref in refs:
                 if ref.product not in self.products[ref.task]:
                     return f"{ref.task} gave no {ref.product}"
@@ -236,7 +257,7 @@ class Driver:
         for flight in self.flights.values():
             policy = flight.task.policy
             taken_s = self.executor.running_s(flight.attempt_id)
-            if policy.timeout_s is not None and taken_s > policy.timeout_s:
+            if policy.limit_s is not None and taken_s > policy.limit_s:
                 self.executor.cancel(flight.attempt_id, TaskState.TIMEOUT)
             elif policy.memory_bytes is not None:
                 held = self.executor.resident_bytes(flight.attempt_id)
@@ -308,6 +329,8 @@ class Driver:
     def _tell_not_run(self, items: Sequence[NotRun]) -> None:
         for item in items:
             self.states[item.task] = item.state
+            if item.tolerated:
+                self.tolerated.add(item.task)
             self.emit(TaskNotRun(**_now(), task=item.task, state=item.state, reason=item.reason))
 
     def _cancel(self, interrupts: Interrupts) -> None:
@@ -345,9 +368,13 @@ class Driver:
 
     def _finish(self, interrupted: str, state: RunState | None = None, reason: str = "") -> None:
         counts = Counter(item.value for item in self.states.values())
-        bad = [name for name, item in self.states.items() if item in _FAILURES]
+        tolerates = self.scheduler.tolerates
+        allowed = {name for name, item in self.states.items() if item in _FAILURES}
+        bad = [name for name in allowed if not tolerates(name)]
+        allowed.difference_update(bad)
+        allowed |= self.tolerated
         if state is None:
-            good = set(self.states.values()) <= _GOOD
+            good = all(item in _GOOD or name in allowed for name, item in self.states.items())
             state = RunState.OK if good else RunState.FAILED
             if interrupted and not good:
                 state, reason = RunState.CANCELLED, f"interrupted by {interrupted}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from gpwf.core.plan import Plan
+from gpwf.core.plan import Plan, Task
 from gpwf.core.runs import RunEvent, RunState
 from gpwf.core.view import RunView, fold
 from gpwf.errors import ExitCode, UsageError
@@ -105,6 +105,8 @@ def execute(
             capacity=executor.capacity,
             slots={task.id: task.policy.n_jobs for task in plan.tasks},
             retries={task.id: task.policy.retries for task in plan.tasks},
+            soft={task.id: found for task in plan.tasks if (found := _gathered(task))},
+            tolerant=[task.id for task in plan.tasks if task.policy.on_error == "continue"],
             fail_fast=fail_fast,
         )
         header = header or RunHeader()
@@ -147,6 +149,16 @@ def exit_code(view: RunView) -> ExitCode:
     if view.state is RunState.CANCELLED:
         return ExitCode.TERMINATED if "SIGTERM" in view.reason else ExitCode.INTERRUPTED
     return ExitCode.RUN_FAILED
+
+
+def _gathered(task: Task) -> frozenset[str]:
+    """Return the tasks that a task gathers from and can do without."""
+    if not task.labels:
+        return frozenset()
+    others = [refs for port, refs in task.inputs.items() if port not in task.labels]
+    needed = {ref.task for refs in others for ref in refs}
+    found = {ref.task for port in task.labels for ref in task.inputs[port]}
+    return frozenset(found - needed - set(task.after))
 
 
 def _ids(plan: Plan, names: Collection[str]) -> frozenset[str]:

@@ -7,7 +7,7 @@ tested with strings.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpwf.core.runs import TaskState
@@ -20,11 +20,22 @@ LOST_BUDGET = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotRun:
-    """A task that ends without an attempt."""
+    """A task that ends without an attempt.
+
+    Parameters
+    ----------
+    task, reason : str
+        Which, and why.
+    state : TaskState
+        How it counts.
+    tolerated : bool
+        True where this does not make the run a failed one.
+    """
 
     task: str
     state: TaskState
     reason: str
+    tolerated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +82,11 @@ class Scheduler:
         Slots that a task needs, 1 by default.
     retries : mapping of str to int, optional
         How often a task that fails for a passing reason is tried again, 0 by default.
+    soft : mapping of str to collection of str, optional
+        For every task those of its upstream tasks that it can do without: a task that gathers
+        takes what is there.
+    tolerant : collection of str, optional
+        Tasks whose failure is no failure of the run; those that gather go on without them.
     fail_fast : bool
         Start nothing more after the first failure; what runs may end.
     """
@@ -82,8 +98,12 @@ class Scheduler:
         capacity: int = 1,
         slots: Mapping[str, int] | None = None,
         retries: Mapping[str, int] | None = None,
+        soft: Mapping[str, Collection[str]] | None = None,
+        tolerant: Collection[str] = (),
         fail_fast: bool = False,
     ) -> None:
+        self._soft = soft or {}
+        self._tolerant = frozenset(tolerant)
         self._capacity = max(1, capacity)
         self._used = 0
         self._open = len(upstream)
@@ -206,10 +226,7 @@ class Scheduler:
         self._open -= 1
         if state.has_products:
             for name in node.dependants:
-                below = self._nodes[name]
-                below.waits_for.discard(task)
-                if not below.waits_for and below.state is TaskState.WAITING:
-                    heapq.heappush(self._ready, (below.rank, name))
+                self._release_from(name, task)
             return Decision()
         return Decision(not_run=self._drop_below(task, state) + self._after_failure(task, state))
 
@@ -241,33 +258,65 @@ class Scheduler:
         return node
 
     def _after_failure(self, task: str, state: TaskState) -> tuple[NotRun, ...]:
-        if self._fail_fast and state not in (TaskState.SKIPPED, TaskState.CANCELLED):
+        passed_over = state in (TaskState.SKIPPED, TaskState.CANCELLED) or self.tolerates(task)
+        if self._fail_fast and not passed_over:
             return self.stop(f"{task} {state} and fail-fast is on")
         return ()
 
+    def tolerates(self, task: str) -> bool:
+        """Return True where the failure of a task is no failure of the run."""
+        return task in self._tolerant
+
     def _drop_below(self, task: str, state: TaskState) -> tuple[NotRun, ...]:
-        """End everything below a task that has no products."""
+        """End everything below a task that has no products.
+
+        Where a task is merely absent (no data, or a failure that is tolerated), those that gather
+        from it, or from what ends with it, go on without.
+        """
+        is_failure = state not in (TaskState.SKIPPED, TaskState.CANCELLED)
+        tolerated = is_failure and self.tolerates(task)
+        absent = state is TaskState.SKIPPED or tolerated
         seen: dict[str, None] = {}
-        stack = list(self._nodes[task].dependants)
+        stack = [task]
         while stack:
-            name = stack.pop()
-            if name not in seen and self._nodes[name].state is TaskState.WAITING:
-                seen[name] = None
-                stack.extend(self._nodes[name].dependants)
+            gone = stack.pop()
+            for name in self._nodes[gone].dependants:
+                if name in seen or self._nodes[name].state is not TaskState.WAITING:
+                    continue
+                if absent and gone in self._soft.get(name, ()):
+                    self._release_from(name, gone)
+                else:
+                    seen[name] = None
+                    stack.append(name)
         if state is TaskState.SKIPPED:
             return self._drop(seen, TaskState.SKIPPED, f"{task} had no data")
         if state is TaskState.CANCELLED:
             return self._drop(seen, TaskState.CANCELLED, f"{task} was cancelled")
-        return self._drop(seen, TaskState.BLOCKED, f"{task} {_PAST.get(state, state.value)}")
+        reason = f"{task} {_PAST.get(state, state.value)}"
+        return self._drop(seen, TaskState.BLOCKED, reason, tolerated=tolerated)
+
+    def _release_from(self, name: str, above: str) -> None:
+        """Let a task no longer wait for another."""
+        below = self._nodes[name]
+        below.waits_for.discard(above)
+        if not below.waits_for and below.state is TaskState.WAITING:
+            heapq.heappush(self._ready, (below.rank, name))
 
     def _drop(
-        self, tasks: Sequence[str] | Mapping[str, None], state: TaskState, reason: str
+        self,
+        tasks: Sequence[str] | Mapping[str, None],
+        state: TaskState,
+        reason: str,
+        *,
+        tolerated: bool = False,
     ) -> tuple[NotRun, ...]:
         ordered = sorted(tasks, key=self._order.__getitem__)
         for task in ordered:
             self._nodes[task].state = state
         self._open -= len(ordered)
-        return tuple(NotRun(task=task, state=state, reason=reason) for task in ordered)
+        return tuple(
+            NotRun(task=task, state=state, reason=reason, tolerated=tolerated) for task in ordered
+        )
 
     def _rank(self) -> None:
         """Rank tasks by the longest way below them, then by the order of the plan."""

@@ -226,3 +226,76 @@ def test_every_task_comes_to_one_end(
             ended[item.task] = item.state
     assert set(ended) == set(graph)
     assert not running
+
+
+FAN = {"a": (), "b": (), "x": ("a",), "y": ("b",), "all": ("x", "y")}
+SOFT = {"all": ("x", "y")}
+
+
+def test_what_gathers_goes_on_without_what_had_no_data() -> None:
+    scheduler = Scheduler(FAN, capacity=9, soft=SOFT)
+    _take_all(scheduler)
+    decision = scheduler.finish("a", SKIPPED)
+    assert decision.not_run == (NotRun(task="x", state=SKIPPED, reason="a had no data"),)
+    scheduler.finish("b", OK)
+    assert _take_all(scheduler) == ["y"]
+    scheduler.finish("y", OK)
+    assert _take_all(scheduler) == ["all"]
+
+
+def test_a_failure_blocks_what_gathers_unless_it_is_tolerated() -> None:
+    strict = Scheduler(FAN, capacity=9, soft=SOFT)
+    _take_all(strict)
+    assert [item.task for item in strict.finish("a", FAILED).not_run] == ["x", "all"]
+    lenient = Scheduler(FAN, capacity=9, soft=SOFT, tolerant=["a"])
+    _take_all(lenient)
+    (gone,) = lenient.finish("a", FAILED).not_run
+    assert (gone.task, gone.state, gone.tolerated) == ("x", TaskState.BLOCKED, True)
+    lenient.finish("b", OK)
+    lenient.finish(lenient.take() or "", OK)
+    assert lenient.take() == "all"
+
+
+def test_everything_absent_leaves_it_to_the_engine_what_becomes_of_the_gathering() -> None:
+    scheduler = Scheduler(FAN, capacity=9, soft=SOFT)
+    _take_all(scheduler)
+    scheduler.finish("a", SKIPPED)
+    scheduler.finish("b", SKIPPED)
+    assert _take_all(scheduler) == ["all"]
+    scheduler.finish("all", SKIPPED)
+    assert scheduler.is_finished
+
+
+def test_a_task_that_needs_what_is_absent_in_another_way_ends() -> None:
+    graph = {"a": (), "x": ("a",), "all": ("x", "a")}
+    scheduler = Scheduler(graph, soft={"all": ("x",)})
+    _take_all(scheduler)
+    assert [item.task for item in scheduler.finish("a", SKIPPED).not_run] == ["x", "all"]
+    assert scheduler.is_finished
+
+
+def test_fail_fast_lets_a_tolerated_failure_pass() -> None:
+    scheduler = Scheduler(FAN, capacity=1, tolerant=["a"], soft=SOFT, fail_fast=True)
+    assert scheduler.take() == "a"
+    scheduler.finish("a", FAILED)
+    assert scheduler.take() == "b"
+
+
+@given(
+    ends=st.lists(st.sampled_from([OK, FAILED, SKIPPED, LOST]), min_size=6, max_size=6),
+    tolerant=st.sets(st.integers(0, 5)),
+)
+def test_every_gathering_ends_whatever_happens_above(
+    ends: list[TaskState], tolerant: set[int]
+) -> None:
+    graph: dict[str, tuple[str, ...]] = {f"a{n}": () for n in range(6)}
+    graph |= {f"b{n}": (f"a{n}",) for n in range(6)}
+    graph |= {"all": tuple(f"b{n}" for n in range(6)), "end": ("all",)}
+    soft = {"all": graph["all"]}
+    scheduler = Scheduler(graph, capacity=3, soft=soft, tolerant=[f"a{n}" for n in tolerant])
+    while (name := scheduler.take()) is not None:
+        state = ends[int(name[1])] if name.startswith("a") and name != "all" else OK
+        scheduler.finish(name, state)
+    assert scheduler.is_finished
+    strict = [n for n in range(6) if ends[n] in (FAILED, LOST) and n not in tolerant]
+    assert (scheduler.state("all") is TaskState.BLOCKED) == bool(strict)
