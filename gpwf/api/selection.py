@@ -6,13 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from gpwf.core.coordinates import SelectorError, labels_of, parse_selector, short_axes
+from gpwf.core.coordinates import (
+    SelectorError,
+    labels_of,
+    listed,
+    parse_selector,
+    short_axes,
+    steps_named,
+)
 from gpwf.core.plan import Plan, PlannedStep, Task, TaskAlias
 from gpwf.errors import UsageError
 
 __all__ = ["NameIndex", "Selection", "select"]
-
-_SHOWN = 8  # names in a hint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +150,7 @@ class NameIndex:
             step, labels = parse_selector(name)
         except SelectorError as error:
             raise UsageError(f"{option} {error}".strip()) from None
-        steps = self._steps(step, name, option)
+        steps = steps_named(self._by_step, step, f"{option} {name}".strip())
         return {place: self._ids[place] for place in self.places(steps, labels, name, option)}
 
     def places(
@@ -176,20 +181,6 @@ class NameIndex:
             raise self._no_label(having, labels, name, option)
         return found
 
-    def _steps(self, step: str, name: str, option: str) -> list[str]:
-        """Return the step of a name, or all steps of an included workflow."""
-        if step in self._by_step:
-            return [step]
-        inside = [item for item in self._by_step if item.startswith(f"{step}/")]
-        if inside and step:
-            return inside
-        groups = [item.partition("/")[0] for item in self._by_step if "/" in item]
-        known = list(dict.fromkeys([*self._by_step, *groups]))
-        near = get_close_matches(step, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"steps: {_listed(known)}"
-        what = f"{option} {name}".strip()
-        raise UsageError(f"{what}: the workflow has no such step", hint=hint)
-
     def _no_axis(
         self, steps: Sequence[str], labels: Mapping[str, str], name: str, option: str
     ) -> UsageError:
@@ -200,7 +191,7 @@ class NameIndex:
             (axis for axis in labels if axis not in shown and axis not in axes), next(iter(labels))
         )
         near = get_close_matches(missing, [*shown, *axes], n=1)
-        hint = f"axes: {_listed(axes)}" if axes else f"{steps[0]} runs once: leave the brackets out"
+        hint = f"axes: {listed(axes)}" if axes else f"{steps[0]} runs once: leave the brackets out"
         if near and near[0] != missing:
             hint = f"did you mean {near[0]}?"
         message = f"{option} {name}".strip() + f": {steps[0]} has no axis {missing}"
@@ -220,16 +211,10 @@ class NameIndex:
                 }
             if label not in known:
                 near = get_close_matches(label, known, n=1)
-                hint = f"did you mean {axis}={near[0]}?" if near else f"{axis}: {_listed(known)}"
+                hint = f"did you mean {axis}={near[0]}?" if near else f"{axis}: {listed(known)}"
                 return UsageError(f"{what}: the axis {axis} has no value {label}", hint=hint)
         message = f"{what}: {steps[0]} does not run there"
         return UsageError(message, hint="each value is on its axis, but not with the others")
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = list(names)
-    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    return ", ".join(found[:_SHOWN]) + more
 
 
 def _part(plan: Plan, keep: set[str]) -> Plan:

@@ -20,6 +20,7 @@ from gpwf.errors import DocumentError, PlanError, UsageError
 from gpwf.store.store import Store
 
 if TYPE_CHECKING:
+    from gpwf.api.shown import Shown
     from gpwf.core.spec import WorkflowSpec
 
 __all__ = ["PlannedTask", "Workflow", "default_store", "read"]
@@ -54,6 +55,7 @@ def read(
     params: Mapping[str, Any] | None = None,
     sets: Sequence[tuple[str, Any]] = (),
     profile: str | None = None,
+    params_files: Sequence[str | Path] = (),
 ) -> Workflow:
     """Open a workflow document.
 
@@ -70,12 +72,15 @@ def read(
         Path in the document and value: ``("steps.fit.config.fit_range.min", "2 TeV")``.
     profile : str, optional
         Name of a profile of the document.
+    params_files : sequence of str or Path
+        Files with values of parameters; a later one is stronger, ``params`` are stronger still.
     """
     return Workflow(
         Path(path),
         params={name: _text(value) for name, value in (params or {}).items()},
         sets=tuple((name, _text(value)) for name, value in sets),
         profile=profile,
+        params_files=[Path(item) for item in params_files],
     )
 
 
@@ -110,6 +115,8 @@ class Workflow:
         Other values as text, by path.
     profile : str, optional
         Name of a profile.
+    params_files : sequence of Path
+        Files with values of parameters.
     """
 
     def __init__(
@@ -119,11 +126,13 @@ class Workflow:
         params: Mapping[str, str],
         sets: Sequence[tuple[str, str]],
         profile: str | None,
+        params_files: Sequence[Path] = (),
     ) -> None:
         self.path = path
         self._params = dict(params)
         self._sets = tuple(sets)
         self._profile = profile
+        self._params_files = tuple(params_files)
 
     def validate(self, *, data: bool = True) -> list[Diagnostic]:
         """Return every problem of the document, in the order of the text.
@@ -138,7 +147,12 @@ class Workflow:
 
         catalog = load_catalog()
         spec, found = check_workflow(
-            self.path, catalog, params=self._params, sets=self._sets, profile=self._profile
+            self.path,
+            catalog,
+            params=self._params,
+            sets=self._sets,
+            profile=self._profile,
+            params_files=self._params_files,
         )
         problems = list(found)
         if data and spec is not None:
@@ -165,6 +179,56 @@ class Workflow:
             params=self._params,
             sets=self._sets,
             profile=self._profile,
+            params_files=self._params_files,
+        )
+
+    def show(self, step: str | None = None, *, every: bool = False) -> Shown:
+        """Return the settled settings, each with its origin; print it, or look at its `data`.
+
+        Parameters
+        ----------
+        step : str, optional
+            A step, a workflow that is a step, or a part of a scatter (``sim[scenario=null]``).
+        every : bool
+            Show every set of settings of a scatter, not the first alone.
+
+        Raises
+        ------
+        DocumentError
+            With every problem of the document.
+        """
+        from gpwf.api.shown import Shown
+
+        return Shown(spec=self.spec, step=step, every=every)
+
+    def settled(self, *, folder: str | Path | None = None) -> str:
+        """Return the workflow as a document in which everything is settled, as YAML.
+
+        It makes the same plan; what depends on the axes of a scatter stays an expression.
+
+        Parameters
+        ----------
+        folder : str or Path, optional
+            Where it is to lie; beside the workflow by default.
+
+        Raises
+        ------
+        DocumentError
+            With every problem of the document.
+        UsageError
+            Where the document would not say the same in that folder.
+        """
+        from gpwf.lang.settled import settled_document
+        from gpwf.steps.registry import load_catalog
+
+        return settled_document(
+            self.path,
+            load_catalog(),
+            folder=Path(folder) if folder is not None else self.path.absolute().parent,
+            params=self._params,
+            sets=self._sets,
+            profile=self._profile,
+            params_files=self._params_files,
         )
 
     def plan(self, *, store: str | Path | None = None) -> Plan:
@@ -280,6 +344,7 @@ class Workflow:
             "params": self._params,
             "sets": [list(item) for item in self._sets],
             "profile": self._profile,
+            "params_files": [str(item.absolute()) for item in self._params_files],
         }
         kept = load_plan(store, arguments)
         if kept is not None:
@@ -299,19 +364,12 @@ class Workflow:
     def _repr_html_(self) -> str:
         from html import escape
 
+        from gpwf.api.shown import workflow_html
+
         try:
-            spec = self.spec
+            return workflow_html(self.spec)
         except (DocumentError, PlanError) as error:
             return f"<pre>{escape(str(error))}</pre>"
-        rows = "".join(
-            f"<tr><td>{escape(step.name)}</td><td>{escape(step.tag)}</td>"
-            f"<td>{escape(', '.join(step.outputs))}</td></tr>"
-            for step in spec.steps
-        )
-        return (
-            f"<p><b>{escape(spec.name)}</b> {escape(spec.description)}</p>"
-            f"<table><tr><th>step</th><th>tag</th><th>products</th></tr>{rows}</table>"
-        )
 
 
 @contextmanager

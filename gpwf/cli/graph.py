@@ -27,6 +27,7 @@ def command(
     params: tuple[str, ...],
     sets: tuple[str, ...],
     profile: str | None,
+    params_files: tuple[Path, ...],
     tasks: bool,
     output: Path | None,
 ) -> None:
@@ -37,7 +38,7 @@ def command(
     from gpwf.cli.failure import say
     from gpwf.report import graph
 
-    opened = open_workflow(workflow, params, sets, profile)
+    opened = open_workflow(workflow, params, sets, profile, params_files)
     drawing = graph.of_plan(opened.plan()) if tasks else graph.of_spec(opened.spec)
     if output is None:
         click.echo(graph.text_tree(drawing))

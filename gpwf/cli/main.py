@@ -45,6 +45,12 @@ ENTRIES = (
         section=_RUN,
     ),
     Entry(
+        name="show",
+        module="gpwf.cli.show",
+        help="Show the settled settings, each with its origin.",
+        section=_RUN,
+    ),
+    Entry(
         name="steps",
         module="gpwf.cli.steps",
         help="List the step types, or show one.",

@@ -74,7 +74,7 @@ def steps_option(name: str, variable: str, *, help: str) -> Callable[[_F], _F]:
 
 
 def workflow_options(function: _F) -> _F:
-    """Add the options that change a workflow: ``-p``, ``--set`` and ``--profile``."""
+    """Add the options that change a workflow: ``-p``, ``--params``, ``--set``, ``--profile``."""
     for option in (
         click.option(
             "--profile", metavar="P", shell_complete=completion.profiles, help="Use this profile."
@@ -85,6 +85,14 @@ def workflow_options(function: _F) -> _F:
             multiple=True,
             metavar="PATH=VALUE",
             help="Change a setting: `steps.fit.config.fit_range.min=0.5 TeV`.",
+        ),
+        click.option(
+            "--params",
+            "params_files",
+            multiple=True,
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Take values of parameters from a YAML file; -p is stronger.",
         ),
         click.option(
             "-p",
@@ -123,13 +131,21 @@ def json_text(data: Any) -> str:
 
 
 def open_workflow(
-    path: Path, params: tuple[str, ...], sets: tuple[str, ...], profile: str | None
+    path: Path,
+    params: tuple[str, ...],
+    sets: tuple[str, ...],
+    profile: str | None,
+    params_files: tuple[Path, ...] = (),
 ) -> Workflow:
     """Return the workflow that `workflow_argument` and `workflow_options` describe."""
     from gpwf import api
 
     return api.read(
-        path, params=dict(pairs(params, "-p")), sets=pairs(sets, "--set"), profile=profile
+        path,
+        params=dict(pairs(params, "-p")),
+        sets=pairs(sets, "--set"),
+        profile=profile,
+        params_files=params_files,
     )
 
 

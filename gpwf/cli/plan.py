@@ -32,6 +32,7 @@ def command(
     params: tuple[str, ...],
     sets: tuple[str, ...],
     profile: str | None,
+    params_files: tuple[Path, ...],
     targets: tuple[str, ...],
     tasks: bool,
     store: Path | None,
@@ -45,7 +46,7 @@ def command(
     from gpwf.report.listings import plan_data, planned_task_data
     from gpwf.report.planned import plan_text, planned_tasks_text
 
-    opened = open_workflow(workflow, params, sets, profile)
+    opened = open_workflow(workflow, params, sets, profile, params_files)
     plan, found = opened.preview(store=store, targets=targets)
     cached = [task.id for task in found if task.cached]
     if form == "json":

@@ -61,6 +61,7 @@ def command(
     params: tuple[str, ...],
     sets: tuple[str, ...],
     profile: str | None,
+    params_files: tuple[Path, ...],
     store: Path | None,
     dry_run: bool,
     progress: str,
@@ -72,7 +73,7 @@ def command(
     The same command again goes on after a failure or an interruption.
     """
 
-    opened = open_workflow(workflow, params, sets, profile)
+    opened = open_workflow(workflow, params, sets, profile, params_files)
     if dry_run:
         _show_plan(opened, store, options)
         return

@@ -28,6 +28,7 @@ def command(
     params: tuple[str, ...],
     sets: tuple[str, ...],
     profile: str | None,
+    params_files: tuple[Path, ...],
     no_data: bool,
     form: str,
 ) -> None:
@@ -42,7 +43,7 @@ def command(
 
     found = []
     for path in workflows:
-        found += open_workflow(path, params, sets, profile).validate(data=not no_data)
+        found += open_workflow(path, params, sets, profile, params_files).validate(data=not no_data)
     if form == "json":
         print_json([diagnostic_data(item) for item in found])
     elif form == "github":

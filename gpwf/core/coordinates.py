@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
-__all__ = ["SelectorError", "labels_of", "parse_selector", "selector_text", "short_axes"]
+from gpwf.errors import UsageError
+
+__all__ = [
+    "SelectorError",
+    "labels_of",
+    "listed",
+    "parse_selector",
+    "selector_text",
+    "short_axes",
+    "steps_named",
+]
+
+_SHOWN = 8  # names in a hint
 
 _SEPARATORS = str.maketrans(dict.fromkeys("[],=/", "_"))
 
@@ -67,3 +80,39 @@ def short_axes(axes: tuple[str, ...]) -> dict[str, str]:
         if ends.count(end) == 1:
             found.setdefault(end, name)
     return found
+
+
+def steps_named(known: Iterable[str], step: str, what: str) -> list[str]:
+    """Return the step of a name, or all steps of the workflow that is a step of this name.
+
+    Parameters
+    ----------
+    known : iterable of str
+        Names of all steps.
+    step : str
+        The name.
+    what : str
+        What was given, for the message.
+
+    Raises
+    ------
+    UsageError
+        Where there is none, with a near miss.
+    """
+    steps = list(known)
+    found = [item for item in steps if item == step]
+    found = found or [item for item in steps if step and item.startswith(f"{step}/")]
+    if found:
+        return found
+    groups = [item.partition("/")[0] for item in steps if "/" in item]
+    names = list(dict.fromkeys([*steps, *groups]))
+    near = get_close_matches(step, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"steps: {listed(names)}"
+    raise UsageError(f"{what}: the workflow has no such step", hint=hint)
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return the first few names for a hint."""
+    found = list(names)
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return ", ".join(found[:_SHOWN]) + more

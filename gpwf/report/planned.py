@@ -29,7 +29,7 @@ def axes_text(axes: Mapping[str, int], n_points: int | None = None) -> str:
     text = f" {TIMES} ".join(f"{one_line(axis)} {n}" for axis, n in axes.items())
     if not axes or n_points in (None, math.prod(axes.values())):
         return text
-    return f"{text}, {n_points} of them" if len(axes) > 1 else f"{text}, {n_points} places"
+    return f"{text} ({n_points} places)"
 
 
 def plan_text(plan: Plan, cached: Iterable[str], width: int | None = None) -> str:

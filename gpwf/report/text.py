@@ -15,6 +15,7 @@ __all__ = [
     "one_line",
     "state_cell",
     "table",
+    "unstyled",
 ]
 
 #: Colour of a task or run state wherever one is shown.
@@ -64,6 +65,13 @@ def clean(text: str) -> str:
 def one_line(text: str) -> str:
     """Return ``text`` on one line, control characters made visible."""
     return clean(" ".join(text.split()))
+
+
+def unstyled(text: str) -> str:
+    """Return a text without its colours."""
+    from click import unstyle
+
+    return unstyle(text)
 
 
 def fit(text: str, width: int) -> str:

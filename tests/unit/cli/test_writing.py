@@ -117,12 +117,13 @@ def test_warnings_alone_are_no_failure(gpwf, workflow):
 
 def test_values_of_the_command_line_reach_the_workflow(gpwf, workflow):
     args = ["-p", "e_min=1 TeV", "-p", "cut=a=b", "--set", "steps.fit.config.x=1"]
-    gpwf("validate", "w.yaml", *args, "--profile", "quick")
+    gpwf("validate", "w.yaml", *args, "--profile", "quick", "--params", "p.yaml")
     assert workflow.path == Path("w.yaml")
     assert workflow.given == {
         "params": {"e_min": "1 TeV", "cut": "a=b"},
         "sets": [("steps.fit.config.x", "1")],
         "profile": "quick",
+        "params_files": (Path("p.yaml"),),
     }
 
 
@@ -216,3 +217,27 @@ def test_a_graph_of_steps_needs_no_plan(gpwf, repository):
     assert result.exit_code == 0
     assert result.stdout.startswith("quickstart: 10 steps\n")
     assert "observations\n└─ observations → datasets.observations" in result.stdout
+
+
+def test_show_as_text_json_and_settled(gpwf, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("w.yaml").write_text(
+        "gpwf: 1\nparams: {n: 2}\nsteps:\n"
+        "  - {tag: simulate-observations, config: {models: m.yaml, n_obs: '${params.n}',"
+        " target: {lon: 83 deg, lat: 22 deg},"
+        " seed: '${seed}'}, foreach: {seed: [1, 2]}}\n"
+    )
+    Path("p.yaml").write_text("n: 3\n")
+    text = gpwf("show", "w.yaml", "--params", "p.yaml").stdout
+    assert "n_obs" in text
+    assert "params file" in text
+    step = "simulate-observations[seed=2]"
+    (shown,) = json.loads(gpwf("show", "w.yaml", step, "--format", "json").stdout)["steps"]
+    values = {item["name"]: item["value"] for item in shown["variants"][0]["settings"]}
+    assert (values["seed"], values["n_obs"]) == (2, 2)
+    result = gpwf("show", "w.yaml", "--format", "yaml", "-p", "n=5", "-o", "settled.yaml")
+    assert result.exit_code == 0, result.stderr
+    settled = json.loads(gpwf("show", "settled.yaml", "--format", "json").stdout)
+    assert settled["params"] == []
+    assert settled["steps"][0]["n_points"] == 2
+    assert gpwf("show", "w.yaml", "fit", "--format", "yaml").exit_code == 2
