@@ -25,7 +25,7 @@ sys.path.insert(0, str(HERE.parent / "unit" / "lang"))
 from fake_catalog import FakeCatalog  # noqa: E402
 
 TOPICS = (
-    *("document", "structure", "settings", "params", "wiring"),
+    *("places", "document", "structure", "settings", "params", "wiring"),
     *("scatter", "tables", "conditions", "include"),
 )
 CASES = sorted(path.parent for topic in TOPICS for path in HERE.glob(f"{topic}/*/case.yaml"))
