@@ -15,6 +15,8 @@ class Contents:
     ----------
     models : frozenset of str or None
         Names of models that the step's settings tell; None where they tell none.
+    sources : frozenset of str
+        Those of them that are known to be sources: models of the sky with a spectrum.
     energies : tuple of (float, float), or None
         Lowest and highest reconstructed energy of datasets, in TeV; None where the settings tell
         nothing.
@@ -25,6 +27,7 @@ class Contents:
     """
 
     models: frozenset[str] | None = None
+    sources: frozenset[str] = frozenset()
     energies: tuple[float, float] | None = None
     ports: tuple[str, ...] = ()
     path: tuple[str | int, ...] = ()
@@ -42,6 +45,8 @@ class Need:
         Way to the setting inside ``config``.
     model : str, optional
         Name of a model that must be there.
+    one_source : bool
+        True for a setting that was left out and stands for the only source there is.
     energies : tuple of (float or None, float or None), optional
         Range in TeV that must not lie outside; None for a bound that does not limit.
     """
@@ -49,4 +54,5 @@ class Need:
     port: str
     path: tuple[str | int, ...]
     model: str | None = None
+    one_source: bool = False
     energies: tuple[float | None, float | None] | None = None

@@ -7,7 +7,7 @@ the datasets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +95,8 @@ def _place(draft: Draft, variant: Variant | None, path: tuple[str | int, ...]) -
     if span is not None:
         return Place(span=span)
     node, rest = draft.config.nearest(path)
+    if rest and node is draft.config and node.key_span is not None:
+        return Place.of_key(node)
     return Place.of_value(node) if path and not rest else draft.place
 
 
@@ -118,12 +120,15 @@ def check_names(steps: Sequence[WiredStep], catalog: StepCatalog, report: Report
         by_name.setdefault(step.name, []).append(step)
     products = _Products(steps=by_name, catalog=catalog)
     for variants in by_name.values():
-        done: set[Need] = set()
-        for step in variants[:_MAX_VARIANTS]:
+        variants = variants[:_MAX_VARIANTS]
+        needs: dict[Need, list[WiredStep]] = {}
+        for step in variants:
             for need in catalog.requires(step.tag, step.settings):
-                if need not in done:
-                    done.add(need)
-                    _check(step, need, products, report)
+                needs.setdefault(need, []).append(step)
+        for need, (step, *others) in needs.items():
+            # where some tasks name a source, the others may be those with one source each
+            if not need.one_source or len(others) + 1 == len(variants):
+                _check(step, need, products, report)
 
 
 def _check(step: WiredStep, need: Need, products: _Products, report: Report) -> None:
@@ -140,6 +145,16 @@ def _check(step: WiredStep, need: Need, products: _Products, report: Report) -> 
             f"{setting}: {where} {'hold' if several else 'holds'} no model {need.model!r}",
             step.place(need.path),
             hint=near_miss(need.model, known) or f"models: {listed(known)}",
+            step=step.name,
+            related=tuple((span, "the models come from here") for span in held.origins),
+        )
+    if need.one_source and len(held.sources) > 1:
+        report.add(
+            Code.SETTING_MISSING,
+            f"{setting}: {where} {'hold' if several else 'holds'} several sources: "
+            f"{listed(sorted(held.sources))}",
+            step.place(need.path),
+            hint=f"set '{setting}' to one of them",
             step=step.name,
             related=tuple((span, "the models come from here") for span in held.origins),
         )
@@ -170,9 +185,13 @@ def _apart(wanted: tuple[float | None, float | None], held: tuple[float, float])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Held:
-    """What a product holds, None for what is not known, and the places that tell it."""
+    """What a product holds, None for what is not known, and the places that tell it.
+
+    ``sources`` are those that one product is known to hold: of several, the one with most.
+    """
 
     models: frozenset[str] | None = None
+    sources: frozenset[str] = frozenset()
     energies: tuple[float, float] | None = None
     origins: tuple[Span, ...] = ()
 
@@ -209,7 +228,8 @@ class _Products:
                 for own, passed in opened[ref]:
                     items = [self.known.get(item, _Held()) for item in passed]
                     held.append(_joined(own, _together(items)) if items else own or _Held())
-                self.known[ref] = _together(held)
+                most = max((item.sources for item in held), key=len, default=frozenset())
+                self.known[ref] = replace(_together(held), sources=most)
 
     def _declared(self, name: str, product: str) -> list[tuple[_Held | None, _Refs]]:
         """Return, for each set of settings of a step, what these tell, and what is passed on."""
@@ -223,7 +243,12 @@ class _Products:
             if told.models is not None or told.energies is not None:
                 span = step.place(told.path).span
                 origins = (span,) if span is not None else ()
-                own = _Held(models=told.models, energies=told.energies, origins=origins)
+                own = _Held(
+                    models=told.models,
+                    sources=told.sources,
+                    energies=told.energies,
+                    origins=origins,
+                )
             passed = tuple(ref for port in told.ports for ref in step.inputs.get(port, ()))
             found.append((own, passed))
         return found
@@ -242,6 +267,7 @@ def _joined(own: _Held | None, passed: _Held) -> _Held:
             passed,
             _Held(
                 models=frozenset() if models is None else models,
+                sources=own.sources,
                 energies=passed.energies if energies is None else energies,
                 origins=own.origins,
             ),
@@ -260,4 +286,9 @@ def _together(items: Sequence[_Held]) -> _Held:
     reach = None
     if items and len(energies) == len(items):
         reach = (min(low for low, _ in energies), max(high for _, high in energies))
-    return _Held(models=models if items else None, energies=reach, origins=tuple(origins))
+    return _Held(
+        models=models if items else None,
+        sources=frozenset().union(*(item.sources for item in items)),
+        energies=reach,
+        origins=tuple(origins),
+    )

@@ -20,6 +20,7 @@ __all__ = [
     "background_models",
     "copy_datasets",
     "join_datasets",
+    "measured_source",
     "require_source",
 ]
 
@@ -188,4 +189,44 @@ def require_source(source: str, names: Iterable[str], step: str) -> None:
     raise StepError(
         f"{step}: no model is called '{source}'; the models are {', '.join(known) or 'none'}",
         hint=f"did you mean '{near[0]}'?" if near else "set 'source' to one of them",
+    )
+
+
+def measured_source(source: str | None, models: Any, step: str) -> str:
+    """Return the name of the source to measure: the one that is named, or the only one.
+
+    Parameters
+    ----------
+    source : str or None
+        Setting of the step.
+    models : `gammapy.modeling.models.Models`
+        Sources among them are the models of the sky with a spectrum.
+    step : str
+        Name of the step, for the message.
+
+    Raises
+    ------
+    StepError
+        Where no model has the name; where none is given, and there is not exactly one source.
+    """
+    from gammapy.modeling.models import SkyModel
+
+    if source is not None:
+        require_source(source, models.names, step)
+        return source
+    found = [
+        model.name
+        for model in models
+        if isinstance(model, SkyModel) and model.spectral_model is not None
+    ]
+    if len(found) == 1:
+        return str(found[0])
+    if not found:
+        raise StepError(
+            f"{step}: the models have no source: no model of the sky with a spectrum",
+            hint="add a source to the models",
+        )
+    raise StepError(
+        f"{step}: which of the sources {', '.join(found)} is measured?",
+        hint="set 'source' to one of them",
     )

@@ -6,9 +6,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from gpwf.errors import StepError
+from gpwf.errors import NoDataError, StepError
 
-__all__ = ["align_edges", "common_energy_axis", "warn_moved"]
+__all__ = ["align_edges", "common_energy_axis", "usable_edges", "warn_moved"]
 
 _TOLERANCE = 1e-6
 
@@ -40,6 +40,48 @@ def common_energy_axis(datasets: Any, step: str) -> Any:
             hint="make them with the same 'geom.axes.energy'",
         )
     return axes[0]
+
+
+def usable_edges(datasets: Any, axis: Any, step: str) -> Any:
+    """Return the edges of the energy bins that can be used: those inside the masks of a dataset.
+
+    From the first bin to the last in which the safe and the fit mask of any dataset leave a pixel;
+    bins in between are kept.
+
+    Parameters
+    ----------
+    datasets : `gammapy.datasets.Datasets`
+        At least one.
+    axis : `gammapy.maps.MapAxis`
+        Reconstructed energy, which all datasets share.
+    step : str
+        Name of the step, for the message.
+
+    Returns
+    -------
+    edges : `astropy.units.Quantity`
+        Rising, shape (n + 1,) for n bins, in TeV.
+
+    Raises
+    ------
+    NoDataError
+        Where no bin is left.
+    """
+    import numpy as np
+
+    usable = np.zeros(axis.nbin, dtype=bool)
+    for dataset in datasets:
+        if dataset.mask is None:
+            usable[:] = True
+        else:
+            usable |= dataset.mask.data.reshape(axis.nbin, -1).any(axis=1)
+    bins = np.flatnonzero(usable)
+    if not bins.size:
+        raise NoDataError(
+            f"{step}: no energy bin of the datasets is inside their safe range",
+            hint="check 'safe_mask' of the step that makes them",
+        )
+    return axis.edges[bins[0] : bins[-1] + 2].to("TeV")
 
 
 def align_edges(edges: Any, axis: Any, step: str, setting: str) -> Any:

@@ -7,9 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["component_name", "components_of", "model_names", "read_models"]
+__all__ = ["component_name", "components_of", "model_names", "read_models", "source_names"]
 
 _BACKGROUND_TYPES = ("FoVBackgroundModel", "fov-bkg")
+_SOURCE_TYPES = ("SkyModel", "sky-model")
 
 _MAX_BYTES = 10_000_000
 _MAX_DEPTH = 100
@@ -107,3 +108,16 @@ def model_names(data: Any) -> frozenset[str] | None:
     names = [component_name(item) if isinstance(item, Mapping) else None for item in components]
     found = frozenset(name for name in names if isinstance(name, str))
     return found if len(found) == len(set(names)) else None
+
+
+def source_names(data: Any) -> frozenset[str]:
+    """Return the names of the components that are sources: models of the sky with a spectrum."""
+    components = components_of(data)
+    return frozenset(
+        item["name"]
+        for item in (components if isinstance(components, (list, tuple)) else ())
+        if isinstance(item, Mapping)
+        and item.get("type") in _SOURCE_TYPES
+        and isinstance(item.get("spectral"), Mapping)
+        and isinstance(item.get("name"), str)
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from gpwf.core.contents import Need
 from gpwf.core.spec import Port, SettingProblem
-from gpwf.steps.attach import attach_models, join_datasets, require_source
+from gpwf.steps.attach import attach_models, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import EnergyEdges, Field, StepSettings
@@ -19,8 +20,16 @@ __all__ = ["FluxPointsStep"]
 class FluxPointsSettings(StepSettings):
     """Settings of the step."""
 
-    source: str = Field(description="Name of the model whose flux is measured")
-    energy: EnergyEdges = Field(description="Energy bins of the points")
+    source: str | None = Field(
+        None,
+        description="Name of the model whose flux is measured; left out: the only source there is",
+        json_schema_extra={"usual": True},
+    )
+    energy: EnergyEdges | None = Field(
+        None,
+        description="Energy bins of the points; left out: those of the datasets in the safe range",
+        json_schema_extra={"usual": True},
+    )
     selection_optional: tuple[Literal["errn-errp", "ul", "scan"], ...] = Field(
         (),
         description="What to compute besides: asymmetric errors, upper limits, likelihood profiles",
@@ -44,7 +53,7 @@ class FluxPointsStep(Step):
     In each bin the normalisation of the source's spectrum is fitted, its shape kept. The edges of
     the bins move to the nearest ones of the datasets, with a warning. The whole safe range of the
     datasets is used, whatever range the fit had. A bin without counts gives no flux, only an upper
-    limit.
+    limit. Without settings it measures the only source of the models, in every bin of the datasets.
     """
 
     tag: ClassVar[str] = "flux-points"
@@ -65,22 +74,31 @@ class FluxPointsStep(Step):
         own = {"energy_edges": "write 'energy' beside 'parameters'"}
         return estimator_problems("gammapy.estimators.FluxPointsEstimator", settings, own=own)
 
+    def requires(self, settings: FluxPointsSettings) -> Sequence[Need]:
+        """Return the models and energies that are asked for; one source where none is named."""
+        alone = Need(port="models", path=("source",), one_source=True)
+        return [*super().requires(settings), *([alone] if settings.source is None else [])]
+
     def run(
         self, settings: FluxPointsSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
         """Return ``flux_points``: `gammapy.estimators.FluxPoints`."""
         from gammapy.estimators import FluxPointsEstimator
 
-        require_source(settings.source, inputs["models"].names, ctx.step)
+        source = measured_source(settings.source, inputs["models"], ctx.step)
         found = join_datasets(inputs["datasets"], ctx.step)
         datasets, _ = attach_models(found, inputs["models"], ctx.step)
         axis = common_energy_axis(datasets, ctx.step)
+        if settings.energy is None:
+            edges = usable_edges(datasets, axis, ctx.step)
+        else:
+            edges = align_edges(settings.energy.quantity, axis, ctx.step, "energy")
         estimator = make_estimator(
             FluxPointsEstimator,
             ctx.step,
             settings.parameters,
-            source=settings.source,
-            energy_edges=align_edges(settings.energy.quantity, axis, ctx.step, "energy"),
+            source=source,
+            energy_edges=edges,
             selection_optional=list(settings.selection_optional),
             n_sigma=settings.n_sigma,
             n_sigma_ul=settings.n_sigma_ul,
@@ -89,5 +107,5 @@ class FluxPointsStep(Step):
         )
         flux_points = estimator.run(datasets)
         flux_points.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
-        settle_flux(flux_points, settings.source, ctx.step)
+        settle_flux(flux_points, source, ctx.step)
         return {"flux_points": flux_points}

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from gpwf.core.contents import Need
 from gpwf.core.spec import Port, SettingProblem
 from gpwf.errors import NoDataError, StepError
-from gpwf.steps.attach import attach_models, join_datasets, require_source
+from gpwf.steps.attach import attach_models, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import (
@@ -68,8 +69,16 @@ class TimeIntervals(Section):
 class LightCurveSettings(StepSettings):
     """Settings of the step."""
 
-    source: str = Field(description="Name of the model whose flux is measured")
-    energy_edges: EnergyEdges = Field(description="Energy bands, one light curve each")
+    source: str | None = Field(
+        None,
+        description="Name of the model whose flux is measured; left out: the only source there is",
+        json_schema_extra={"usual": True},
+    )
+    energy_edges: EnergyEdges | None = Field(
+        None,
+        description="Energy bands, one light curve each; left out: one, the datasets' safe range",
+        json_schema_extra={"usual": True},
+    )
     time_intervals: TimeIntervals = Field(
         TimeIntervals.model_validate({}), description="Time bins; one per observation by default"
     )
@@ -94,7 +103,8 @@ class LightCurveStep(Step):
     """Measure the flux of a source in time intervals.
 
     In each interval and energy band the normalisation of the source's spectrum is fitted to the
-    observations that lie inside as a whole. Needs datasets that are not stacked.
+    observations that lie inside as a whole. Needs datasets that are not stacked. Without settings
+    it measures the only source of the models, in one band of energy, per observation.
     """
 
     tag: ClassVar[str] = "light-curve"
@@ -119,28 +129,35 @@ class LightCurveStep(Step):
         """Check ``parameters`` against the estimator of the installed gammapy."""
         return estimator_problems("gammapy.estimators.LightCurveEstimator", settings)
 
+    def requires(self, settings: LightCurveSettings) -> Sequence[Need]:
+        """Return the models and energies that are asked for; one source where none is named."""
+        alone = Need(port="models", path=("source",), one_source=True)
+        return [*super().requires(settings), *([alone] if settings.source is None else [])]
+
     def run(
         self, settings: LightCurveSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
         """Return ``light_curve``: `gammapy.estimators.FluxPoints` with a time axis."""
         from gammapy.estimators import LightCurveEstimator
 
-        require_source(settings.source, inputs["models"].names, ctx.step)
+        source = measured_source(settings.source, inputs["models"], ctx.step)
         found = join_datasets(inputs["datasets"], ctx.step)
         datasets, _ = attach_models(found, inputs["models"], ctx.step)
         spans = _spans(datasets, ctx.step)
         intervals = _intervals(settings.time_intervals, spans)
         _check_coverage(intervals, spans, ctx.step)
         axis = common_energy_axis(datasets, ctx.step)
+        if settings.energy_edges is None:
+            edges = usable_edges(datasets, axis, ctx.step)[[0, -1]]
+        else:
+            edges = align_edges(settings.energy_edges.quantity, axis, ctx.step, "energy_edges")
         estimator = make_estimator(
             LightCurveEstimator,
             ctx.step,
             settings.parameters,
-            source=settings.source,
+            source=source,
             time_intervals=intervals,
-            energy_edges=align_edges(
-                settings.energy_edges.quantity, axis, ctx.step, "energy_edges"
-            ),
+            energy_edges=edges,
             selection_optional=list(settings.selection_optional),
             n_sigma=settings.n_sigma,
             n_sigma_ul=settings.n_sigma_ul,
@@ -149,7 +166,7 @@ class LightCurveStep(Step):
         )
         light_curve = estimator.run(datasets)
         light_curve.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
-        settle_flux(light_curve, settings.source, ctx.step)
+        settle_flux(light_curve, source, ctx.step)
         return {"light_curve": light_curve}
 
 

@@ -15,7 +15,13 @@ from gpwf.core.contents import Contents
 from gpwf.core.spec import ExternalFile, Port, SettingProblem
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext, input_file
-from gpwf.steps.model_files import component_name, components_of, model_names, read_models
+from gpwf.steps.model_files import (
+    component_name,
+    components_of,
+    model_names,
+    read_models,
+    source_names,
+)
 from gpwf.steps.model_types import type_problems
 from gpwf.steps.settings import Field, InputPath, StepSettings
 
@@ -81,7 +87,8 @@ class ModelsStep(Step):
         data, setting = settings.inline, "inline"
         if settings.file is not None:
             data, setting = read_models(settings.file.path)[0], "file"
-        return {"models": Contents(models=model_names(data), path=(setting,))}
+        names, sources = model_names(data), source_names(data)
+        return {"models": Contents(models=names, sources=sources, path=(setting,))}
 
     def external_files(self, settings: ModelsSettings) -> tuple[ExternalFile, ...]:
         """Return the file of models and every file that it refers to.

@@ -377,6 +377,29 @@ def test_all_mistakes_of_different_steps_are_told_at_once(gpwf: Gpwf) -> None:
     assert [item["code"] for item in found] == ["GP306", "GP512", "GP303"]
 
 
+def test_a_source_may_be_left_out_where_there_is_one(gpwf: Gpwf) -> None:
+    background = "{name: stack-bkg, type: FoVBackgroundModel, datasets_names: [stack]}"
+    text = RIGHT.replace("      source: crab\n", "").replace(
+        "type: pl}}]", f"type: pl}}}}, {background}]"
+    )
+    assert validate(gpwf, text, "--no-data") == (0, [])
+    text = text.replace(
+        ", {name: stack-bkg",
+        ", {name: halo, type: sky-model, spectral: {type: pl}}, {name: stack-bkg",
+    )
+    _, found = validate(gpwf, text, "--no-data")
+    words = "source: fit.models holds several sources: crab and halo"
+    assert [(item["code"], item["message"]) for item in found] == [("GP305", words)] * 2
+    places = [place(text, f"config:\n      energy{key}") for key in (": {min", "_edges")]
+    assert [(item["line"], item["column"]) for item in found] == places
+
+
+def test_estimators_need_no_settings(gpwf: Gpwf) -> None:
+    start = RIGHT.partition("  - tag: flux-points")[0]
+    text = f"{start}  - tag: flux-points\n  - {{tag: light-curve}}\n"
+    assert validate(gpwf, text, "--no-data") == (0, [])
+
+
 def test_the_models_of_a_file_are_known_too(gpwf: Gpwf, folder: Path) -> None:
     right, wrong, *_ = MISSING["no-models"]
     text = RIGHT.replace(right, wrong).replace("crab\n      energy", "carb\n      energy")

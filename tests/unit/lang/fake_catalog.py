@@ -155,12 +155,15 @@ class FakeCatalog:
     def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
         """A fake file of models is never read: `names` tells what it holds."""
         if tag == "models" and settings["names"]:
-            return {"models": Contents(models=frozenset(settings["names"]), path=("file",))}
+            names = frozenset(settings["names"])
+            return {"models": Contents(models=names, sources=names, path=("file",))}
         return {"models": Contents(ports=("models",))} if tag == "fit" else {}
 
     def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
         if tag != "flux-points":
             return ()
+        if not settings["source"]:
+            return [Need(port="models", path=("source",), one_source=True)]
         return [Need(port="models", path=("source",), model=settings["source"])]
 
     def has_index(self, tag: str) -> bool:

@@ -102,6 +102,50 @@ def test_all_settings_of_a_scattered_step_count() -> None:
     assert found(*scattered, step("models"), *needs) == []
 
 
+@pytest.mark.parametrize("line", [3, 4])
+def test_several_sources_where_none_is_named_are_told(line: int) -> None:
+    """With ``line`` the order of the two changes."""
+    (item,) = found(
+        step("models", names=["vela", "crab"], line=line),
+        step("fit", FIT),
+        step("flux-points", SED, source="", line=7),
+    )
+    assert item.code == "GP305"
+    assert item.message == "source: fit.models holds several sources: crab and vela"
+    assert item.hint == "set 'source' to one of them"
+    assert (item.span.line, item.span.column) == (7, 2)
+    assert [(span.line, text) for span, text in item.related] == [
+        (line, "the models come from here")
+    ]
+    assert found(step("models", names=["crab"]), step("fit", FIT), sed_of()) == []
+
+
+def sed_of(source: str = "") -> WiredStep:
+    return step("flux-points", SED, source=source)
+
+
+def test_of_a_scatter_each_product_counts_alone() -> None:
+    """Two files with one source each are fine; one with two is not, whoever meets it."""
+    fit = step("fit", FIT)
+    one = [step("models", names=["crab"]), step("models", names=["vela"])]
+    two = step("models", names=["crab", "vela"], line=5)
+    assert found(*one, fit, sed_of()) == []
+    assert found(*one, step("models"), fit, sed_of()) == []
+    (item,) = found(*one, two, fit, sed_of())
+    assert item.message == "source: fit.models holds several sources: crab and vela"
+    # where other tasks name their source, those that name none may be the ones with one source
+    assert found(*one, two, fit, sed_of(), sed_of("crab")) == []
+
+
+def test_sources_of_joined_models_add_up() -> None:
+    both = {"models": (("models a", "models"), ("models b", "models"))}
+    known = [step("models a", names=["crab"]), step("models b", names=["vela"])]
+    (item,) = found(*known, step("flux-points", both, source=""))
+    assert item.message == (
+        "source: models a.models and models b.models hold several sources: crab and vela"
+    )
+
+
 def test_steps_may_stand_in_any_order() -> None:
     sed = step("flux-points", SED, source="crab")
     assert found(sed, step("fit", FIT), step("models", names=["crab"])) == []

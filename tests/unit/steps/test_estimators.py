@@ -119,6 +119,68 @@ def test_datasets_with_different_axes_are_an_error() -> None:
         flux_points(mixed)
 
 
+def masked_datasets() -> Any:
+    """Return two of 12 bins, of which the safe ranges leave 3 to 7, and 5 to 10."""
+    datasets = make_datasets(0, 1)
+    for dataset, (first, last) in zip(datasets, [(3, 7), (5, 10)], strict=True):
+        numbers = np.arange(12).reshape(12, 1, 1)
+        dataset.mask_safe.data[...] = (numbers >= first) & (numbers <= last)
+    return datasets
+
+
+def test_without_settings_every_safe_bin_of_the_only_source_is_measured(tmp_path: Path) -> None:
+    datasets, models = masked_datasets(), make_models("vela")
+    found = run("flux-points", {}, {"datasets": datasets, "models": models})["flux_points"]
+    edges = found.geom.axes["energy"].edges
+    assert str(edges.unit) == "TeV"
+    # four bins per decade from 0.1 TeV on: 0.1 * 10^(3/4), ..., 0.1 * 10^(11/4)
+    np.testing.assert_allclose(edges.value, 10 ** np.arange(-0.25, 1.76, 0.25))
+    np.testing.assert_allclose(found.norm.data.ravel(), 1, rtol=5e-3)
+    assert found.reference_model.name == "vela"
+    # the same written out gives the same bytes
+    written = {"edges": [f"{value!r} TeV" for value in edges.value.tolist()]}
+    again = flux_points(datasets, models, source="vela", energy=written)
+    one = bytes_of("flux-points", found, tmp_path / "one")
+    assert one == bytes_of("flux-points", again, tmp_path / "two")
+
+
+def test_the_fit_range_that_datasets_bring_limits_the_bins() -> None:
+    from astropy import units as u
+
+    datasets = masked_datasets()
+    for dataset in datasets:
+        dataset.mask_fit = dataset.counts.geom.energy_mask(0.99 * u.TeV, 10.1 * u.TeV)
+    found = run("flux-points", {}, {"datasets": datasets, "models": make_models()})["flux_points"]
+    np.testing.assert_allclose(found.geom.axes["energy"].edges.value, 10 ** np.arange(0, 1.1, 0.25))
+
+
+def test_datasets_without_masks_are_measured_as_a_whole() -> None:
+    datasets = make_datasets()
+    datasets[0].mask_safe = None
+    found = run("flux-points", {}, {"datasets": datasets, "models": make_models()})["flux_points"]
+    assert found.geom.axes["energy"].nbin == 12
+
+
+def test_without_a_safe_bin_there_is_no_data() -> None:
+    datasets = make_datasets()
+    datasets[0].mask_safe.data[...] = False
+    with pytest.raises(NoDataError, match=r"no energy bin .* inside their safe range"):
+        run("flux-points", {}, {"datasets": datasets, "models": make_models()})
+
+
+def test_several_sources_are_listed_and_none_is_told() -> None:
+    from gammapy.modeling.models import FoVBackgroundModel, Models
+
+    inputs = {"datasets": make_datasets(), "models": make_models("crab", "halo")}
+    for tag in ("flux-points", "light-curve"):
+        with pytest.raises(StepError, match="which of the sources crab, halo is") as caught:
+            run(tag, {}, inputs)
+        assert caught.value.hint == "set 'source' to one of them"
+    only_background = Models([FoVBackgroundModel(dataset_name="hess-1")])
+    with pytest.raises(StepError, match="the models have no source"):
+        run("flux-points", {}, {**inputs, "models": only_background})
+
+
 # ---- light curve ---------------------------------------------------------------------------------
 
 
@@ -127,6 +189,20 @@ def test_a_light_curve_has_a_point_per_run() -> None:
     assert found.geom.axes["time"].nbin == 3
     np.testing.assert_allclose(found.norm.data.ravel(), 1, rtol=2e-3)
     assert found.reference_model.name == "crab"
+
+
+def test_without_settings_a_light_curve_has_one_band_over_the_safe_range(tmp_path: Path) -> None:
+    datasets, models = masked_datasets(), make_models("vela")
+    found = run("light-curve", {}, {"datasets": datasets, "models": models})["light_curve"]
+    edges = found.geom.axes["energy"].edges
+    np.testing.assert_allclose(edges.to_value("TeV"), 10 ** np.array([-0.25, 1.75]))
+    assert found.geom.axes["time"].nbin == 2
+    np.testing.assert_allclose(found.norm.data.ravel(), 1, rtol=5e-3)
+    written = {"edges": [f"{value!r} TeV" for value in edges.to_value("TeV").tolist()]}
+    config = {"source": "vela", "energy_edges": written}
+    again = run("light-curve", config, {"datasets": datasets, "models": models})["light_curve"]
+    one = bytes_of("light-curve", found, tmp_path / "one")
+    assert one == bytes_of("light-curve", again, tmp_path / "two")
 
 
 def test_a_run_with_a_pause_is_one_point() -> None:

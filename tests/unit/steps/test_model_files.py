@@ -98,13 +98,16 @@ def settled(tag: str, config: dict[str, Any], base: Path = Path("/nowhere")) -> 
 
 def test_models_declare_their_names(tmp_path: Path) -> None:
     component = {"name": "crab", "type": "SkyModel", "spectral": {"type": "pl"}}
-    inline = settled("models", {"inline": [component]})
+    background = {"type": "FoVBackgroundModel", "datasets_names": ["stack"]}
+    inline = settled("models", {"inline": [component, background]})
     crab = frozenset({"crab"})
-    assert CATALOG.declares("models", inline)["models"] == Contents(models=crab, path=("inline",))
+    told = Contents(models=crab | {"stack-bkg"}, sources=crab, path=("inline",))
+    assert CATALOG.declares("models", inline)["models"] == told
     from_file = settled("models", {"file": "models.yaml"}, tmp_path)
     assert CATALOG.declares("models", from_file)["models"].models is None  # reported elsewhere
     (tmp_path / "models.yaml").write_text("components:\n- {name: crab, type: SkyModel}\n")
-    assert CATALOG.declares("models", from_file)["models"] == Contents(models=crab, path=("file",))
+    told = Contents(models=crab, path=("file",))  # without a spectrum it is no source
+    assert CATALOG.declares("models", from_file)["models"] == told
 
 
 @pytest.mark.parametrize("tag", ["datasets", "data-reduction"])
