@@ -49,7 +49,8 @@ def config_schema(settings: type[BaseModel], *, title: str = "") -> dict[str, An
     }
     return {
         **schema,
-        "if": {"not": {"type": "object", "minProperties": 1}},
+        # offered where nothing is written yet: the server adds a key of its own while it completes
+        "if": {"type": "object", "maxProperties": 1},
         "then": {"type": "object", "defaultSnippets": [snippet]},
     }
 
