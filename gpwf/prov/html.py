@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from importlib import resources
 
+from gpwf.core.layout import Box, Layout, lay_out
 from gpwf.prov.graph import Edge, Graph, Node
-from gpwf.prov.layout import Box, Layout, lay_out
 from gpwf.prov.style import STATES, style_of
 
 __all__ = ["to_html", "to_svg"]

@@ -288,7 +288,7 @@ def test_page_needs_no_network() -> None:
 @pytest.mark.parametrize("copies", [1, 5])
 def test_svg_is_well_formed_and_nodes_do_not_overlap(copies: int) -> None:
     from gpwf.prov.html import _size
-    from gpwf.prov.layout import lay_out
+    from gpwf.core.layout import lay_out
 
     graph = graph_of(factory.good_run, "task", copies)
     ElementTree.fromstring(to_svg(graph))
@@ -306,7 +306,7 @@ def test_svg_is_well_formed_and_nodes_do_not_overlap(copies: int) -> None:
 
 
 def test_layout_survives_rings_loops_and_lonely_nodes() -> None:
-    from gpwf.prov.layout import lay_out
+    from gpwf.core.layout import lay_out
 
     sizes = dict.fromkeys("abcd", (50.0, 20.0))
     layout = lay_out(sizes, [("a", "b"), ("b", "c"), ("c", "a"), ("a", "a"), ("a", "b")])

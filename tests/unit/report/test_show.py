@@ -66,8 +66,8 @@ def test_every_value_knows_its_origin(spec: WorkflowSpec) -> None:
     assert fit["fit_range.nbins"] == ("step default", "")
     datasets = origins(spec, "datasets")
     assert datasets["stack"] == ("profile", "w.yaml:6:55")
-    assert datasets["energy.min"] == ("params file", "w.yaml:11:50")
-    assert origins(spec, "observations")["obs_ids"] == ("workflow", "w.yaml:10:41")
+    assert datasets["energy.min"] == ("params file", "w.yaml:11:44")
+    assert origins(spec, "observations")["obs_ids"] == ("workflow", "w.yaml:10:40")
 
 
 def test_expressions_and_options_are_told(spec: WorkflowSpec) -> None:

@@ -1,6 +1,8 @@
+import re
 import shutil
 import subprocess
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 import report_fakes as fakes
@@ -110,3 +112,57 @@ def test_other_suffixes_and_unwritable_files_are_refused(tmp_path):
         write(of_plan(fakes.make_plan()), tmp_path / "g.gif")
     with pytest.raises(UsageError, match="cannot be written: No such file"):
         write(of_plan(fakes.make_plan()), tmp_path / "none" / "g.mmd")
+
+
+FOLDED = Drawing(
+    name="many",
+    nodes=(
+        Node(id="crab/sim", tag="simulate", count=120, axes=("scenario", "seed"), group="crab"),
+        Node(id="crab/never", tag="fit", count=0, group="crab"),
+        Node(id="mean", tag="collect", count=3, axes=("scenario",)),
+    ),
+    links=(
+        Link(source="crab/sim", target="mean", product="points", port="items", gathers=("seed",)),
+        Link(source="crab/sim", target="crab/never", product="points", port="points"),
+    ),
+)
+
+
+def test_a_scatter_is_one_node_with_count_and_axes():
+    text = text_tree(replace(FOLDED, nodes=(replace(FOLDED.nodes[0], outputs=(("points", "p"),)),)))
+    name, product = text.splitlines()[2:]
+    assert name == "crab/sim \N{MULTIPLICATION SIGN}120 [scenario, seed]  [simulate]"
+    assert product == "└─ points (p) → mean.items (gathers seed), crab/never.points"
+    chart = mermaid(FOLDED).splitlines()
+    assert '    subgraph g1["crab"]' in chart
+    assert '        n0["sim #215;120 [scenario, seed]<br/>simulate"]' in chart
+    assert '    n0 == "points → items (gathers seed)" ==> n2' in chart
+    source = dot(FOLDED).source
+    assert "subgraph cluster_1" in source
+    assert "penwidth=2" in source
+    assert 'label="never left out\\nfit" style="rounded,dashed"' in source
+
+
+def test_a_page_stands_alone_and_trusts_no_text(tmp_path):
+    write(FOLDED, tmp_path / "w.html")
+    page = (tmp_path / "w.html").read_text()
+    assert "120 [scenario, seed]" in page
+    assert "of the workflow crab" in page
+    assert "thick arrows gather a scatter" in page
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=", page)
+    write(NASTY, tmp_path / "w.html")
+    page = (tmp_path / "w.html").read_text()
+    assert "<table>" not in page
+    assert "<b>" not in page
+    body = page[page.index("<svg") : page.index("</svg>") + 6]
+    ElementTree.fromstring(body)  # well-formed
+
+
+def test_what_nobody_could_look_at_is_refused(tmp_path):
+    many = replace(FOLDED, nodes=tuple(Node(id=f"n{n}", tag="t") for n in range(501)), links=())
+    for name in ("w.svg", "w.png", "w.html"):
+        with pytest.raises(UsageError, match="501 steps: more than the 500"):
+            write(many, tmp_path / name)
+    write(many, tmp_path / "w.mmd")
+    assert (tmp_path / "w.mmd").read_text().count("\n") == 502
