@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from gpwf.core.spec import StepCatalog
+from gpwf.core.catalog import StepCatalog
 from gpwf.errors import UsageError
 from gpwf.lang.bundle import SCHEMA_ID, bundle_schema
 

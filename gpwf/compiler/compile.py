@@ -9,10 +9,11 @@ from typing import Any
 from gpwf.compiler import graph
 from gpwf.compiler.inputs import FileDigests, external_files, located
 from gpwf.compiler.scatter import Scatter, Shape
+from gpwf.core.catalog import StepCatalog
 from gpwf.core.diagnostics import Diagnostic, Span
 from gpwf.core.digests import digest_bytes
 from gpwf.core.plan import Plan, PlannedFile, PlannedStep
-from gpwf.core.spec import Origin, StepCatalog, StepSpec, Variant, WorkflowSpec
+from gpwf.core.spec import Origin, StepSpec, Variant, WorkflowSpec
 from gpwf.errors import DocumentError, PlanError, StepInputError
 
 __all__ = ["compile_plan"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
+from gpwf.core.catalog import ExternalFile, StepCatalog
 from gpwf.core.diagnostics import Diagnostic
 from gpwf.core.digests import Digest, tagged_digest
 from gpwf.core.plan import PlannedFile
-from gpwf.core.spec import ExternalFile, StepCatalog, StepSpec, Variant, WorkflowSpec
+from gpwf.core.spec import StepSpec, Variant, WorkflowSpec
 from gpwf.errors import StepInputError
 
 __all__ = ["MISSING_INPUT", "FileDigests", "external_files", "located", "missing_inputs"]

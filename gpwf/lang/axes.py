@@ -220,12 +220,23 @@ class Registry:
                 return numbers
         return ()
 
-    def refuse_absent(self, step: str, full_name: str, axis: str, node: Node) -> None:
-        """Report that a step uses an axis that neither it nor its inputs have."""
+    def refuse_absent(
+        self, step: str, full_name: str, axis: str, node: Node, *, ends: bool = False
+    ) -> None:
+        """Report that a step uses an axis that it does not have.
+
+        Parameters
+        ----------
+        ends : bool
+            The step gathers the axis: it has all values at once.
+        """
         declared = self.declared.get(axis)
         by = f"; the step {declared.step!r} declares it" if declared is not None else ""
         message = f"the step {step!r} does not have the axis {axis!r}{by}"
         hint = "use a product of a step that has the axis, or add `foreach` to this one"
+        if ends:
+            message = f"the step {step!r} gathers the axis {axis!r}: it has no single value here"
+            hint = "the axes that are not gathered can be used"
         self.report.add(Code.UNKNOWN_AXIS, message, node, hint=hint, step=full_name)
 
     def value(self, name: str, number: int) -> Any:

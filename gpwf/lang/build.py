@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from gpwf.core.catalog import StepCatalog
 from gpwf.core.diagnostics import Diagnostic
-from gpwf.core.spec import StepCatalog, WorkflowSpec
+from gpwf.core.spec import WorkflowSpec
 from gpwf.errors import DocumentError
 from gpwf.lang.axes import Registry, TooManyTasksError
 from gpwf.lang.builder import StopReading

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpwf.core.spec import StepCatalog
+from gpwf.core.catalog import StepCatalog
 from gpwf.lang.bundle_step import (
     NAME_MESSAGE,
     NAME_PATTERN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpwf.core.spec import StepCatalog
+from gpwf.core.catalog import StepCatalog
 
 __all__ = [
     "NAME_MESSAGE",

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gpwf.core.catalog import SettingProblem, Settled
 from gpwf.core.diagnostics import Diagnostic, Span
 from gpwf.core.points import Points
-from gpwf.core.spec import Origin, Port, SettingProblem, Settled, StepPolicy
+from gpwf.core.spec import Origin, Port, StepPolicy
 from gpwf.lang.codes import Code
 from gpwf.lang.frame import Frame
 from gpwf.lang.policy import read_policy

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path as FilePath
 from typing import Any
 
+from gpwf.core.catalog import StepCatalog
 from gpwf.core.expressions import lookups
 from gpwf.core.points import Point, Points
-from gpwf.core.spec import Origin, StepCatalog
+from gpwf.core.spec import Origin
 from gpwf.lang.axes import Registry, values_at
 from gpwf.lang.document import Document
 from gpwf.lang.files import absolute

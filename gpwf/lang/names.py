@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gpwf.core.catalog import StepCatalog
 from gpwf.core.contents import Need
 from gpwf.core.diagnostics import Span
-from gpwf.core.spec import StepCatalog, StepSpec, Variant
+from gpwf.core.spec import StepSpec, Variant
 from gpwf.lang.codes import Code
 from gpwf.lang.report import Report, listed, near_miss
 from gpwf.lang.tree import Place

@@ -10,8 +10,8 @@ from typing import Any
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import Draft7Validator, extend
 
+from gpwf.core.catalog import StepCatalog
 from gpwf.core.diagnostics import Diagnostic
-from gpwf.core.spec import StepCatalog
 from gpwf.lang.bundle import bundle_schema
 from gpwf.lang.codes import Code
 from gpwf.lang.report import Report, listed, near_miss

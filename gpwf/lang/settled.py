@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 
 from gpwf.core import conditions
+from gpwf.core.catalog import StepCatalog
 from gpwf.core.expressions import Expression
-from gpwf.core.spec import InputRef, StepCatalog, StepSpec, Variant, WorkflowSpec
+from gpwf.core.spec import InputRef, StepSpec, Variant, WorkflowSpec
 from gpwf.errors import UsageError
 from gpwf.lang.build import check_document, open_workflow
 from gpwf.lang.conditions import parse_condition

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from gpwf.core.catalog import Settled
 from gpwf.core.diagnostics import Span
 from gpwf.core.expressions import ExpressionError, evaluate
 from gpwf.core.points import Point, Points, projector
-from gpwf.core.spec import Settled, Variant
+from gpwf.core.spec import Variant
 from gpwf.lang.codes import Code
 from gpwf.lang.draft import Draft, locate, origins, spans
 from gpwf.lang.scope import FailedParamError, Resolved, Scope, Slot
@@ -51,12 +52,17 @@ def settle_variants(draft: Draft, points: Points) -> tuple[tuple[Variant, ...], 
 def _has_axes(draft: Draft, slots: Sequence[Slot], points: Points) -> bool:
     """Check that the step has every axis that its settings look up."""
     sound = True
+    gather = draft.node.child("gather")
+    ending = [str(item.value) for item in gather.entries()] if gather is not None else []
+    ends = {draft.frame.axes.get(name, name) for name in ending}
     for slot in slots:
         missing = [name for name in slot.axes if name not in points.axes]
         if missing and draft.frame.partial:
             return False
         for name in missing:
-            draft.frame.reading.registry.refuse_absent(draft.name, draft.full_name, name, slot.node)
+            draft.frame.reading.registry.refuse_absent(
+                draft.name, draft.full_name, name, slot.node, ends=name in ends
+            )
             sound = False
     return sound
 

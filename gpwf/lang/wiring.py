@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
-from gpwf.core.spec import InputRef, Port, StepCatalog
+from gpwf.core.catalog import StepCatalog
+from gpwf.core.spec import InputRef, Port
 from gpwf.lang.codes import Code
 from gpwf.lang.draft import WORKFLOW_TAG, Draft, by_name
 from gpwf.lang.report import Report, listed, near_miss
@@ -90,7 +91,7 @@ class _Wirer:
                     hint = near_miss(product, known) or f"its products: {listed(known)}"
                     place = Place.of_key(public)
                     self.report.add(
-                        Code.UNKNOWN_PRODUCT, message, place, hint=hint, step=draft.name
+                        Code.UNKNOWN_PRODUCT, message, place, hint=hint, step=draft.full_name
                     )
                 self._name_product(draft, product, public)
 
@@ -105,7 +106,7 @@ class _Wirer:
         names = [port.name for port in draft.products]
         message = f"the step {draft.name!r} has {len(names)} products: {listed(names)}"
         hint = f"write products: {{{names[0] if names else 'product'}: {node.value}}}"
-        self.report.add(Code.PRODUCT_UNCLEAR, message, node, hint=hint, step=draft.name)
+        self.report.add(Code.PRODUCT_UNCLEAR, message, node, hint=hint, step=draft.full_name)
         self._name_product(draft, "", node)
 
     def _name_product(self, draft: Draft, product: str, node: Node) -> None:
@@ -115,7 +116,9 @@ class _Wirer:
         if first[2] is not node:
             related = ((first[2].span, "the first one"),) if first[2].span is not None else ()
             message = f"two products have the public name {name!r}"
-            self.report.add(Code.PRODUCT_TWICE, message, node, step=draft.name, related=related)
+            self.report.add(
+                Code.PRODUCT_TWICE, message, node, step=draft.full_name, related=related
+            )
 
     def connect(self, draft: Draft) -> None:
         """Connect the inputs of a step, then offer its products to the steps below."""
@@ -145,14 +148,14 @@ class _Wirer:
                 if draft.tag == WORKFLOW_TAG:
                     hint = "an included workflow takes parameters, no products"
                 place = Place.of_key(node)
-                self.report.add(Code.UNKNOWN_PORT, message, place, hint=hint, step=draft.name)
+                self.report.add(Code.UNKNOWN_PORT, message, place, hint=hint, step=draft.full_name)
             items = list(node.entries()) if node.is_list else [node]
             if port is not None and not port.multiple and len(items) > 1:
                 message = f"the input {name!r} takes one product, not {len(items)}"
-                self.report.add(Code.ONE_PRODUCT_ONLY, message, node, step=draft.name)
+                self.report.add(Code.ONE_PRODUCT_ONLY, message, node, step=draft.full_name)
             if port is not None and not port.optional and (node.value is None or not items):
                 message = f"the input {name!r} of {draft.name!r} cannot stay unconnected"
-                self.report.add(Code.NOTHING_TO_CONNECT, message, node, step=draft.name)
+                self.report.add(Code.NOTHING_TO_CONNECT, message, node, step=draft.full_name)
             refs = [self._find(item, draft) for item in items if isinstance(item.value, str)]
             for item, found in zip(items, refs, strict=False):
                 self._check_kind(draft, port, item, found)
@@ -173,11 +176,11 @@ class _Wirer:
                 taken[free[0].name] = (*taken.get(free[0].name, ()), found.ref)
             elif ports:
                 message = f"the input {ports[0].name!r} takes one product of kind {found.kind!r}"
-                self.report.add(Code.ONE_PRODUCT_ONLY, message, node, step=draft.name)
+                self.report.add(Code.ONE_PRODUCT_ONLY, message, node, step=draft.full_name)
             else:
                 kinds = listed(sorted({port.kind for port in draft.ports})) or "nothing"
                 message = f"{node.value} is of kind {found.kind!r}; {draft.name!r} takes {kinds}"
-                self.report.add(Code.WRONG_KIND, message, node, step=draft.name)
+                self.report.add(Code.WRONG_KIND, message, node, step=draft.full_name)
         return taken
 
     def _check_kind(
@@ -199,7 +202,7 @@ class _Wirer:
             if product.kind == port.kind and step is not draft
         ]
         hint = f"products of this kind: {listed(fitting)}" if fitting else None
-        self.report.add(Code.WRONG_KIND, message, node, hint=hint, step=draft.name)
+        self.report.add(Code.WRONG_KIND, message, node, hint=hint, step=draft.full_name)
 
     def _by_rule(self, draft: Draft, port: Port) -> tuple[InputRef, ...]:
         """Connect a port that is left out to the only product of its kind above."""
@@ -222,7 +225,12 @@ class _Wirer:
                 if (span := self.steps[ref.step].place.span) is not None
             )
             self.report.add(
-                Code.AMBIGUOUS, message, draft.place, hint=hint, step=draft.name, related=related
+                Code.AMBIGUOUS,
+                message,
+                draft.place,
+                hint=hint,
+                step=draft.full_name,
+                related=related,
             )
         elif not candidates and not port.optional and not self.unknown_above:
             message = (
@@ -233,7 +241,7 @@ class _Wirer:
                 message = f"the input {port.name!r} of {draft.name!r} takes any product: say which"
                 maker = f"required_products: {{{port.name}: step.product}}"
             self.report.add(
-                Code.NOTHING_TO_CONNECT, message, draft.place, hint=maker, step=draft.name
+                Code.NOTHING_TO_CONNECT, message, draft.place, hint=maker, step=draft.full_name
             )
         return ()
 
@@ -287,7 +295,7 @@ class _Wirer:
         """Return the product that a reference names; None after a report."""
         text = str(node.value)
         step, dot, product = text.partition(".")
-        name = user.name if user is not None else None
+        name = user.full_name if user is not None else None
         if not dot:
             return self._find_public(text, node, name)
         draft = self.steps.get(step)
@@ -330,7 +338,7 @@ class _Wirer:
         if any(item.tag not in tags and near_miss(step, [item.tag]) for item in unnamed):
             return
         hint = near_miss(step, self.steps) or f"steps: {listed(list(self.steps))}"
-        name = user.name if user is not None else None
+        name = user.full_name if user is not None else None
         self.report.add(Code.UNKNOWN_STEP, f"there is no step {step!r}", node, hint=hint, step=name)
 
     def name_outputs(self) -> None:
@@ -360,4 +368,4 @@ class _Wirer:
                 message = f"the step {circle[0]!r} waits for itself"
             node = first.node.child("required_products") or first.node.child("after")
             place = Place.of_key(node) if node is not None else first.place
-            self.report.add(Code.CIRCLE, message, place, step=first.name)
+            self.report.add(Code.CIRCLE, message, place, step=first.full_name)

@@ -248,7 +248,7 @@ def _printable(text: str) -> str:
 
 def _is_wide(graph: Graph) -> bool:
     """Tell whether the graph is better drawn from left to right: many nodes side by side."""
-    from gpwf.prov.layout import lay_out
+    from gpwf.core.layout import lay_out
 
     sizes = dict.fromkeys(graph.nodes, (1.0, 1.0))
     return lay_out(sizes, [(edge.source, edge.target) for edge in graph.edges]).horizontal

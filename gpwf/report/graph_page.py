@@ -16,7 +16,7 @@ __all__ = ["page"]
 
 _LONGEST = 46  # characters of a line in a node; the whole text is in its title
 _MARGIN = 24.0
-_PLACES = (0.5, 0.3, 0.7)  # of labels, as parts of the way
+_PLACES = (0.5, 0.75, 0.27)  # of labels, as parts of the way
 _STEP = ("#eef3f8", "#4a6785")
 _RESULT = ("#fdf3dc", "#a5771b")
 # fill and border of the workflows that are steps, in turn

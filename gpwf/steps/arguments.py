@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib import metadata
 from typing import Any
 
-from gpwf.core.spec import SettingProblem
+from gpwf.core.catalog import SettingProblem
 from gpwf.steps.settings import Section
 from gpwf.steps.signatures import Parameter, Signature, signature
 from gpwf.steps.texts import kind_of

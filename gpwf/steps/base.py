@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.contents import Contents, Need
-from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import StepInputError
 from gpwf.steps.settings import EnergyEdges, EnergyRange, StepSettings
 from gpwf.steps.texts import InputPath, unset_variable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpwf.core.spec import SettingProblem
+from gpwf.core.catalog import SettingProblem
 from gpwf.steps.arguments import argument_problems, section_problems, unused_problems
 from gpwf.steps.settings import Section
 

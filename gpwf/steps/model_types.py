@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from gpwf.core.spec import SettingProblem
+from gpwf.core.catalog import SettingProblem
 from gpwf.core.units import physical_type
 from gpwf.steps.model_files import component_name
 

@@ -17,8 +17,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gpwf.core.catalog import ExternalFile, Settled
 from gpwf.core.contents import Contents, Need
-from gpwf.core.spec import ExternalFile, Port, Settled
+from gpwf.core.spec import Port
 from gpwf.core.units import Unit
 from gpwf.errors import GpwfError, UsageError
 from gpwf.steps import builtin
@@ -38,7 +39,7 @@ _IMPORT_ERRORS = (ImportError, AttributeError, SyntaxError, TypeError, ValueErro
 
 
 class Catalog:
-    """Step types by tag; implements `gpwf.core.spec.StepCatalog`.
+    """Step types by tag; implements `gpwf.core.catalog.StepCatalog`.
 
     Parameters
     ----------

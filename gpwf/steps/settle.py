@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from gpwf.core.spec import SettingProblem, Settled
+from gpwf.core.catalog import SettingProblem, Settled
 from gpwf.steps.base import Step
 from gpwf.steps.settings import StepSettings
 from gpwf.steps.shapes import Shape, fields_of, leaf_types, shape_of

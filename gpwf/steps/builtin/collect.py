@@ -6,7 +6,8 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gpwf.core.spec import Port, SettingProblem
+from gpwf.core.catalog import SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.gathered import gather

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.expressions import ExpressionError
 from gpwf.core.products import MadeFile
-from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import StepError, TransientStepError
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.commands.environment import VARIABLE, command_environment

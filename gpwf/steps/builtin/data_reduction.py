@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.contents import Contents
-from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import StepInputError
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.builtin.observations import ObservationsSettings, ObservationsStep
@@ -25,10 +26,20 @@ _AT = "observations"
 class DataReductionSettings(DatasetsSettings):
     """Settings of the step: those of ``observations`` under a key, those of ``datasets`` beside."""
 
+    type: Literal["1d", "3d"] = Field(
+        "3d",
+        description="Kind of datasets: 1d, spectra of one region; 3d, maps in energy bins; left "
+        "out: 1d where 'on_region' is given, else 3d",
+    )
     observations: ObservationsSettings = Field(
         ObservationsSettings.model_validate({}),
         description="Which observations, with the settings of the step 'observations'",
     )
+
+    @classmethod
+    def _kind(cls, data: Mapping[str, Any]) -> str:
+        """Return the type where none is given: a region is for spectra alone."""
+        return "3d" if data.get("on_region") is None else "1d"
 
 
 class DataReductionStep(Step):
@@ -36,7 +47,11 @@ class DataReductionStep(Step):
 
     The same as the steps `observations` and `datasets` one after the other, for workflows with
     several instruments: each is one step, whose datasets have a name. `observations` holds the
-    settings of the former, the other settings are those of the latter.
+    settings of the former, the other settings are those of the latter. Only the type left out means
+    another: maps (3d), or spectra (1d) where `on_region` is given.
+
+    Maps to be added up need the same pixels: give `geom.wcs.skydir` where the reductions have
+    observations of their own, because it is else the mean of their pointings.
     """
 
     tag: ClassVar[str] = "data-reduction"

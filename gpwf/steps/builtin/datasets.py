@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from gpwf.core.catalog import SettingProblem
 from gpwf.core.contents import Contents
-from gpwf.core.spec import Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.reduction.checks import declared_datasets, reduction_problems
 from gpwf.steps.reduction.run import reduce_observations

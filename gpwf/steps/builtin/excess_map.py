@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gpwf.core.spec import Port, SettingProblem
+from gpwf.core.catalog import SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, copy_datasets
 from gpwf.steps.base import Step, StepContext

@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from gpwf.core.catalog import SettingProblem
 from gpwf.core.products import DatasetStat, FitSummary, FittedParameter
-from gpwf.core.spec import Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.attach import attach_models, join_datasets
 from gpwf.steps.base import Step, StepContext

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
+from gpwf.core.catalog import SettingProblem
 from gpwf.core.contents import Need
-from gpwf.core.spec import Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.steps.attach import attach_models, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
@@ -31,7 +32,7 @@ class FluxPointsSettings(StepSettings):
         json_schema_extra={"usual": True},
     )
     selection_optional: tuple[Literal["errn-errp", "ul", "scan"], ...] = Field(
-        (),
+        ("ul",),
         description="What to compute besides: asymmetric errors, upper limits, likelihood profiles",
     )
     n_sigma: float = Field(1.0, gt=0, description="Confidence of asymmetric errors, in sigma")

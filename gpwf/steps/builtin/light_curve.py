@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
+from gpwf.core.catalog import SettingProblem
 from gpwf.core.contents import Need
-from gpwf.core.spec import Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext

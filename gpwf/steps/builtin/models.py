@@ -11,8 +11,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
+from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.contents import Contents
-from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.model_files import (

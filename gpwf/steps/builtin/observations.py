@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.core.catalog import ExternalFile, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError, StepInputError
 from gpwf.steps.base import Step, StepContext, input_file, missing_path
 from gpwf.steps.dl3_index import DatastoreIndex, find_index, read_index

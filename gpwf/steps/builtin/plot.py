@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from gpwf.core.spec import Port, SettingProblem
+from gpwf.core.catalog import SettingProblem
+from gpwf.core.spec import Port
 from gpwf.steps.attach import attach_models, copy_datasets, require_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import common_energy_axis

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.core.catalog import ExternalFile, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.binning import warn_moved

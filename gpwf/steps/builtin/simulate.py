@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.contents import Contents
-from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.attach import background_models, copy_datasets
 from gpwf.steps.base import Step, StepContext

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from gpwf.core.spec import ExternalFile, Port, SettingProblem
+from gpwf.core.catalog import ExternalFile, SettingProblem
+from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.builtin.models import ModelsStep

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from gpwf.core.spec import ExternalFile
+from gpwf.core.catalog import ExternalFile
 from gpwf.errors import StepError, StepInputError
 from gpwf.steps.texts import InputPath
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gpwf.core.catalog import SettingProblem
 from gpwf.core.contents import Contents
-from gpwf.core.spec import SettingProblem
 from gpwf.steps.makers import background_problems, safe_mask_problems
 from gpwf.steps.reduction.settings import METHODS, BinnedAxis, DatasetsSettings, Wcs
 
@@ -66,10 +66,8 @@ def _problems_1d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
 
 def _problems_3d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
     """Check what belongs to maps."""
-    if settings.geom.wcs is None:
-        yield _missing("geom.wcs", "datasets of type 3d need the centre of the map ('skydir')")
-    else:
-        yield from _size_problems(settings.geom.wcs, settings.geom.axes.energy)
+    assert settings.geom.wcs is not None  # filled in
+    yield from _size_problems(settings.geom.wcs, settings.geom.axes.energy)
     if settings.on_region is not None:
         yield _clash(
             "on_region", "'on_region' has no meaning with 'type: 3d', only with 'type: 1d'"

@@ -8,6 +8,7 @@ from typing import Any
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import StepContext
 from gpwf.steps.exclusion import read_exclusion
+from gpwf.steps.reduction.center import map_center
 from gpwf.steps.reduction.common import (
     arguments,
     dataset_names,
@@ -16,6 +17,7 @@ from gpwf.steps.reduction.common import (
     stacked_name,
 )
 from gpwf.steps.reduction.settings import METHODS, DatasetsSettings, Wcs
+from gpwf.steps.settings import SkyPosition
 
 __all__ = ["reduce_maps"]
 
@@ -49,11 +51,14 @@ def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepCo
     NoDataError
         Where no observation overlaps with the map, or nothing was counted.
     StepError
-        Where an observation lacks a response, gammapy refuses it, or nothing safe is left.
+        Where the pointings lie too far apart to have a map around their mean, an observation lacks
+        a response, gammapy refuses it, or nothing safe is left.
     """
     from gammapy.datasets import Datasets
 
-    reduction = _Reduction(settings, ctx.step)
+    assert settings.geom.wcs is not None  # checked with the settings
+    center = map_center(settings.geom.wcs, observations, ctx.step)
+    reduction = _Reduction(settings, settings.geom.wcs, center, ctx.step)
     names = dataset_names(observations, settings.prefix)
     total = reduction.empty(stacked_name(observations, settings.prefix)) if settings.stack else None
     datasets = Datasets()
@@ -73,7 +78,7 @@ def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepCo
         else:
             total.stack(dataset)
     ctx.progress(len(observations), len(observations), "reduced")
-    _check_used(overlaps, used, settings, ctx.step)
+    _check_used(overlaps, used, center, ctx.step)
     if total is not None:
         datasets.append(reduction.with_background_model(total))
     _check_counts(datasets, settings, ctx.step)
@@ -83,35 +88,35 @@ def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepCo
 class _Reduction:
     """gammapy's makers for these settings."""
 
-    def __init__(self, settings: DatasetsSettings, step: str) -> None:
+    def __init__(
+        self, settings: DatasetsSettings, wcs: Wcs, center: SkyPosition, step: str
+    ) -> None:
         from gammapy.makers import MapDatasetMaker
 
-        assert settings.geom.wcs is not None  # checked with the settings
         assert settings.geom.selection is not None
         assert settings.map_selection is not None
         self._step = step
         self._selection = settings.map_selection
         self._width = 2 * settings.geom.selection.offset_max.quantity
         self._is_ring = settings.background.method == "ring"
-        self._geoms = _geoms(settings, settings.geom.wcs)
+        self._geoms = _geoms(settings, wcs, center)
         self._empty = self._create("MapDataset", "reference")
         self._maps = MapDatasetMaker(selection=list(settings.map_selection))
         self._safe = safe_mask_maker(settings)
-        self._background = self._background_maker(settings, settings.geom.wcs)
+        self._background = self._background_maker(settings, center)
 
     def _create(self, kind: str, name: str) -> Any:
         from gammapy import datasets
 
         return getattr(datasets, kind).create(**self._geoms, name=name)
 
-    def _background_maker(self, settings: DatasetsSettings, wcs: Wcs) -> Any:
+    def _background_maker(self, settings: DatasetsSettings, center: SkyPosition) -> Any:
         from gammapy.makers import FoVBackgroundMaker, RingBackgroundMaker
 
         background = settings.background
         mask = None
         if background.exclusion is not None:
-            center = wcs.skydir.skycoord
-            mask = read_exclusion(background.exclusion.path, center, self._step)
+            mask = read_exclusion(background.exclusion.path, center.skycoord, self._step)
             # beyond the file's map nothing is excluded; gammapy's two makers do not agree there
             mask = mask.interp_to_geom(self._geoms["geom"].to_image(), fill_value=1)
         maker = RingBackgroundMaker if self._is_ring else FoVBackgroundMaker
@@ -177,14 +182,14 @@ class _Reduction:
             )
 
 
-def _geoms(settings: DatasetsSettings, wcs: Wcs) -> dict[str, Any]:
+def _geoms(settings: DatasetsSettings, wcs: Wcs, center: SkyPosition) -> dict[str, Any]:
     """Return the geometry of the maps, as gammapy's ``create`` takes it."""
     from gammapy.maps import WcsGeom
 
     energy, energy_true = energy_axes(settings.geom.axes)
     geom = WcsGeom.create(
-        skydir=wcs.skydir.skycoord,
-        frame=wcs.skydir.frame,
+        skydir=center.skycoord,
+        frame=center.frame,
         binsz=wcs.binsize.value,
         width=(wcs.width.width.value, wcs.width.height.value),
         axes=[energy],
@@ -202,7 +207,7 @@ def _warn_left_out(observation: Any, settings: DatasetsSettings, step: str) -> N
     )
 
 
-def _check_used(overlaps: int, used: int, settings: DatasetsSettings, step: str) -> None:
+def _check_used(overlaps: int, used: int, center: SkyPosition, step: str) -> None:
     """Refuse a reduction of nothing.
 
     Raises
@@ -212,9 +217,7 @@ def _check_used(overlaps: int, used: int, settings: DatasetsSettings, step: str)
     StepError
         Where none has a safe bin.
     """
-    assert settings.geom.wcs is not None
     if not overlaps:
-        center = settings.geom.wcs.skydir
         raise NoDataError(
             f"{step}: the map around {center.lon}, {center.lat} ({center.frame}) overlaps with no "
             "observation",

@@ -11,19 +11,11 @@ import pytest
 
 from gpwf.compiler.compile import compile_plan
 from gpwf.compiler.inputs import MISSING_INPUT, missing_inputs
+from gpwf.core.catalog import ExternalFile, Settled
 from gpwf.core.contents import Contents, Need
 from gpwf.core.diagnostics import Span
 from gpwf.core.digests import Digest
-from gpwf.core.spec import (
-    ExternalFile,
-    InputRef,
-    Origin,
-    Port,
-    Settled,
-    StepSpec,
-    Variant,
-    WorkflowSpec,
-)
+from gpwf.core.spec import InputRef, Origin, Port, StepSpec, Variant, WorkflowSpec
 from gpwf.errors import DocumentError, PlanError, StepInputError
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gpwf.core.catalog import ExternalFile, SettingProblem, Settled
 from gpwf.core.contents import Contents, Need
-from gpwf.core.spec import ExternalFile, Port, SettingProblem, Settled
+from gpwf.core.spec import Port
 from gpwf.core.units import UnitError, canonical, format_quantity, parse_quantity, physical_type
 
 _EXPRESSION = r"^\$\{.+\}$"
@@ -105,7 +106,7 @@ _STEPS: dict[str, dict[str, Any]] = {
 
 
 class FakeCatalog:
-    """Implements `gpwf.core.spec.StepCatalog`."""
+    """Implements `gpwf.core.catalog.StepCatalog`."""
 
     def tags(self) -> Sequence[str]:
         return sorted(_STEPS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gpwf.core.spec import StepCatalog
+from gpwf.core.catalog import StepCatalog
 from gpwf.errors import DocumentError
 from gpwf.lang import check_document, check_workflow, read_workflow
 

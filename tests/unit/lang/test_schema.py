@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from gpwf.core.spec import StepCatalog
+from gpwf.core.catalog import StepCatalog
 from gpwf.lang import bundle_schema, check_document
 
 

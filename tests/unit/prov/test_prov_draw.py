@@ -287,8 +287,8 @@ def test_page_needs_no_network() -> None:
 
 @pytest.mark.parametrize("copies", [1, 5])
 def test_svg_is_well_formed_and_nodes_do_not_overlap(copies: int) -> None:
-    from gpwf.prov.html import _size
     from gpwf.core.layout import lay_out
+    from gpwf.prov.html import _size
 
     graph = graph_of(factory.good_run, "task", copies)
     ElementTree.fromstring(to_svg(graph))

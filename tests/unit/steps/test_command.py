@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from gpwf.core.catalog import SettingProblem
 from gpwf.core.expressions import ExpressionError
-from gpwf.core.spec import SettingProblem
 from gpwf.errors import StepInputError
 from gpwf.steps.builtin.command import referenced_names
 from gpwf.steps.commands.placeholders import arguments

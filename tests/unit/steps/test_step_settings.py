@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpwf.core.catalog import SettingProblem, Settled
 from gpwf.core.digests import canonical_json
-from gpwf.core.spec import Port, SettingProblem, Settled
+from gpwf.core.spec import Port
 from gpwf.steps.base import Step
 from gpwf.steps.settings import (
     Angle,
