@@ -38,7 +38,7 @@ class Limits:
     max_depth: int = 100
     max_nodes: int = 100_000
     max_diagnostics: int = 200
-    max_expressions: int = 10_000
+    max_expressions: int = 5_000
     max_steps: int = 1000
 
 

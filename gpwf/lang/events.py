@@ -73,6 +73,13 @@ class _Python(Reader, Scanner, Parser):
         Scanner.__init__(self)
         Parser.__init__(self)
 
+    def scan_to_next_token(self) -> None:
+        """Skip tabs, too, where they are no indentation: YAML 1.2 and libyaml do."""
+        super().scan_to_next_token()
+        while self.peek() == "\t" and (self.flow_level or not self.allow_simple_key):
+            self.forward()
+            super().scan_to_next_token()
+
 
 def parse_with_python(text: str) -> Iterator[Event]:
     """Yield the events of a text, from the parser in Python; see `parse_events`."""

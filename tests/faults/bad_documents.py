@@ -262,11 +262,11 @@ _case(
     1002,
 )
 _case(
-    "90 000 values in settings",
+    "70 000 values in settings",
     "GP302 GP304",
     lambda: (
         "gpwf: 1\nsteps:\n- {tag: observations, config: {datastore: x, obs_ids: ["
-        + "1," * 90_000
+        + "1," * 70_000
         + "x]}}\n"
     ),
     3,
@@ -280,12 +280,12 @@ _case(
     3,
 )
 _case(
-    "9 000 parameters that nothing uses",
+    "4 900 parameters that nothing uses",
     "GP401",
     lambda: (
         "gpwf: 1\nparams:\n"
-        + _many(9_000, "  k{0}: '${{params.k{1}}}'\n")
-        + "  k9000: '${'\nsteps: [{tag: models, config: {file: m}}]\n"
+        + _many(4_900, "  k{0}: '${{params.k{1}}}'\n")
+        + "  k4900: '${'\nsteps: [{tag: models, config: {file: m}}]\n"
     ),
     None,
 )
@@ -377,11 +377,11 @@ _case(
     2,
 )
 _case(
-    "a circle of 9 000 parameters",
+    "a circle of 4 900 parameters",
     "GP404",
     lambda: (
         "gpwf: 1\nparams:\n"
-        + "".join(f"  p{n}: '${{params.p{(n + 1) % 9_000}}}'\n" for n in range(9_000))
+        + "".join(f"  p{n}: '${{params.p{(n + 1) % 4_900}}}'\n" for n in range(4_900))
         + "steps: [{tag: models, config: {file: '${params.p0}'}}]\n"
     ),
     3,
