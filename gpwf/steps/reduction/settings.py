@@ -54,15 +54,34 @@ class BinnedAxis(EnergyAxis):
     per_decade: bool = Field(False, description="Count 'nbins' per decade instead of in total")
 
 
-class Axes(Section):
-    """Energy axes."""
+# the axes of gammapy's own configuration, `gammapy.analysis.config.EnergyAxesConfig`
+_ENERGY = {"min": "1 TeV", "max": "10 TeV", "nbins": 5}
+_ENERGY_TRUE = {"min": "0.5 TeV", "max": "20 TeV", "nbins": 16}
 
-    energy: BinnedAxis = Field(description="Axis in reconstructed energy, of the counts")
+
+class Axes(Section):
+    """Energy axes; where both are left out, those of gammapy's own configuration."""
+
+    energy: BinnedAxis = Field(
+        BinnedAxis.model_validate(_ENERGY),
+        description="Axis in reconstructed energy, of the counts; left out: 1 to 10 TeV, 5 bins",
+        json_schema_extra={"usual": True},
+    )
     energy_true: BinnedAxis | None = Field(
         None,
         description="Axis in true energy, of the response; left out: from half the lowest to twice "
-        "the highest reconstructed energy, 20 bins per decade",
+        "the highest reconstructed energy, 20 bins per decade; both left out: 0.5 to 20 TeV, "
+        "16 bins",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or "energy" in data:
+            return data
+        if data.get("energy_true") is not None:
+            return data
+        return {**data, "energy_true": _ENERGY_TRUE}
 
 
 class Width(Section):
@@ -75,7 +94,12 @@ class Width(Section):
 class Wcs(Section):
     """Pixels of a map."""
 
-    skydir: SkyPosition = Field(description="Centre of the map; its frame is that of the map")
+    skydir: SkyPosition | None = Field(
+        None,
+        description="Centre of the map, its frame is that of the map; left out: the mean of the "
+        "pointings, in icrs",
+        json_schema_extra={"usual": True},
+    )
     binsize: Radius = Field(Radius("0.02 deg"), description="Pixel of counts and exposure")
     width: Width = Field(Width.model_validate({}), description="Extent of the map")
     binsize_irf: Radius = Field(
@@ -95,8 +119,13 @@ class Selection(Section):
 class Geom(Section):
     """Binning."""
 
-    axes: Axes = Field(description="Energy axes")
-    wcs: Wcs | None = Field(None, description="3d: pixels of the map; must be given there")
+    axes: Axes = Field(
+        Axes.model_validate({}), description="Energy axes", json_schema_extra={"usual": True}
+    )
+    wcs: Wcs | None = Field(
+        None,
+        description="3d: pixels of the map; left out: 5 deg around the mean of the pointings",
+    )
     selection: Selection | None = Field(
         None, description="3d: what part of an observation is used; left out: up to 2.5 deg"
     )
@@ -236,7 +265,9 @@ class DatasetsSettings(StepSettings):
         "1d", description="Kind of datasets: 1d, spectra of one region; 3d, maps in energy bins"
     )
     stack: bool = Field(True, description="Add all observations up into one dataset")
-    geom: Geom = Field(description="Binning")
+    geom: Geom = Field(
+        Geom.model_validate({}), description="Binning", json_schema_extra={"usual": True}
+    )
     on_region: SkyCircle | None = Field(
         None,
         description="1d: region of the source; must be given there",
@@ -263,18 +294,24 @@ class DatasetsSettings(StepSettings):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
-        kind = data.get("type", "1d") if isinstance(data, Mapping) else None
+        kind = data.get("type", cls._kind(data)) if isinstance(data, Mapping) else None
         if kind not in ("1d", "3d"):
             return data
-        filled = dict(data)
+        filled = {**data, "type": kind}
         filled["background"] = _with_method(filled.get("background", {}), kind)
         if kind == "3d":
             if filled.get("map_selection") is None:
                 filled["map_selection"] = _MAPS
-            geom = filled.get("geom")
-            if isinstance(geom, Mapping) and geom.get("selection") is None:
-                filled["geom"] = {**geom, "selection": {}}
+            geom = filled.get("geom", {})
+            if isinstance(geom, Mapping):
+                missing = [name for name in ("wcs", "selection") if geom.get(name) is None]
+                filled["geom"] = {**geom, **{name: {} for name in missing}}
         return filled
+
+    @classmethod
+    def _kind(cls, data: Mapping[str, Any]) -> str:  # noqa: ARG003
+        """Return the type where none is given."""
+        return "1d"
 
 
 def _with_method(background: Any, kind: str) -> Any:

@@ -93,7 +93,13 @@ REGION = {"lon": "83.6 deg", "lat": "22 deg", "radius": "0.1 deg"}
         ({"map_selection": ["counts", "background"]}, {}),
         ({"on_region": REGION}, {"on_region": "GP306"}),
         ({"containment_correction": True}, {"containment_correction": "GP306"}),
-        ({"geom.wcs": None}, {"geom.wcs": "GP305"}),
+        ({"geom.wcs": None}, {}),
+        ({"geom": {}}, {}),
+        ({"geom.axes": {}}, {}),
+        (
+            {"geom.axes.energy": {"nbins": 2}},
+            {"geom.axes.energy.min": "GP305", "geom.axes.energy.max": "GP305"},
+        ),
         ({"geom.wcs.binsize": "6 deg"}, {"geom.wcs.binsize": "GP306"}),
         ({"geom.wcs.binsize": "0.02 arcsec"}, {"geom.wcs.binsize": "GP306"}),
         ({"geom.wcs.skydir.lat": "95 deg"}, {"geom.wcs.skydir": "GP304"}),
@@ -109,6 +115,49 @@ def test_maps_are_checked_before_any_data(changes: dict[str, Any], found: dict[s
             place = place.setdefault(key, {})
         place[last] = value
     assert problems("datasets", config) == found
+
+
+def settled_geom(tag: str, **config: Any) -> tuple[str, dict[str, Any]]:
+    """Return the type and the binning that a reduction settles with."""
+    found = load_catalog().settle(tag, config, base=Path("/nowhere"))
+    assert not found.problems
+    return found.settings["type"], found.settings["geom"]
+
+
+def test_axes_left_out_are_those_of_gammapy() -> None:
+    """`gammapy.analysis.config.EnergyAxesConfig`."""
+    axes = {
+        "energy": {"min": "1.0 TeV", "max": "10.0 TeV", "nbins": 5, "per_decade": False},
+        "energy_true": {"min": "0.5 TeV", "max": "20.0 TeV", "nbins": 16, "per_decade": False},
+    }
+    for config in ({}, {"geom": {}}, {"geom": {"axes": {}}}):
+        assert settled_geom("datasets", on_region=REGION, **config)[1]["axes"] == axes
+
+
+def test_an_axis_in_energy_alone_still_makes_that_in_true_energy() -> None:
+    """The default for both would not cover it."""
+    energy = DATASETS["geom"]["axes"]["energy"]
+    geom = settled_geom("datasets", on_region=REGION, geom={"axes": {"energy": energy}})[1]
+    assert geom["axes"]["energy_true"] is None
+    true = {"min": "0.1 TeV", "max": "50 TeV", "nbins": 3}
+    geom = settled_geom("datasets", on_region=REGION, geom={"axes": {"energy_true": true}})[1]
+    assert geom["axes"]["energy"]["nbins"] == 5
+    assert geom["axes"]["energy_true"]["nbins"] == 3
+
+
+def test_a_reduction_without_type_and_region_is_one_to_maps() -> None:
+    observations = {"datastore": "data"}
+    kind, geom = settled_geom("data-reduction", observations=observations)
+    assert kind == "3d"
+    assert geom["wcs"]["skydir"] is None
+    assert geom["wcs"]["width"] == {"width": "5.0 deg", "height": "5.0 deg"}
+    assert geom["selection"] == {"offset_max": "2.5 deg"}
+    kind, geom = settled_geom("data-reduction", observations=observations, on_region=REGION)
+    assert kind == "1d"
+    assert geom["wcs"] is None
+    assert settled_geom("datasets", on_region=REGION)[0] == "1d"
+    both = {"observations": observations, "on_region": REGION, "type": "3d"}
+    assert problems("data-reduction", both) == {"on_region": "GP306"}
 
 
 @pytest.mark.parametrize(
