@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpwf.core.spec import StepCatalog
+from gpwf.core.catalog import StepCatalog
 from gpwf.lang import check_document, check_workflow
 from gpwf.lang.builder import Limits
 
