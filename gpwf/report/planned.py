@@ -27,6 +27,8 @@ def axes_text(axes: Mapping[str, int], n_points: int | None = None) -> str:
         Number of places; said where it is not the product of the axes.
     """
     text = f" {TIMES} ".join(f"{one_line(axis)} {n}" for axis, n in axes.items())
+    if n_points == 0:
+        return ""
     if not axes or n_points in (None, math.prod(axes.values())):
         return text
     return f"{text} ({n_points} places)"
