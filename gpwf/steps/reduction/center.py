@@ -41,10 +41,10 @@ def map_center(wcs: Wcs, observations: Sequence[Any], step: str) -> SkyPosition:
     if wcs.skydir is not None:
         return wcs.skydir
     import numpy as np
-    from astropy.coordinates import SkyCoord
 
-    pointings = SkyCoord([item.get_pointing_icrs(item.tmid).icrs for item in observations])
-    vectors = pointings.cartesian.xyz.value.T
+    pointings = [item.get_pointing_icrs(item.tmid) for item in observations]
+    ra, dec = np.array([[item.ra.rad, item.dec.rad] for item in pointings]).T
+    vectors = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
     _check_extent(wcs, observations, vectors, step)
     x, y, z = vectors.sum(axis=0)
     lon = round(float(np.degrees(np.arctan2(y, x))) % 360, _DECIMALS) % 360
