@@ -207,6 +207,7 @@ class Frame:
             axes=self.axes,
             steps=self.steps,
             lost_tables=self.lost_tables,
+            hidden_tables=frozenset(self.tables),
             fallback=fallback,
             used_params=self.used_params,
             used_tables=self.used_tables,
@@ -217,6 +218,7 @@ class Frame:
         scope.varying_tables = self.varying_tables
         resolved = {name: scope.resolve(node, values={}) for name, node in self.tables.items()}
         scope.set_tables({name: item.node for name, item in resolved.items()})
+        scope.lost_tables |= {name for name, item in resolved.items() if item.failed}
         return scope
 
     def _from_outside(self, name: str, node: Node, folder: FilePath) -> Node:

@@ -185,7 +185,10 @@ def _include(draft: Draft, depth: int) -> Opened | None:
     opened = open_frame(frame, problems, depth + 1)
     draft.inner = frame
     draft.ports = ()
-    draft.products = tuple(_ports(opened))
+    products = tuple(_ports(opened))
+    named = document.root.child("outputs") or Node(value={})
+    whole = len(products) == sum(1 for _ in named.items())
+    draft.products = products if whole else None  # what is wrong with the others is told there
     return opened
 
 

@@ -137,6 +137,8 @@ class Scope:
         Names of the steps, for a hint.
     lost_tables : frozenset of str
         Tables that cannot be used; the reason has been reported.
+    hidden_tables : frozenset of str
+        Tables that become visible with `set_tables`.
     """
 
     report: Report
@@ -151,6 +153,7 @@ class Scope:
     outer: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     lost_tables: frozenset[str] = frozenset()
+    hidden_tables: frozenset[str] = frozenset()
     fallback: UnitFallback | None = None
     used_params: set[str] = field(default_factory=set)
     used_tables: set[str] = field(default_factory=set)
@@ -172,6 +175,7 @@ class Scope:
     def set_tables(self, tables: Mapping[str, Node]) -> None:
         """Make tables visible: their own values could not see them yet."""
         self.tables, self._plain_tables = tables, None
+        self.hidden_tables = frozenset()
 
     def needs(self, found: Iterable[Expression]) -> tuple[str, ...]:
         """Return the full names of the axes that expressions depend on."""
@@ -336,7 +340,8 @@ class Scope:
     def _unknown(self, error: UnknownNameError, node: Node, step: str | None) -> None:
         """Report a name that does not exist."""
         first = str(error.path[0])
-        if first == "tables" and str(error.path[-1]) in self.lost_tables:
+        table = str(error.path[1]) if first == "tables" and len(error.path) > 1 else None
+        if table in self.lost_tables:
             return
         hint = near_miss(str(error.path[-1]), error.known)
         if first == "env" and len(error.path) == 2:
@@ -345,7 +350,10 @@ class Scope:
             self.report.add(Code.ENVIRONMENT, message, node, hint=hint, step=step)
             return
         message = f"unknown name in {node.value[:60]!r}: {error}"
-        if len(error.path) == 1 and first in self.params:
+        if table in self.hidden_tables:
+            message = f"the table {table!r} is not seen here"
+            hint = "parameters and tables are not made of tables; look it up where it is used"
+        elif len(error.path) == 1 and first in self.params:
             hint = f"write ${{params.{first}}}"
         elif len(error.path) == 1 and first in self.steps:
             hint = "settings do not see other steps; connect products with `required_products`"

@@ -309,6 +309,8 @@ class _Wirer:
         if product not in known:
             message = f"the step {step!r} has no product {product!r}"
             hint = near_miss(product, known) or f"its products: {listed(list(known))}"
+            if draft.tag == WORKFLOW_TAG and not known:
+                hint = "the included workflow has no `outputs`"
             self.report.add(Code.UNKNOWN_PRODUCT, message, node, hint=hint, step=name)
             return None
         return _Found(ref=ref, kind=known[product])
@@ -336,6 +338,8 @@ class _Wirer:
         tags = {*self.catalog.tags(), WORKFLOW_TAG}
         unnamed = [item for item in self.drafts if item.node.child("name") is None]
         if any(item.tag not in tags and near_miss(step, [item.tag]) for item in unnamed):
+            return
+        if self.report.tells_of(node):  # it is no name at all
             return
         hint = near_miss(step, self.steps) or f"steps: {listed(list(self.steps))}"
         name = user.full_name if user is not None else None
