@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,13 @@ def test_other_parameters_reach_the_estimator() -> None:
 def test_a_parameter_that_gammapy_refuses_is_told() -> None:
     with pytest.raises(StepError, match=r"my-flux-points: FluxPointsEstimator refuses .*furlong"):
         flux_points(make_datasets(), parameters={"norm": {"unit": "furlong"}})
+
+
+def test_edges_written_with_four_digits_are_not_warned_of() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = flux_points(make_datasets(), energy={"edges": ["0.5623 TeV", "10 TeV", "100 TeV"]})
+    np.testing.assert_allclose(found.geom.axes["energy"].edges.value[0], 0.5623413)
 
 
 def test_bins_narrower_than_those_of_the_data_are_an_error() -> None:
