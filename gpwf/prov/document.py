@@ -13,21 +13,24 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpwf.core.digests import tagged_digest
-from gpwf.core.plan import Plan, PlannedStep, Task
+from gpwf.core.plan import Plan, PlannedStep, Task, TaskAlias
 from gpwf.core.redact import redact_text
 from gpwf.core.runs import RunEvent, RunStarted, RunState, TaskState
 from gpwf.core.view import RunView, fold
 from gpwf.errors import ProvenanceError
 from gpwf.prov.entities import record_file, record_parameter
+from gpwf.prov.flows import RunContext
 from gpwf.prov.parameters import parameters
 from gpwf.prov.recorder import Attributes, Recorder, json_text, parse_time
-from gpwf.prov.tasks import RunContext, record_tasks
+from gpwf.prov.tasks import record_tasks
 from gpwf.prov.vocabulary import hashed_id, local_id
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
 
 __all__ = ["build_document"]
+
+_NOWHERE = "left out: its condition holds nowhere, or an axis has no values"
 
 
 def build_document(
@@ -81,6 +84,8 @@ def build_document(
         )
     recorder = Recorder()
     examples = {task.step: task for task in reversed(plan.tasks)}
+    for alias in plan.aliases:
+        examples.setdefault(alias.step, plan.task(alias.task))
     context = RunContext(
         recorder=recorder,
         view=view,
@@ -90,6 +95,8 @@ def build_document(
             step.name: _record_step(recorder, step, examples.get(step.name)) for step in plan.steps
         },
         live=live,
+        outputs=_results(plan),
+        aliases=_aliases(plan),
     )
     digest = plan_digest or view.started_event.plan_digest
     workflow = _record_plans(context, digest, workflow_text)
@@ -108,6 +115,23 @@ def build_document(
         _record_log(context, name, value, end)
     record_tasks(context)
     return recorder.document
+
+
+def _results(plan: Plan) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Return the names of results that every product is."""
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for name, refs in plan.outputs.items():
+        for at in dict.fromkeys((ref.task, ref.product) for ref in refs):
+            found[at] = (*found.get(at, ()), name)
+    return found
+
+
+def _aliases(plan: Plan) -> dict[str, tuple[TaskAlias, ...]]:
+    """Return the further names of every task that has some."""
+    found: dict[str, list[TaskAlias]] = {}
+    for alias in plan.aliases:
+        found.setdefault(alias.task, []).append(alias)
+    return {task: tuple(aliases) for task, aliases in found.items()}
 
 
 def _record_engine(recorder: Recorder, started: RunStarted) -> str:
@@ -148,6 +172,8 @@ def _record_step(recorder: Recorder, step: PlannedStep, task: Task | None) -> st
             ("title", step.title),
             ("description", step.description),
             *(("axis", f"{axis}={length}") for axis, length in step.axes.items()),
+            *(("gather", axis) for axis in step.gather),
+            ("places", step.n_points if step.axes or step.n_points != 1 else None),
             ("module", how.get("module")),
             ("package", how.get("package")),
             ("packageVersion", how.get("version")),
@@ -252,9 +278,19 @@ def _not_run(context: RunContext) -> Iterator[tuple[str, Any]]:
                     "state": task.state,
                     "reason": redact_text(reason),
                     "upstream": list(task.task.upstream),
+                    **_other_names(context, task_id),
                 }
             ),
         )
+    for step in context.view.plan.steps:
+        if step.n_points == 0:
+            entry = {"task": step.name, "step": step.name, "state": TaskState.SKIPPED}
+            yield "notRun", json_text({**entry, "reason": _NOWHERE, "upstream": []})
+
+
+def _other_names(context: RunContext, task_id: str) -> dict[str, list[str]]:
+    names = [alias.id for alias in context.aliases.get(task_id, ())]
+    return {"otherNames": names} if names else {}
 
 
 def _record_run_usage(
@@ -263,9 +299,11 @@ def _record_run_usage(
     recorder, plan, run = context.recorder, context.view.plan, context.run
     recorder.used(run, workflow, "in.workflow", start)
     recorder.used(run, resolved, "in.plan", start)
+    # the workflow, those that it includes, tables and files of parameters
     for path, digest in sorted(plan.sources.items()):
         document = record_file(recorder, path, path.rpartition("/")[2], digest, None)
         recorder.used(run, document, "in.document", start)
+        recorder.derived(resolved, document)
     for item in parameters(plan.params, {}):
         entity = record_parameter(recorder, item)
         recorder.used(run, entity, f"in.params.{item.name}", start)

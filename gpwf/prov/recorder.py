@@ -146,9 +146,13 @@ class Recorder:
         role: str,
         time: datetime | None,
         attributes: Attributes = (),
+        again: int | None = None,
     ) -> str:
-        """Say that an activity used an entity in a role; return the name of the usage."""
-        local = hashed_id("use", activity, entity, role)
+        """Say that an activity used an entity in a role; return the name of the usage.
+
+        A number that is new, ``again``, tells apart several usages in one role.
+        """
+        local = hashed_id("use", activity, entity, role, *([] if again is None else [again]))
         if local not in self._declared:
             self._declared.add(local)
             pairs = self._pairs((), [("prov:role", role), *attributes])

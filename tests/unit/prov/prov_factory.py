@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from prov_plans import (
     PLAN_DIGEST,
@@ -14,6 +14,7 @@ from prov_plans import (
     key_of,
     make_plan,
     product_of,
+    scatter_plan,
 )
 
 from gpwf.core.digests import Digest
@@ -50,6 +51,8 @@ __all__ = [
     "make_plan",
     "mixed_run",
     "product_of",
+    "scatter_plan",
+    "scattered_failure",
 ]
 
 
@@ -86,14 +89,18 @@ class Journal:
         self.clock_s += step_s
         return at(self.clock_s)
 
-    def inputs_of(self, task: Task) -> dict[str, tuple[Digest, ...]]:
-        """Return the digests that come in."""
+    def inputs_of(self, task: Task, without: Collection[str] = ()) -> dict[str, tuple[Digest, ...]]:
+        """Return the digests that come in, without those of some tasks."""
         return {
-            port: tuple(self.products[ref.task, ref.product].digest for ref in refs)
+            port: tuple(
+                self.products[ref.task, ref.product].digest
+                for ref in refs
+                if ref.task not in without
+            )
             for port, refs in task.inputs.items()
         }
 
-    def start(self, task: Task, attempt: int = 1) -> str:
+    def start(self, task: Task, attempt: int = 1, *, without: Collection[str] = ()) -> str:
         """Start an attempt and return its id."""
         attempt_id = identifier(self.run_id, task.id, attempt)
         self.events.append(
@@ -105,7 +112,7 @@ class Journal:
                 attempt_id=attempt_id,
                 key=key_of(task),
                 worker="worker-1",
-                inputs=self.inputs_of(task),
+                inputs=self.inputs_of(task, without),
             )
         )
         return attempt_id
@@ -266,3 +273,29 @@ def early_cut_off(plan: Plan) -> list[RunEvent]:
     for number, task in enumerate(plan.tasks[1:]):
         journal.cached(task, made_at=-1000.0 + 10 * number)
     return journal.finish()
+
+
+def scattered_failure(plan: Plan) -> list[RunEvent]:
+    """Return a run of `scatter_plan` in which one simulation finds nothing and one fails.
+
+    ``rows`` of the first scenario goes on without what was skipped; what needs the failed one is
+    blocked.
+    """
+    journal = Journal(plan)
+    left: set[str] = set()
+    for task in plan.tasks:
+        if task.id == "sim[scenario=null,seed=1]":
+            journal.start(task)
+            failure = Failure(kind="NoDataError", message="nothing", no_data=True)
+            journal.end(task, state=TaskState.SKIPPED, failure=failure)
+            left.add(task.id)
+        elif task.id == "sim[scenario=bright,seed=2]":
+            journal.start(task)
+            failure = Failure(kind="StepError", message="no luck")
+            journal.end(task, state=TaskState.FAILED, failure=failure)
+        elif task.id in ("rows[scenario=bright]", "all"):
+            journal.not_run(task, TaskState.BLOCKED, "sim[scenario=bright,seed=2] failed")
+        else:
+            journal.start(task, without=left)
+            journal.end(task)
+    return journal.finish(RunState.FAILED)

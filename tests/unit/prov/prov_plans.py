@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gpwf.core.digests import Digest, TaskKey, tagged_digest
-from gpwf.core.plan import Plan, PlannedFile, PlannedStep, Task, TaskOutput
+from gpwf.core.plan import Plan, PlannedFile, PlannedStep, Task, TaskAlias, TaskOutput
 from gpwf.core.runs import (
     Product,
     ProductFile,
@@ -208,6 +208,100 @@ def gather_plan() -> Plan:
         PlannedStep(name="fit", tag="fit", title="Fit"),
     )
     return replace(plan, tasks=(source, one, two, fit), steps=steps)
+
+
+def scatter_plan() -> Plan:
+    """Return a plan with a scatter of random numbers, gathers, shared tasks and a step left out.
+
+    ``sim`` runs at two scenarios and three seeds; ``rows`` and ``again`` gather the seeds and are
+    the same; ``all`` gathers everything, the first two of which are the same task.
+    """
+    plan = make_plan(("datasets",))
+    (source,) = plan.tasks
+    sim = _make_task("datasets", None, ())
+    places = [(name, seed) for name in ("null", "bright") for seed in range(3)]
+    sims = [
+        replace(
+            sim,
+            id=f"sim[scenario={name},seed={seed}]",
+            step="sim",
+            tag="simulate",
+            settings={"seed": seed, "inject": None if name == "null" else "bright"},
+            types={"seed": "int", "inject": "path"},
+            inputs={"datasets": (TaskOutput(task=source.id, product="datasets"),)},
+            input_ports=(Port(name="datasets", kind="datasets"),),
+            coordinates={"scenario": name, "seed": seed},
+            stream=(17, seed, 2**32 - 1, len(name)),
+        )
+        for name, seed in places
+    ]
+    gather = replace(
+        sim,
+        tag="collect",
+        input_ports=(Port(name="items", kind="any", multiple=True),),
+        output_ports=(Port(name="table", kind="table"),),
+    )
+    rows = [
+        replace(
+            gather,
+            id=f"rows[scenario={name}]",
+            step="rows",
+            inputs={"items": tuple(_output(sims[first + n]) for n in range(3))},
+            coordinates={"scenario": name},
+            labels={"items": tuple({"seed": str(n)} for n in range(3))},
+        )
+        for name, first in (("null", 0), ("bright", 3))
+    ]
+    items = [sims[0], *sims]
+    labels = [("none", 0), *places]
+    everything = replace(
+        gather,
+        id="all",
+        step="all",
+        inputs={"items": tuple(_output(item) for item in items)},
+        labels={"items": tuple({"scenario": name, "seed": str(n)} for name, n in labels)},
+    )
+    aliases = [
+        TaskAlias(
+            id=task.id.replace("rows", "again"),
+            step="again",
+            coordinates=task.coordinates,
+            task=task.id,
+        )
+        for task in rows
+    ]
+    axes = {"scenario": 2, "seed": 3}
+    return replace(
+        plan,
+        tasks=(source, *sims, *rows, everything),
+        steps=(
+            *plan.steps,
+            PlannedStep(name="sim", tag="simulate", title="Simulate", axes=axes, n_points=6),
+            *(
+                PlannedStep(
+                    name=name,
+                    tag="collect",
+                    title="Collect",
+                    axes={"scenario": 2},
+                    n_points=2,
+                    gather=("seed",),
+                )
+                for name in ("rows", "again")
+            ),
+            PlannedStep(name="all", tag="collect", title="Collect", gather=("scenario", "seed")),
+            PlannedStep(name="never", tag="plot", title="Plot", n_points=0),
+        ),
+        aliases=tuple(aliases),
+        outputs={
+            "table": tuple(TaskOutput(task=task.id, product="table") for task in rows),
+            "same": tuple(TaskOutput(task=task.id, product="table") for task in rows),
+        },
+        sources={**plan.sources, "/home/me/part.gpwf.yaml": digest("part")},
+    )
+
+
+def _output(task: Task) -> TaskOutput:
+    return TaskOutput(task=task.id, product="datasets")
 
 
 def key_of(task: Task) -> TaskKey:

@@ -28,6 +28,9 @@ RUNS: dict[str, tuple[Callable[[], Plan], Callable[[Plan], list[RunEvent]]]] = {
     "scattered and cached": (lambda: factory.make_plan(copies=3), factory.cached_run),
     "gathered": (factory.gather_plan, factory.good_run),
     "gathered and cached": (factory.gather_plan, factory.cached_run),
+    "scatter": (factory.scatter_plan, factory.good_run),
+    "scatter and cached": (factory.scatter_plan, factory.cached_run),
+    "scatter and failed": (factory.scatter_plan, factory.scattered_failure),
     "one task": (lambda: factory.make_plan(("models",)), factory.good_run),
 }
 

@@ -44,6 +44,7 @@ def used_terms() -> Iterator[str]:
         (plan, backwards.finish()),
         (scattered, factory.good_run(scattered)),
         (factory.gather_plan(), factory.good_run(factory.gather_plan())),
+        (factory.scatter_plan(), factory.good_run(factory.scatter_plan())),
     ]
     for one, events in runs:
         document = build_document(one, events, log_digests={"log.jsonl": "a" * 64})
