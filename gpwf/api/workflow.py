@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpwf.api.preview import PlannedTask, check_known, preview_tasks
 from gpwf.api.runs import Run
-from gpwf.api.selection import Selection, select
+from gpwf.api.selection import select
 from gpwf.core.diagnostics import Diagnostic
-from gpwf.core.digests import Digest, TaskKey
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
-from gpwf.errors import DocumentError, PlanError, UsageError
+from gpwf.errors import DocumentError, PlanError
 from gpwf.store.store import Store
 
 if TYPE_CHECKING:
@@ -26,27 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["PlannedTask", "Workflow", "default_store", "read"]
 
 _STORE_FOLDER = ".gpwf"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedTask:
-    """What a run would do with a task.
-
-    Parameters
-    ----------
-    id, step, tag : str
-        The task.
-    key : TaskKey or None
-        Known only where everything above the task is in the store.
-    cached : bool
-        True where the store holds the result.
-    """
-
-    id: str
-    step: str
-    tag: str
-    key: TaskKey | None
-    cached: bool
 
 
 def read(
@@ -260,7 +238,7 @@ class Workflow:
         """
         opened = self._store(store)
         selection = select(self._planned(opened)[0], targets=targets, from_=from_, only=only)
-        return selection.plan, _preview(selection.plan, opened, selection.forced)
+        return selection.plan, preview_tasks(selection.plan, opened, selection.forced)
 
     def run(
         self,
@@ -315,7 +293,7 @@ class Workflow:
         opened = self._store(store)
         plan, text = self._planned(opened)
         selection = select(plan, targets=targets, from_=from_, only=only)
-        _check_known(selection, opened)
+        check_known(selection, opened)
         from gpwf.api.execution import Execution
 
         return Execution(
@@ -384,48 +362,3 @@ def _collector_paused() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _preview(plan: Plan, store: Store, forced: Collection[str] = ()) -> list[PlannedTask]:
-    """Return what a run would do; keys below a task that must run are not known yet."""
-    from gpwf.compiler.keys import task_key
-
-    made: dict[tuple[str, str], Digest] = {}
-    found: list[PlannedTask] = []
-    for task in plan.tasks:
-        refs = [(ref.task, ref.product) for refs in task.inputs.values() for ref in refs]
-        key, result = None, None
-        if all(ref in made for ref in refs):
-            digests = {
-                port: tuple(made[ref.task, ref.product] for ref in refs)
-                for port, refs in task.inputs.items()
-            }
-            key = task_key(task, digests)
-            may_use = task.policy.cache and task.id not in forced
-            result = store.results.get(key) if may_use else None
-        if result is not None and not any(store.damage(item) for item in result.products.values()):
-            made |= {(task.id, port): item.digest for port, item in result.products.items()}
-        else:
-            result = None
-        found.append(
-            PlannedTask(
-                id=task.id, step=task.step, tag=task.tag, key=key, cached=result is not None
-            )
-        )
-    return found
-
-
-def _check_known(selection: Selection, store: Store) -> None:
-    """Refuse ``--only`` where something that it needs was never made."""
-    if not selection.must_be_known:
-        return
-    missing = [
-        item.id
-        for item in _preview(selection.plan, store)
-        if item.id in selection.must_be_known and not item.cached
-    ]
-    if missing:
-        raise UsageError(
-            f"--only: {', '.join(missing)} must be made first",
-            hint="use --target instead: it runs what is missing",
-        )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gpwf.compiler.keys import task_key
+from gpwf.core.coordinates import listed
 from gpwf.core.digests import Digest, TaskKey
 from gpwf.core.plan import Plan, Task, TaskAlias
 from gpwf.core.runs import (
@@ -379,7 +380,7 @@ class Driver:
             if interrupted and not good:
                 state, reason = RunState.CANCELLED, f"interrupted by {interrupted}"
             elif bad:
-                reason = f"failed: {', '.join(bad)}"
+                reason = f"failed: {listed(bad)}"
         self.emit(RunFinished(**_now(), state=state, reason=reason, counts=dict(counts)))
 
 
