@@ -10,7 +10,7 @@ from typing import Any
 
 from gpwf.core.catalog import Settled
 from gpwf.core.diagnostics import Span
-from gpwf.core.expressions import ExpressionError, evaluate
+from gpwf.core.expressions import Expression, ExpressionError, Lookup, evaluate
 from gpwf.core.points import Point, Points, projector
 from gpwf.core.spec import Variant
 from gpwf.lang.codes import Code
@@ -193,6 +193,8 @@ class _Settling:
             if slot.path != path[: len(slot.path)] or slot.template.whole is None:
                 continue
             first, *way = slot.template.whole.lookup.parts
+            if first == "tables":
+                yield from _cell(scope, values, way)
             for name in slot.axes:
                 declared = self.draft.frame.reading.registry.declared[name].node.value
                 short = axes.get(name)
@@ -228,6 +230,21 @@ def _variant(draft: Draft, config: Node, settled: Settled) -> Variant:
         origins=origins(config, settled),
         spans=spans(draft.node, config),
     )
+
+
+def _cell(
+    scope: Scope, values: Mapping[str, Any], way: Sequence[str | int | Lookup]
+) -> Iterator[tuple[Span, str]]:
+    """Yield where the value that is looked up in a table stands."""
+    names = {**scope.names(), **values}
+    keys = [
+        evaluate(Expression(lookup=part), names) if isinstance(part, Lookup) else part
+        for part in way
+    ]
+    table = scope.tables.get(str(keys[0])) if keys else None
+    found = table.nearest(keys[1:])[0] if table is not None else None
+    if found is not None and found.span is not None:
+        yield found.span, "the value stands here"
 
 
 def _with(node: Node, path: Path, value: Node) -> Node:
