@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 
 from gpwf.core.spec import InputRef, Port
 from gpwf.lang.codes import Code
+from gpwf.lang.document import Document
 from gpwf.lang.draft import WORKFLOW_TAG, Draft, draft_steps
 from gpwf.lang.expand import declare_axes, find_absent, frame_points
 from gpwf.lang.files import read_file
@@ -150,22 +151,8 @@ def _include(draft: Draft, depth: int) -> Opened | None:
     path = _file(draft)
     if path is None:
         return None
-    if not _may_open(draft, path, depth):
-        return None
-    node = draft.config.child("file") or draft.config
-    document = read_file(path, source="workflow")
-    if not document.digest and document.diagnostics:  # not there: told where it is named
-        problem = document.diagnostics[0]
-        report.add(Code.INCLUDE, problem.message, node, hint=problem.hint, step=draft.full_name)
-        return None
-    report.documents.append(document)
-    report.extend(document.diagnostics)
-    outer.reading.sources[str(path.absolute())] = document.digest
-    if document.root is None:
-        return None
-    if not document.root.is_mapping:
-        message = "a workflow is a mapping that begins with `gpwf: 1`"
-        report.add(Code.WRONG_TYPE, message, document.root)
+    document = _read(draft, path) if _may_open(draft, path, depth) else None
+    if document is None or document.root is None:
         return None
     problems = schema_problems(document.root, outer.reading.catalog)
     report.extend(item.diagnostic for item in problems if is_structure(item))
@@ -190,6 +177,25 @@ def _include(draft: Draft, depth: int) -> Opened | None:
     whole = len(products) == sum(1 for _ in named.items())
     draft.products = products if whole else None  # what is wrong with the others is told there
     return opened
+
+
+def _read(draft: Draft, path: FilePath) -> Document | None:
+    """Read the document that a step includes; None where that is not possible."""
+    reading, report = draft.frame.reading, draft.frame.reading.report
+    document = read_file(path, source="workflow")
+    if not document.digest and document.diagnostics:  # not there: told where it is named
+        node = draft.config.child("file") or draft.config
+        problem = document.diagnostics[0]
+        report.add(Code.INCLUDE, problem.message, node, hint=problem.hint, step=draft.full_name)
+        return None
+    report.documents.append(document)
+    report.extend(document.diagnostics)
+    reading.sources[str(path.absolute())] = document.digest
+    if document.root is not None and not document.root.is_mapping:
+        message = "a workflow is a mapping that begins with `gpwf: 1`"
+        report.add(Code.WRONG_TYPE, message, document.root)
+        return None
+    return document
 
 
 def _missing_params(draft: Draft, root: Node, path: FilePath) -> Iterator[str]:
