@@ -12,7 +12,7 @@ from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
 from gpwf.errors import ProvenanceError
 from gpwf.prov.export import load, write_bytes
-from gpwf.prov.graph import Graph, Node, build_graph, select
+from gpwf.prov.graph import Graph, Node, build_graph
 from gpwf.prov.style import style_of
 
 if TYPE_CHECKING:
@@ -138,9 +138,7 @@ def draw_document(
             f"drawing {name} needs the program `dot` of Graphviz, which is not installed",
             hint=GRAPHVIZ_HINT,
         )
-    graph = build_graph(document, detail=detail)
-    if of is not None:
-        graph = select(graph, of, direction)
+    graph = build_graph(document, detail=detail, of=of, direction=direction)
     write_bytes(path, _render(graph, name))
     return path
 

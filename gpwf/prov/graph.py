@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gpwf.core.coordinates import SelectorError, labels_of, parse_selector
 from gpwf.errors import ProvenanceError
 
 if TYPE_CHECKING:
@@ -60,11 +61,13 @@ class Node:
     state: str = ""
     facts: list[Fact] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
+    _known: set[Fact] = field(default_factory=set, repr=False)
 
     def add(self, section: str, name: str, value: str) -> None:
         """Add a fact, once."""
         fact = Fact(section=section, name=name, value=value)
-        if value and fact not in self.facts:
+        if value and fact not in self._known:
+            self._known.add(fact)
             self.facts.append(fact)
 
 
@@ -96,8 +99,14 @@ class Graph:
             self.edges.append(edge)
 
 
-def build_graph(document: ProvDocument, *, detail: str = "step") -> Graph:
-    """Return the graph of a record.
+def build_graph(
+    document: ProvDocument,
+    *,
+    detail: str = "step",
+    of: str | None = None,
+    direction: str | None = None,
+) -> Graph:
+    """Return the graph of a record, or the part of it that something comes from or leads to.
 
     Parameters
     ----------
@@ -106,14 +115,19 @@ def build_graph(document: ProvDocument, *, detail: str = "step") -> Graph:
     detail : str
         ``step``: one node for all the tasks of a step; ``task``: one per task; ``full``: every
         attempt, setting, file, agent and plan with the PROV relations.
+    of, direction : str, optional
+        See `select`. Of a scatter, only the tasks that belong to it count, also where they share
+        a node.
 
     Raises
     ------
     ProvenanceError
-        For another detail, or a record without anything to draw.
+        For another detail or direction, a record without anything to draw, or a name that is not
+        in it.
     """
-    from gpwf.prov.record_graph import full_graph, summary_graph
+    from gpwf.prov.record_graph import full_graph
     from gpwf.prov.record_index import RecordIndex
+    from gpwf.prov.record_summary import summary_graph
 
     if detail not in DETAILS:
         raise ProvenanceError(f"unknown detail {detail!r}", hint=f"details: {', '.join(DETAILS)}")
@@ -121,8 +135,15 @@ def build_graph(document: ProvDocument, *, detail: str = "step") -> Graph:
     if not index.elements:
         raise ProvenanceError("the provenance record is empty: nothing to draw")
     if detail == "full" or not index.has_tasks:
-        return full_graph(index)
-    return summary_graph(index, by_task=detail == "task")
+        graph = full_graph(index)
+        return select(graph, of, direction) if of is not None else graph
+    if of is None:
+        return summary_graph(index, by_task=detail == "task")
+    part = select(summary_graph(index, by_task=True), of, direction)
+    if detail == "task":
+        return part
+    tasks = {key for node in part.nodes.values() if node.kind == "activity" for key in node.keys}
+    return select(summary_graph(index, by_task=False, only=tasks), of, direction)
 
 
 def select(graph: Graph, of: str, direction: str | None = None) -> Graph:
@@ -170,7 +191,30 @@ def select(graph: Graph, of: str, direction: str | None = None) -> Graph:
 def _find(graph: Graph, of: str) -> list[str]:
     exact = [n.id for n in graph.nodes.values() if of in (n.id, n.title) or of in n.keys]
     if exact or len(of) < 8:
-        return exact
+        return exact or _places(graph, of)
+    return _places(graph, of) or _starting(graph, of)
+
+
+def _places(graph: Graph, of: str) -> list[str]:
+    """Return the tasks that ``STEP[axis=label,...]`` names, with some of their axes."""
+    try:
+        step, labels = parse_selector(of)
+    except SelectorError:
+        return []
+    return [
+        node.id
+        for node in graph.nodes.values()
+        if labels
+        and node.kind == "activity"
+        and any(
+            labels.items() <= labels_of(key, step).items()
+            for key in node.keys
+            if key.startswith(f"{step}[")
+        )
+    ]
+
+
+def _starting(graph: Graph, of: str) -> list[str]:
     return [n.id for n in graph.nodes.values() if any(key.startswith(of) for key in n.keys)]
 
 
