@@ -1,13 +1,14 @@
-"""Settled settings as Python and notebooks see them."""
+"""Settled settings, workflows and plans as Python and notebooks see them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+from gpwf.core.plan import Plan
 from gpwf.core.spec import StepSpec, WorkflowSpec
 
-__all__ = ["Shown", "workflow_html"]
+__all__ = ["Shown", "ShownPlan", "workflow_html"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,48 @@ class Shown:
         from html import escape
 
         return f"<pre>{escape(str(self))}</pre>"
+
+
+class ShownPlan(Plan):
+    """A plan that a notebook shows as a table of its steps, whatever the number of its tasks."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, plan: Plan) -> ShownPlan:
+        """Return a plan that shows itself."""
+        return cls(**{item.name: getattr(plan, item.name) for item in fields(plan) if item.init})
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Plan):
+            return NotImplemented
+        names = [item.name for item in fields(Plan) if item.compare]
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]  # as of every plan: it holds mappings
+
+    def __repr__(self) -> str:
+        return f"<plan of {self.name}: {len(self.tasks)} tasks of {len(self.steps)} steps>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        from gpwf.report.listings import plan_data
+        from gpwf.report.planned import axes_text
+
+        rows = "".join(
+            f"<tr><td>{escape(step['name'])}</td><td>{escape(step['tag'])}</td>"
+            f"<td>{escape(axes_text(step['axes'], step['n_points']))}</td>"
+            f"<td>{step['n_tasks']}</td><td>{escape(', '.join(step['shared_with']))}</td></tr>"
+            for step in plan_data(self, ())["steps"]
+        )
+        heads = "".join(
+            f"<th>{head}</th>" for head in ("step", "tag", "axes", "tasks", "shared with")
+        )
+        return (
+            f"<p><b>{escape(self.name)}</b>: {len(self.tasks)} tasks</p>"
+            f"<table><tr>{heads}</tr>{rows}</table>"
+        )
 
 
 def workflow_html(spec: WorkflowSpec) -> str:

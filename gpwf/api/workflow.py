@@ -210,7 +210,7 @@ class Workflow:
         )
 
     def plan(self, *, store: str | Path | None = None) -> Plan:
-        """Return the plan.
+        """Return the plan; a notebook shows its steps.
 
         Parameters
         ----------
@@ -222,7 +222,9 @@ class Workflow:
         DocumentError
             With every problem of the document, or every input that is not there.
         """
-        return self._planned(self._store(store))[0]
+        from gpwf.api.shown import ShownPlan
+
+        return ShownPlan.of(self._planned(self._store(store))[0])
 
     def preview(
         self,
