@@ -139,11 +139,19 @@ class Catalog:
 
     def declares(self, tag: str, settings: Mapping[str, Any]) -> Mapping[str, Contents]:
         """Return what products will hold, by output port."""
-        return self.step(tag).declares(self.restore(tag, settings))
+        step = self.step(tag)
+        if type(step).declares is Step.declares and not step.replaces:
+            return {}  # asked for many sets of settings of a scatter
+        return step.declares(self.restore(tag, settings))
 
     def requires(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Need]:
         """Return the settings that rely on what an input holds."""
-        return self.step(tag).requires(self.restore(tag, settings))
+        step = self.step(tag)
+        if type(step).requires is Step.requires and type(step).inputs is Step.inputs:
+            ports = {port.name for port in step.input_ports}
+            if not ports & {"models", "datasets"}:
+                return ()
+        return step.requires(self.restore(tag, settings))
 
     def files_key(
         self, tag: str, settings: Mapping[str, Any], types: Mapping[str, str]
