@@ -16,7 +16,7 @@ __all__ = ["Record", "find_record", "record_of_run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A PROV-JSON file, and the digest of the one product that is meant, where one is."""
+    """A PROV-JSON file, and the name or digest of the one product that is meant, where one is."""
 
     path: Path
     product: str | None = None
@@ -61,7 +61,9 @@ def find_record(name: str | None) -> Record:
     for folder in path.absolute().parents:  # not resolved: a product is a link into the store
         if (folder / "journal.jsonl").is_file():
             run = api.open_run(folder)
-            return Record(path=record_of_run(run), product=digest_file(path))
+            made = [item for item in run.products() if item.folder in path.absolute().parents]
+            name = f"{made[0].task}.{made[0].port}" if made else digest_file(path)
+            return Record(path=record_of_run(run), product=name)
     if path.suffix == ".json":
         return Record(path=path)
     raise UsageError(

@@ -102,6 +102,9 @@ class _Summary:
         self._connect_not_run(entries)
         for name, states in self.states.items():
             node = self.graph.nodes[name]
+            (task, *more) = states
+            if not self.by_task and not more and task.endswith("]"):
+                node.lines.append(task[len(node.title) :].strip("[]").replace(",", ", "))
             _summarise_states(node, states)
             others = [step for step in self.steps[name] if step not in (node.title, node.id)]
             if others:
