@@ -2,6 +2,7 @@
 
 from gpwf.api.runs import ProductFiles, Run, StepProducts, find_runs, open_run
 from gpwf.api.scaffold import InitFile, init
+from gpwf.api.shown import Shown
 from gpwf.api.workflow import PlannedTask, Workflow, read
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "PlannedTask",
     "ProductFiles",
     "Run",
+    "Shown",
     "StepProducts",
     "Workflow",
     "find_runs",

@@ -67,7 +67,7 @@ def steps_option(name: str, variable: str, *, help: str) -> Callable[[_F], _F]:
         name,
         variable,
         multiple=True,
-        metavar="STEP",
+        metavar="STEP[axis=v]",
         shell_complete=completion.steps,
         help=help,
     )
