@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,10 @@ class Scatter:
         self.axes = axes
         self.tasks: list[Task] = []
         self.aliases: list[TaskAlias] = []
+        self._ambiguous = {
+            name: {label for label, count in Counter(axis.labels).items() if count > 1}
+            for name, axis in axes.items()
+        }
         self._made: dict[str, _Made] = {}
         self._known: dict[Any, int] = {}
         self._ids: set[str] = set()
@@ -174,12 +179,16 @@ class Scatter:
         """Return the words that tell a task's random numbers from those of its neighbours.
 
         They depend on names and labels of the coordinates alone: a further value on an axis does
-        not change the random numbers of the others.
+        not change the random numbers of the others. Where two values have one label (rows of two
+        rosters that were gathered), the value counts as well.
         """
-        labels = sorted(
-            [axis, self.axes[axis].labels[number]]
-            for axis, number in zip(step.axes, row, strict=True)
-        )
+        labels: list[list[Any]] = []
+        for axis, number in sorted(zip(step.axes, row, strict=True)):
+            found = self.axes[axis]
+            label = found.labels[number]
+            labels.append([axis, label])
+            if label in self._ambiguous[axis]:
+                labels[-1].append(found.values[number])
         digest = hashlib.sha256(canonical_json(["gpwf-stream/1", labels])).digest()
         return tuple(int.from_bytes(digest[4 * n : 4 * n + 4], "big") for n in range(_STREAM_WORDS))
 

@@ -205,6 +205,17 @@ def test_streams_depend_on_names_and_labels_alone() -> None:
     assert swapped.tasks[0].stream == straight.tasks[0].stream
 
 
+def test_two_values_of_one_label_have_streams_of_their_own() -> None:
+    rows = ({"name": "a", "target": "crab"}, {"name": "a", "target": "vela"})
+    scatter = Scatter({"member": Axis(name="member", values=rows, labels=("a", "a"))})
+    fixed = {"tag": "sim", "version": "1", "settings": {}, "types": {}, "origins": {}}
+    ports = {"step": "sim", "input_ports": (), "output_ports": ()}
+    shape = Shape(fixed=fixed | ports, identity=0, seeded=True)
+    scatter.add(step("sim", ["member"], [(0,), (1,)]), lambda _: shape)
+    assert [task.id for task in scatter.tasks] == ["sim[member=a]", "sim[member=a]~2"]
+    assert scatter.tasks[0].stream != scatter.tasks[1].stream
+
+
 def test_no_stream_without_a_seed_or_without_an_axis() -> None:
     assert made(step("one", settings=[{"seed": 1}])).tasks[0].stream == ()
     assert made(step("one", ["roster"], [(0,)])).tasks[0].stream == ()
