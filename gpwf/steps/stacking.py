@@ -73,7 +73,8 @@ def _union(geoms: Sequence[Any], step: str) -> Any:
     if not all(_aligned(first, geom) for geom in geoms[1:]):
         raise StepError(
             f"{step}: the datasets are on different pixels or energy bins and cannot be added",
-            hint="make them with the same 'geom' (centre, pixels, energy axes)",
+            hint="make them with the same 'geom': pixels, energy axes, and centre ('wcs.skydir'; "
+            "left out, it is the mean of the pointings of each reduction)",
         )
     shapes = [geom.data_shape[:-3:-1] for geom in geoms]  # (lon, lat)
     low = [min(offset[k] for offset in offsets) for k in (0, 1)]
