@@ -32,12 +32,13 @@ def command(run: str | None, step: str | None, follow: bool, level: str, form: s
     """Show the log of a run.
 
     RUN is a run directory, the end of its name, or a workflow; the latest run by default. STEP
-    is a step or a task of it; alone, it is one of the latest run. JSON has one object per line.
+    is a step, or tasks of it: `sim`, `sim[seed=3]`; alone, it is one of the latest run. JSON has
+    one object per line.
     """
     from gpwf.report.log_lines import LogFilter, line_text, read_lines
 
-    opened, step = _find(run, step)
-    wanted = LogFilter(level=level, step=step)
+    opened, tasks = _find(run, step)
+    wanted = LogFilter(level=level, tasks=tasks)
     ended = (lambda: opened.state != "running") if follow else None
     for line in read_lines(opened.log, ended=ended):
         if wanted.accepts(line):
@@ -45,8 +46,8 @@ def command(run: str | None, step: str | None, follow: bool, level: str, form: s
             click.echo(json.dumps(line, ensure_ascii=False) if as_json else line_text(line))
 
 
-def _find(run: str | None, step: str | None) -> tuple[Run, str | None]:
-    """Return the run, and the step when the only argument is one."""
+def _find(run: str | None, step: str | None) -> tuple[Run, frozenset[str] | None]:
+    """Return the run and the tasks that are meant, all for None; one argument may be the step."""
     from gpwf import api
 
     try:
@@ -55,14 +56,26 @@ def _find(run: str | None, step: str | None) -> tuple[Run, str | None]:
         if run is None or step is not None:
             raise
         latest = api.open_run()
-        if not _has(latest, run):
+        if not _names_a_step(latest, run):
             raise
-        return latest, run
-    if step is not None and not _has(opened, step):
-        names = ", ".join(item.name for item in opened.plan.steps)
-        raise UsageError(f"{opened.path.name} has no step {step}", hint=f"steps: {names}")
-    return opened, step
+        opened, step = latest, run
+    return opened, None if step is None else _tasks(opened, step)
 
 
-def _has(run: Run, name: str) -> bool:
-    return any(name in (task.step, task.id) for task in run.plan.tasks)
+def _tasks(run: Run, name: str) -> frozenset[str]:
+    """Return the ids of the tasks that a name means, also one that it shares with another step.
+
+    Raises
+    ------
+    UsageError
+        Where the run has no such step, axis or value.
+    """
+    from gpwf.api.selection import NameIndex
+
+    return frozenset(NameIndex(run.plan).find(name, run.path.name).values())
+
+
+def _names_a_step(run: Run, name: str) -> bool:
+    step = name.partition("[")[0]
+    names = [item.name for item in run.plan.steps]
+    return step in names or any(item.startswith(f"{step}/") for item in names)

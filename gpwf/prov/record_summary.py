@@ -34,8 +34,8 @@ _WORST_FIRST = (
     "cached",
 )
 
-_Values = dict[str, dict[str, None]]
-"""Setting → its values, in the order of the tasks."""
+_Values = dict[str, dict[str, str]]
+"""Setting → its values with their origins, in the order of the tasks."""
 
 
 def summary_graph(
@@ -110,7 +110,7 @@ class _Summary:
             if others:
                 node.lines.append(f"also {', '.join(others)}")
             for setting, values in self.settings[name].items():
-                node.add("Settings", setting, _folded(list(values)))
+                node.add("Settings", setting, _folded(values))
         for (name, section), count in self.lines.items():
             if count > _MOST_LINES:
                 self.graph.nodes[name].add(section, "…", f"and {count - _MOST_LINES} more")
@@ -278,11 +278,10 @@ class _Summary:
             return
         node = self.graph.nodes[owner]
         if "voprov:Parameter" in entity.types:
-            origin = f"   ({link.origin})" if link.origin else ""
             value = f"{entity.get('prov:value')} {entity.get('voprov:unit')}".strip()
             known, name = self.settings[owner], entity.get("voprov:name")
-            if origin or name not in known:
-                known[name][value + origin] = None
+            if link.origin or name not in known:
+                known[name].setdefault(value, link.origin)
             node.keys.add(entity.id)
         elif entity.id in self.home:
             source = self.home[entity.id]
@@ -333,11 +332,17 @@ def _brief(item: Element) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _folded(values: list[str]) -> str:
-    """Return the values of a setting in one line: all of a few, the ends of many."""
-    if len(values) <= _MOST_VALUES:
-        return "; ".join(values)
-    return f"{values[0]}; {values[1]}; … ; {values[-1]}   ({len(values)} values)"
+def _folded(values: Mapping[str, str]) -> str:
+    """Return the values of a setting, with their origins, in one line: the ends of many."""
+    origins = set(values.values())
+    texts = [
+        f"{value}   ({origin})" if origin and len(origins) > 1 else value
+        for value, origin in values.items()
+    ]
+    if len(texts) > _MOST_VALUES:
+        texts = [*texts[:2], "…", f"{texts[-1]}   ({len(texts)} values)"]
+    (origin,) = origins if len(origins) == 1 else ("",)
+    return "; ".join(texts) + (f"   ({origin})" if origin else "")
 
 
 def _summarise_states(node: Node, states: dict[str, str]) -> None:

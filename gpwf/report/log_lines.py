@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,19 +27,19 @@ class LogFilter:
     ----------
     level : str
         Lowest level of `gpwf.report.logging.LEVELS` that is shown.
-    step : str, optional
-        Name of a step or id of a task; everything by default.
+    tasks : collection of str, optional
+        Ids of tasks; everything by default.
     """
 
     level: str = "info"
-    step: str | None = None
+    tasks: Collection[str] | None = None
 
     def accepts(self, line: Mapping[str, Any]) -> bool:
         """Tell whether a line is shown."""
         level = line.get("level")
         if level in LEVELS and LEVELS.index(level) < LEVELS.index(self.level):
             return False
-        return self.step is None or self.step in (line.get("step"), line.get("task_id"))
+        return self.tasks is None or line.get("task_id") in self.tasks
 
 
 def read_lines(

@@ -1,7 +1,8 @@
 """The log of a run: one JSON object per line, made by structlog.
 
 Every line has ``time level event run_id step task_id attempt`` (null where one does not apply);
-``key``, ``digest``, ``duration_s`` and others follow where there is something to say. Event names
+``coordinates`` (axis → label, of scattered tasks), ``key``, ``digest``, ``duration_s`` and others
+follow where there is something to say. Event names
 are static: those of the journal for run events, ``log.record`` for what libraries logged or
 warned about inside a task, ``task.progress`` for what a step says of itself.
 
@@ -19,6 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from gpwf.core.codec import event_to_plain
+from gpwf.core.coordinates import labels_of
 from gpwf.core.redact import redact_text
 from gpwf.core.runs import (
     AttemptFinished,
@@ -201,6 +203,8 @@ class RunLog:
         task_id = fields.get("task_id")
         if task_id is not None and "step" not in fields:
             fields["step"] = self._step_of(task_id)
+        if task_id is not None and (place := labels_of(task_id, fields["step"] or "")):
+            fields["coordinates"] = place
         if self._log is None:
             return
         try:

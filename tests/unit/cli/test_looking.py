@@ -91,6 +91,17 @@ def test_logs_are_filtered_by_step_and_level(gpwf, make_run):
     assert "no counts in run 2" in only
 
 
+def test_logs_of_a_part_of_a_scatter(gpwf, make_run):
+    make_run(fakes.failed_run())
+    shown = gpwf("logs", "datasets[run=2]").stdout.splitlines()
+    assert len(shown) == 2
+    assert all("datasets[run=2]" in line for line in shown)
+    wrong = gpwf("logs", "datasets[run=7]")
+    assert wrong.exit_code == 2
+    assert "the axis run has no value 7" in wrong.output
+    assert "has no axis seed" in gpwf("logs", "abc123", "datasets[seed=7]").output
+
+
 def test_logs_as_json_are_the_lines_of_the_file(gpwf, make_run):
     path = make_run()
     shown = [json.loads(line) for line in gpwf("logs", "--format", "json").stdout.splitlines()]
@@ -106,8 +117,8 @@ def test_a_step_that_is_not_there_is_named(gpwf, make_run):
     path = make_run()
     result = gpwf("logs", path, "fits")
     assert result.exit_code == 2
-    assert "no step fits" in result.stderr
-    assert "observations, datasets, fit" in result.stderr
+    assert "fits: the workflow has no such step" in result.stderr
+    assert "did you mean fit?" in result.stderr
     assert gpwf("logs", "nonsense").exit_code == 2
 
 

@@ -37,6 +37,7 @@ from gpwf.core.runs import (
 __all__ = [
     "PLAN_DIGEST",
     "WORKFLOW",
+    "Failure",
     "Journal",
     "TaskState",
     "at",

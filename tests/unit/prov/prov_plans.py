@@ -228,6 +228,7 @@ def scatter_plan() -> Plan:
             tag="simulate",
             settings={"seed": seed, "inject": None if name == "null" else "bright"},
             types={"seed": "int", "inject": "path"},
+            origins=dict.fromkeys(("seed", "inject"), ("workflow", "crab.gpwf.yaml:9:5")),
             inputs={"datasets": (TaskOutput(task=source.id, product="datasets"),)},
             input_ports=(Port(name="datasets", kind="datasets"),),
             coordinates={"scenario": name, "seed": seed},

@@ -1,5 +1,6 @@
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ def test_a_record_of_a_library_keeps_message_logger_and_task(tmp_path):
         "step": "datasets",
     }
     (line,) = write(tmp_path / "log.jsonl", [], [record])
-    assert line == {**record, "event": "log.record", "run_id": "run-1"}
+    more = {"event": "log.record", "run_id": "run-1", "coordinates": {"run": "1"}}
+    assert line == {**record, **more}
     assert "—" in (tmp_path / "log.jsonl").read_text()
 
 
@@ -139,13 +141,26 @@ def test_reading_filters_by_step_task_and_level(tmp_path):
     write(path, fakes.failed_run())
     lines = list(read_lines(path))
 
-    def kept(**wanted: str) -> int:
-        return sum(LogFilter(**wanted).accepts(line) for line in lines)
+    def kept(*tasks: str, level: str = "info") -> int:
+        wanted = LogFilter(level=level, tasks=tasks or None)
+        return sum(wanted.accepts(line) for line in lines)
 
-    assert kept(step="datasets") == 6
-    assert kept(step="datasets[run=2]") == 2
-    assert kept(step="datasets", level="error") == 1
+    datasets = [f"datasets[run={number}]" for number in (1, 2)]
+    assert kept(*datasets) == 6
+    assert kept("datasets[run=2]") == 2
+    assert kept(*datasets, level="error") == 1
     assert kept() == len(lines)
+
+
+def test_every_line_of_a_scattered_task_has_its_coordinates(tmp_path):
+    event = replace(fakes.failed_run()[2], task="inc/say[cut=1 TeV,inc/word=x]")
+    record = {"task_id": "sim[scenario=null,seed=3]", "message": "hello", "level": "warning"}
+    one, two, three = write(tmp_path / "log.jsonl", [event], [record, {"task_id": "fit"}])
+    assert one["coordinates"] == {"cut": "1 TeV", "inc/word": "x"}
+    assert (one["step"], one["task_id"]) == ("inc/say", "inc/say[cut=1 TeV,inc/word=x]")
+    assert two["coordinates"] == {"scenario": "null", "seed": "3"}
+    assert "sim[scenario=null,seed=3]: " in line_text(two)
+    assert "coordinates" not in three
 
 
 def test_a_torn_last_line_and_a_missing_file_are_no_error(tmp_path):
