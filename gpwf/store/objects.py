@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 import shutil
@@ -16,11 +15,11 @@ from gpwf.core.digests import Digest, digest_file, tagged_digest
 from gpwf.core.runs import Product, ProductFile
 from gpwf.errors import StoreError
 from gpwf.store.atomic import PRIVATE_FOLDER, sync_folder
+from gpwf.store.content import digests_of
 
 __all__ = ["ObjectStore", "product_digest"]
 
 _READ_ONLY = 0o444
-_CHUNK = 1 << 20
 
 
 def product_digest(kind: str, files: tuple[ProductFile, ...]) -> Digest:
@@ -114,7 +113,7 @@ class ObjectStore:
             status = os.fstat(handle)
             if status.st_nlink > 1:  # the bytes have another name, under which they may change
                 return self._put_copy(path, name or path.name, mark)
-            digest, data_digest = _digests_of(handle, mark.encode())
+            digest, data_digest = digests_of(handle, mark.encode())
             os.fchmod(handle, _READ_ONLY)
             os.fsync(handle)
         finally:
@@ -207,28 +206,6 @@ def _open_regular(path: Path) -> int:
         os.close(handle)
         raise StoreError(f"{path.name} is not a regular file; products hold regular files")
     return handle
-
-
-def _digests_of(handle: int, mark: bytes) -> tuple[Digest, str]:
-    """Return the SHA-256 of the bytes, and of the bytes with ``mark`` blanked.
-
-    The second is empty where the mark does not occur.
-    """
-    whole, data = hashlib.sha256(), hashlib.sha256()
-    blank, keep = b"0" * len(mark), max(0, len(mark) - 1)
-    rest, found = b"", False
-    while chunk := os.read(handle, _CHUNK):
-        whole.update(chunk)
-        if mark:
-            rest += chunk
-            found = found or mark in rest
-            rest = rest.replace(mark, blank)
-            # a mark may begin in this chunk and end in the next
-            cut = max(0, len(rest) - keep)
-            data.update(rest[:cut])
-            rest = rest[cut:]
-    data.update(rest)
-    return Digest(whole.hexdigest()), data.hexdigest() if found else ""
 
 
 def _files_of(folder: Path) -> Iterator[Path]:

@@ -5,9 +5,10 @@ A module of this package has two functions, ``write(value, directory, card)`` an
 package costs nothing.
 
 The same value always gives the same bytes: no dates, no random labels, no absolute paths, no
-checksum cards. ``card`` is written where the file format has a place for it (FITS header, YAML,
-JSON and ECSV metadata, metadata of pictures), so that a file that was copied away still tells
-which task made it.
+checksum cards. ``card`` is written where the file format has a place for it (FITS header, comments
+of YAML, JSON and ECSV metadata, metadata of pictures), so that a file that was copied away still
+tells which task made it. Nothing else in a file may depend on it, no checksum either: the store
+takes the same value of two tasks for the same content.
 """
 
 from __future__ import annotations

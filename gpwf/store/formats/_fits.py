@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "card_yaml",
     "dump_yaml",
     "exact_gti",
     "gti_to_plain",
@@ -129,26 +128,29 @@ def exact_gti(data: Mapping[str, Any] | None) -> Any:
     return GTI(table, reference_time=time_from_plain(data["reference"]))
 
 
-def card_yaml(card: Mapping[str, str]) -> dict[str, Any]:
-    """Return the card as the ``metadata`` entry that gammapy's YAML readers skip."""
-    return {"metadata": {"gpwf": dict(card)}} if card else {}
+def dump_yaml(data: Mapping[str, Any], card: Mapping[str, str]) -> str:
+    """Return YAML as gammapy writes it: keys in the given order, no date, a checksum.
 
-
-def dump_yaml(data: Mapping[str, Any]) -> str:
-    """Return YAML as gammapy writes it: keys in the given order, no date, a checksum."""
+    The card is in comments at the head. In an entry of its own it would be part of gammapy's
+    checksum, and the same content of another task would differ in more than the card.
+    """
     import yaml
     from gammapy.utils.check import yaml_checksum
     from gammapy.utils.scripts import YAML_FORMAT
 
     content = plain(data)
+    head = "".join(f"# {name}: {text}\n" for name, text in card.items())
     text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=1000)
     # gammapy's reader complains where there is none, and computes it from its own layout
     checksum = yaml_checksum(yaml.dump(content, **YAML_FORMAT))
-    return f"{text}checksum: {checksum}\n"
+    return f"{head}{text}checksum: {checksum}\n"
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML file that `dump_yaml` wrote."""
+    """Read a YAML file that `dump_yaml` wrote.
+
+    Those of older versions have the card under ``metadata``; nobody asks for it.
+    """
     import yaml
 
     data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -16,7 +16,6 @@ from typing import Any
 from gpwf.core.digests import Digest
 from gpwf.errors import StoreError
 from gpwf.store.formats._fits import (
-    card_yaml,
     dump_yaml,
     exact_gti,
     gti_to_plain,
@@ -79,8 +78,7 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
                 "gpwf": {"maps": _map_details(dataset), "gti": gti_to_plain(dataset.gti)},
             }
         )
-    index = {"datasets": entries, **card_yaml(card)}
-    (directory / _INDEX).write_text(dump_yaml(index), encoding="utf-8")
+    (directory / _INDEX).write_text(dump_yaml({"datasets": entries}, card), encoding="utf-8")
     return _summary(value)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from gpwf.core.digests import Digest
 from gpwf.store.formats._fits import (
-    card_yaml,
     dump_yaml,
     load_yaml,
     unique_names,
@@ -79,8 +78,7 @@ def write_models(models: Any, directory: Path, card: Mapping[str, str], stem: st
     if len(models.parameters):
         _write_covariance(models, covariance, directory / f"{stem}{_COVARIANCE}")
         index["covariance"] = f"{stem}{_COVARIANCE}"
-    index.update(card_yaml(card))
-    (directory / f"{stem}{_INDEX}").write_text(dump_yaml(index), encoding="utf-8")
+    (directory / f"{stem}{_INDEX}").write_text(dump_yaml(index, card), encoding="utf-8")
 
 
 def read_models(directory: Path, stem: str = "") -> Any:
