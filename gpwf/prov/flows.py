@@ -97,6 +97,7 @@ class RunContext:
 
 
 def use_settings(context: RunContext, task: Task, span: Span, *, with_origin: bool) -> None:
+    """Record the settings of a task; paths and origins only where they are those of this run."""
     recorder = context.recorder
     for item in parameters(task.settings, task.types):
         if not with_origin and item.type == "path":
@@ -163,6 +164,7 @@ def _use_collection(recorder: Recorder, span: Span, port: str, entities: list[st
 
 
 def use_files(context: RunContext, task: Task, span: Span) -> None:
+    """Record the external files that a task reads."""
     recorder = context.recorder
     for item in task.files:
         local = record_file(recorder, item.path, item.name, item.digest, item.size)
@@ -173,6 +175,7 @@ def use_files(context: RunContext, task: Task, span: Span) -> None:
 def record_product(
     context: RunContext, task: Task, span: Span, attempt_id: str, port: str, product: Product
 ) -> Made:
+    """Record what an attempt made at an output port, with its files; return it for its users."""
     recorder = context.recorder
     names = context.outputs.get((task.id, port), ())
     local = recorder.entity(

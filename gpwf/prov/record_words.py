@@ -11,16 +11,19 @@ __all__ = ["number_in", "object_in", "size_text", "subtitle_of", "title_of"]
 
 
 def main_run(index: RecordIndex) -> Element | None:
+    """Return the run that the record is about, None where there is none."""
     runs = [item for item in index.of_kind("activity") if item.get("runId") and item.get("state")]
     return runs[0] if runs else None
 
 
 def title_of(index: RecordIndex) -> str:
+    """Return the title of a picture."""
     run = main_run(index)
     return run.get("name") or run.label if run is not None else "Provenance"
 
 
 def subtitle_of(index: RecordIndex) -> str:
+    """Return a line on run, time and state."""
     run = main_run(index)
     if run is None:
         return ""
@@ -38,6 +41,7 @@ def number_in(text: str) -> int:
 
 
 def size_text(text: str) -> str:
+    """Return a size in bytes for people, empty where the text is no number."""
     if not text.isdecimal():
         return ""
     size, units = float(text), ["B", "kB", "MB", "GB", "TB"]
@@ -48,6 +52,7 @@ def size_text(text: str) -> str:
 
 
 def object_in(text: str) -> dict[str, object]:
+    """Return the mapping that a text holds as JSON, an empty one where it holds none."""
     try:
         value = json.loads(text) if text else {}
     except json.JSONDecodeError:
