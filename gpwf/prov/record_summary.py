@@ -34,6 +34,9 @@ _WORST_FIRST = (
     "cached",
 )
 
+# what comes first in the details of a node, and after all: a list that may be long
+_ORDER = {"Step": 0, "Settings": 1, "Tasks": 9}
+
 _Values = dict[str, dict[str, str]]
 """Setting → its values with their origins, in the order of the tasks."""
 
@@ -111,6 +114,7 @@ class _Summary:
                 node.lines.append(f"also {', '.join(others)}")
             for setting, values in self.settings[name].items():
                 node.add("Settings", setting, _folded(values))
+            node.facts.sort(key=lambda fact: _ORDER.get(fact.section, 5))
         for (name, section), count in self.lines.items():
             if count > _MOST_LINES:
                 self.graph.nodes[name].add(section, "…", f"and {count - _MOST_LINES} more")

@@ -94,6 +94,8 @@ def test_many_tasks_have_a_line_each_and_failed_ones_all_that_is_known() -> None
     assert (len(lines), lines[-1].value) == (501, "and 198 more")
     errors = [fact.value for fact in models.facts if fact.name == "error"]
     assert errors == ["no luck with 3", "no luck with 650"]
+    sections = list(dict.fromkeys(fact.section for fact in models.facts))
+    assert (sections[:2], sections[-1]) == (["Step", "Settings"], "Tasks")
     assert "models[seed=699]" in models.keys  # found although not listed
 
 
