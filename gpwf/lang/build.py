@@ -214,7 +214,7 @@ class _Reading:
             given |= values
             if read.digest:
                 self.sources[str(file.absolute())] = read.digest
-        merged = apply_sets(merged, sets, self.report)
+        merged = apply_sets(merged, sets, self.catalog, self.report)
         given |= command_line_params(self.params, sets, self.report)
         if merged is not root:
             problems = [*_elsewhere(problems), *schema_problems(merged, self.catalog)]

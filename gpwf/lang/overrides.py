@@ -6,12 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
+from typing import Any
 
+from gpwf.core.catalog import StepCatalog
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document, read_document
 from gpwf.lang.files import absolute, read_file
 from gpwf.lang.params import given_on_command_line
 from gpwf.lang.report import Report, listed, near_miss
+from gpwf.lang.settypes import schema_at, yaml_source
 from gpwf.lang.tree import COMMAND_LINE, Node, Place, from_plain, overlay, with_source
 
 __all__ = [
@@ -118,13 +121,17 @@ def command_line_params(
     for path, text in sets:
         parts = path.split(".", 1)
         if parts[0] == "params" and len(parts) == 2 and parts[1]:
-            node = _set_value(path, text, report)
+            node: Node | None = given_on_command_line(parts[1], text)
+            if "${" in text:  # with -p it is no expression
+                node = _set_value(path, text, report)
             if node is not None:
-                found[parts[1]] = node
+                found[parts[1]] = replace(node, detail=f"--set {path}={text}")
     return found
 
 
-def apply_sets(root: Node, sets: Sequence[tuple[str, str]], report: Report) -> Node:
+def apply_sets(
+    root: Node, sets: Sequence[tuple[str, str]], catalog: StepCatalog, report: Report
+) -> Node:
     """Return a document with every ``--set`` but those of parameters applied."""
     for path, text in sets:
         parts: list[str | int] = [
@@ -135,23 +142,37 @@ def apply_sets(root: Node, sets: Sequence[tuple[str, str]], report: Report) -> N
         if len(parts) > _MAX_PARTS:
             _bad_set(path[:60], "...", "the path is too long", report)
             continue
-        node = _set_value(path, text, report)
-        where = _target(root, path, parts, report) if node is not None else None
-        if node is not None and where is not None:
+        where = _target(root, path, parts, report)
+        if where is None:
+            continue
+        node = _set_value(path, text, report, schema_at(root, where, catalog))
+        if node is not None:
             changed = _put(root, where, node)
             if changed is None:
-                _bad_set(path, text, "the path does not lead through mappings and lists", report)
+                _bad_set(path, text, _no_way(root, where), report)
             else:
                 root = changed
     return root
 
 
-def _set_value(path: str, text: str, report: Report) -> Node | None:
-    """Read the value of a ``--set`` as YAML."""
+def _no_way(root: Node, where: Sequence[str | int]) -> str:
+    """Return why a path leads nowhere: a list ends, or there is neither mapping nor list."""
+    found, rest = root.nearest(where)
+    if found.is_list:
+        count = len(found.value)
+        which = f"0 to {count - 1}" if count else "none"
+        return f"the list has no item {str(rest[0])!r}; its items are {which}"
+    return "the path does not lead through mappings and lists"
+
+
+def _set_value(
+    path: str, text: str, report: Report, schema: Mapping[str, Any] | None = None
+) -> Node | None:
+    """Read the value of a ``--set`` as YAML, or as what the schema wants."""
     like = Node(value=None, source=COMMAND_LINE, detail=f"--set {path}={text}")
     if not text.strip():
         return replace(like, value=text)
-    document = read_document(text, file=COMMAND_LINE)
+    document = read_document(yaml_source(text, schema or {}), file=COMMAND_LINE)
     if document.root is None or document.diagnostics:
         reason = document.diagnostics[0].message if document.diagnostics else "nothing is given"
         _bad_set(path, text, reason, report)
@@ -174,7 +195,8 @@ def _target(
         return tuple(parts)
     if first != "steps" or len(parts) < 3:
         known = [*_SETTABLE, "steps"]
-        hint = near_miss(str(first), known) or "write steps.NAME.config.KEY=VALUE"
+        hint = near_miss(str(first), known) if first != "steps" else None
+        hint = hint or "write steps.NAME.config.KEY=VALUE"
         _bad_set(path, "...", "the path leads nowhere", report, hint)
         return None
     steps = root.child("steps") or Node(value=[])
