@@ -22,6 +22,7 @@ from gpwf.lang.scope import FailedParamError, Scope, root_names
 from gpwf.lang.tree import Node, Place, from_plain, walk
 
 _MAX_OPEN = 4  # look-ups whose names are looked up themselves are not ordered beforehand
+_UNORDERED = ("bool", "string", "path", "skycoord", "list", "mapping", "table", "any")
 
 __all__ = ["ParamDeclaration", "Params", "declare", "given_on_command_line"]
 
@@ -274,7 +275,7 @@ class Params(Mapping[str, Any]):
         for word, bound in (("min", item.minimum), ("max", item.maximum)):
             if bound is None:
                 continue
-            if item.kind in ("bool", "string", "path", "skycoord", "list", "mapping", "any"):
+            if item.kind in _UNORDERED:
                 message = f"parameter {item.name!r}: a {item.kind} has no {word!r}"
                 self.report.add(Code.PARAM_DECLARATION, message, Place.of_key(bound))
                 sound = False

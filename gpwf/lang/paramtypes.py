@@ -102,6 +102,7 @@ def type_words(kind: str) -> str:
         "skycoord": "a position {frame, lon, lat}",
         "list": "a list",
         "mapping": "a mapping",
+        "table": "a table",
     }.get(kind, "a value")
 
 
@@ -155,6 +156,8 @@ def check_value(kind: str, value: Any, fallback: UnitFallback | None = None) -> 
         return _check_time(value)
     if kind == "skycoord":
         return _check_skycoord(value, fallback)
+    if kind == "table":
+        return _check_table(value)
     wanted: type = {
         "bool": bool,
         "int": int,
@@ -205,6 +208,29 @@ def _check_time(value: Any) -> str:
             return text
     message = f"expected {type_words('time')}, not {shown(value)}"
     raise ParamProblem(message, Code.PARAM_TYPE, hint)
+
+
+def _check_table(value: Any) -> dict[str, Any]:
+    """Check the rows of a table; return them by their names, as `tables` has them."""
+    hint = "write a list of rows that have a `name`, or a mapping of names to rows"
+    if not isinstance(value, (dict, list)):
+        message = f"expected {type_words('table')}, not {shown(value)}"
+        raise ParamProblem(message, Code.PARAM_TYPE, hint)
+    rows: dict[str, Any] = {}
+    for key, row in value.items() if isinstance(value, dict) else [(None, row) for row in value]:
+        found = {} if row is None and key is not None else row
+        if not isinstance(found, dict):
+            what = "a row" if key is None else f"the row {key!r}"
+            raise ParamProblem(f"{what} is {shown(row)}, not a mapping", Code.PARAM_TYPE, hint)
+        name = found.get("name", key)
+        if isinstance(name, (dict, list, type(None))):
+            raise ParamProblem("a row has no `name`", Code.PARAM_TYPE, hint)
+        if key is not None and str(name) != key:
+            raise ParamProblem(f"the row {key!r} has another `name`", Code.PARAM_TYPE, hint)
+        if str(name) in rows:
+            raise ParamProblem(f"two rows have the name {str(name)!r}", Code.PARAM_VALUE)
+        rows[str(name)] = {**found, "name": name}
+    return rows
 
 
 def _check_skycoord(value: Any, fallback: UnitFallback | None) -> dict[str, Any]:
