@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from gpwf.core.digests import canonical_json
 from gpwf.core.plan import PlannedFile, Task, TaskAlias, TaskOutput
 from gpwf.core.points import Point, Points, group, projector
 from gpwf.core.spec import Axis, InputRef, StepSpec
+from gpwf.errors import PlanError
 
 __all__ = ["Scatter", "Shape"]
 
@@ -102,6 +103,7 @@ class Scatter:
             inputs = {item.port: item.at(row) for item in ports}
             waits = tuple(dict.fromkeys(name for find in after for name in find(row)))
             labels = {item.port: item.labels(row) for item in ports if item.gathers}
+            _refuse_twice(step, inputs, labels)
             stream = self._stream(step, row) if shape.seeded and step.axes else ()
             key = (
                 shape.identity,
@@ -202,6 +204,24 @@ class Scatter:
         index = group(made.points, shared)
         key_of = projector(step.axes, shared)
         return lambda row: (self.tasks[made.tasks[n]].id for n in index.get(key_of(row), ()))
+
+
+def _refuse_twice(
+    step: StepSpec, inputs: Mapping[str, tuple[TaskOutput, ...]], gathered: Collection[str]
+) -> None:
+    """Refuse an input that takes one product twice: two steps above turned out to be the same.
+
+    Adding up datasets would count every photon twice.
+    """
+    for port, refs in inputs.items():
+        if port in gathered or len(set(refs)) == len(refs):
+            continue
+        names = " and ".join(f"{ref.step}.{ref.product}" for ref in step.inputs[port])
+        raise PlanError(
+            f"{step.span or step.name}: the input {port!r} of {step.name!r} takes one product "
+            f"twice: of {names}, two have the same settings and inputs",
+            hint="take it once, or correct the settings of one of the steps",
+        )
 
 
 def _pair(ref: TaskOutput) -> tuple[str, str]:

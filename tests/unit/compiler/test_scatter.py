@@ -9,6 +9,7 @@ import pytest
 
 from gpwf.compiler.scatter import Scatter, Shape
 from gpwf.core.spec import Axis, InputRef, StepPolicy, StepSpec, Variant
+from gpwf.errors import PlanError
 
 ROSTER = Axis(name="roster", values=("n", "s"), labels=("n", "s"))
 TARGET = Axis(
@@ -203,6 +204,15 @@ def test_streams_depend_on_names_and_labels_alone() -> None:
     swapped = made(step("one", ["target", "roster"], [(1, 0)], **seeded))
     straight = made(step("one", ["roster", "target"], [(0, 1)], **seeded))
     assert swapped.tasks[0].stream == straight.tasks[0].stream
+
+
+def test_an_input_takes_no_product_twice() -> None:
+    both = {"datasets": (*ref("one"), *ref("two"))}
+    one, two = step("one", tag="read"), step("two", tag="read")
+    with pytest.raises(PlanError, match=r"'sum' takes one product twice: of one\.out and two\.out"):
+        made(one, two, step("sum", inputs=both))
+    other = step("two", tag="read", settings=[{"n": 1}])
+    assert len(made(one, other, step("sum", inputs=both)).tasks) == 3
 
 
 def test_two_values_of_one_label_have_streams_of_their_own() -> None:
