@@ -85,9 +85,24 @@ def origins(config: Node, settled: Settled) -> dict[str, Origin]:
     found: dict[str, Origin] = {}
     for dotted in settled.types:
         node, rest = config.nearest(dotted.split("."))
+        if len(rest) == 2:
+            node, rest = _gathered(node, dotted, rest, settled)
         default = bool(rest) and node.is_mapping
         found[dotted] = Origin(source="step default") if default else node.origin
     return found
+
+
+def _gathered(node: Node, dotted: str, rest: Path, settled: Settled) -> tuple[Node, Path]:
+    """Return where a setting was written that the step put into a section of its own.
+
+    ``{lon, lat, radius}`` is settled with ``center.lon``: there is a key, which is no setting.
+    """
+    section, last = rest
+    written = node.child(last)
+    beside = f"{dotted.removesuffix(f'{section}.{last}')}{last}"
+    if written is None or any(f"{key}.".startswith(f"{beside}.") for key in settled.types):
+        return node, rest
+    return written, ()
 
 
 def spans(step: Node, config: Node) -> dict[str, Span]:

@@ -13,6 +13,7 @@ from gpwf.errors import UsageError
 from gpwf.lang import read_workflow
 from gpwf.report.show import show_data, shown_steps
 from gpwf.report.show_text import show_text
+from gpwf.steps.registry import load_catalog
 
 sys.path.append(str(Path(__file__).parents[1] / "lang"))
 
@@ -68,6 +69,21 @@ def test_every_value_knows_its_origin(spec: WorkflowSpec) -> None:
     assert datasets["stack"] == ("profile", "w.yaml:6:55")
     assert datasets["energy.min"] == ("params file", "w.yaml:11:44")
     assert origins(spec, "observations")["obs_ids"] == ("workflow", "w.yaml:10:40")
+    step = next(step for step in spec.steps if step.name == "datasets")
+    assert step.variants[0].origins["energy.min"].detail == "${params.e_min}; p.yaml:1:8"
+
+
+def test_a_position_without_a_section_keeps_its_places(tmp_path: Path) -> None:
+    """``{lon, lat, radius}`` is settled as ``center.lon`` ..., which is written nowhere."""
+    region = "{lon: 83.63 deg, lat: 22.01 deg, radius: 0.1 deg}"
+    text = "gpwf: 1\nsteps:\n- {tag: observations, config: {datastore: d}}\n- tag: datasets\n"
+    path = tmp_path / "w.yaml"
+    path.write_text(f"{text}  config:\n    type: 1d\n    on_region: {region}\n")
+    found = origins(read_workflow(path, load_catalog()), "datasets")
+    assert found["on_region.center.lon"] == ("workflow", f"{path}:7:22")
+    assert found["on_region.center.lat"] == ("workflow", f"{path}:7:38")
+    assert found["on_region.center.frame"] == ("step default", "")
+    assert found["on_region.radius"] == ("workflow", f"{path}:7:57")
 
 
 def test_expressions_and_options_are_told(spec: WorkflowSpec) -> None:
