@@ -5,16 +5,25 @@ The names that users need live in `gpwf.api`; they are loaded on first use so th
 """
 
 from importlib import metadata as _metadata
-from typing import Any
+from typing import TYPE_CHECKING
 
 __all__ = ["__version__", "open_run", "read"]
 
+if TYPE_CHECKING:
+    from gpwf.api import open_run, read
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return _metadata.version("gpwf")
-    if name in ("read", "open_run"):
-        from gpwf import api
+    __version__: str
+else:
 
-        return getattr(api, name)
-    raise AttributeError(f"module 'gpwf' has no attribute {name!r}")
+    def __getattr__(name):
+        if name == "__version__":
+            return _metadata.version("gpwf")
+        if name in ("read", "open_run"):
+            from gpwf import api
+
+            return getattr(api, name)
+        raise AttributeError(f"module 'gpwf' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})  # a notebook offers what is not loaded yet

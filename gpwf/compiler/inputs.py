@@ -136,11 +136,14 @@ def _unreadable(step: StepSpec, item: ExternalFile, reason: str) -> StepInputErr
 def located(step: StepSpec, variant: Variant, error: StepInputError) -> Diagnostic:
     """Return the problem at the place of its setting, or of the nearest written one around it."""
     path = error.setting
+    origin = variant.origins.get(path) or variant.origins.get(f"{path}.0")
+    by = origin.detail.rpartition("; ")[2] if origin and origin.source == "command line" else ""
+    given = f" (given by {by})" if by else ""
     while path and path not in variant.spans:
         path = path.rpartition(".")[0]
     return Diagnostic(
         code=MISSING_INPUT,
-        message=f"step {step.name}: {error.message}",
+        message=f"step {step.name}: {error.message}{given}",
         span=variant.spans.get(path) or variant.spans.get(""),
         hint=error.hint,
         step=step.name,

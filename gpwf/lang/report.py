@@ -87,7 +87,12 @@ class Report:
 
     def tells_of(self, node: Node) -> bool:
         """Return True where a problem lies at a value: a further one there would be an echo."""
-        return node.span is not None and any(item.span == node.span for item in self.items)
+        prefix = Place.of_value(node).prefix
+        if node.span is None and not prefix:
+            return False
+        return any(
+            item.span == node.span and item.message.startswith(prefix) for item in self.items
+        )
 
     @property
     def has_errors(self) -> bool:

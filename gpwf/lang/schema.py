@@ -255,6 +255,8 @@ def _type_hint(names: list[Any], error: ValidationError) -> str | None:
         schema = error.schema if isinstance(error.schema, Mapping) else {}
         if str(schema.get("format", "")).startswith("gpwf-"):
             return "a quantity needs a unit"
+        if "pattern" in schema and schema.get("examples"):
+            return f"for example {schema['examples'][0]}"
         return "write it in quotes if text is meant"
     return None
 

@@ -329,7 +329,7 @@ class Scope:
         for name in sorted(root_names(template.expressions, "tables") & self.tables.keys()):
             span = self.tables[name].span
             related += ((span, f"the table {name!r}"),) if span is not None else ()
-        given = "".join(_given(item) for _, item in behind)
+        given = "".join(item.given for _, item in behind)
         return replace(
             node,
             source=max(sources, key=_RANK.index) if behind else node.source,
@@ -360,14 +360,6 @@ class Scope:
         elif hint is None and error.known:
             hint = f"known here: {listed(sorted(error.known))}"
         self.report.add(Code.UNKNOWN_NAME, message, node, hint=hint, step=step)
-
-
-def _given(node: Node) -> str:
-    """Return words for where a parameter got its value, unless it is from the workflow itself."""
-    if node.span is None:
-        return f"; {node.detail}" if node.detail else ""
-    place = f"{node.span.file}:{node.span.line}:{node.span.column}"
-    return f"; {place}" if node.source in ("profile", "params file") else ""
 
 
 def root_names(found: Iterable[Expression], root: str) -> set[str]:

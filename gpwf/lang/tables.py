@@ -111,7 +111,8 @@ def _by_name(table: str, node: Node, report: Report) -> Node | None:
         if not (row.is_mapping or (row.value is None and name is not None)):
             what = "a row" if name is None else f"the row {name!r}"
             message = f"{what} of the table {table!r} is not a mapping"
-            report.add(Code.TABLE, message, row, hint=_HINT)
+            if not report.tells_of(row):
+                report.add(Code.TABLE, message, row, hint=_HINT)
             sound = False
             continue
         named = row.child("name")

@@ -60,6 +60,14 @@ class Node:
         """The origin that the specification keeps."""
         return Origin(source=self.source, span=self.span, detail=self.detail)
 
+    @property
+    def given(self) -> str:
+        """``; `` and where a parameter got its value, unless it has it in the workflow itself."""
+        if self.span is None:
+            return f"; {self.detail}" if self.detail else ""
+        place = f"{self.span.file}:{self.span.line}:{self.span.column}"
+        return f"; {place}" if self.source in ("profile", "params file") else ""
+
     def get(self, *path: str | int) -> Node | None:
         """Return the node at a path, None where there is none."""
         node, rest = self.nearest(path)

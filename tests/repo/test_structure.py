@@ -148,3 +148,14 @@ def test_catalogue_is_cheap() -> None:
     """Listing the step types does not import gammapy or anything below it."""
     loaded = _loaded_by("from gpwf.steps.registry import load_catalog\nload_catalog().tags()")
     assert not loaded & HEAVY
+
+
+def test_the_package_offers_its_names_to_people_and_type_checkers() -> None:
+    """``gpwf.`` and the tabulator in a notebook; what is loaded late is there for mypy, too."""
+    import gpwf
+
+    assert set(gpwf.__all__) <= set(dir(gpwf))
+    for name in gpwf.__all__:
+        assert getattr(gpwf, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'opne_run'"):
+        _ = getattr(gpwf, "opne_run")  # noqa: B009  (a name that mypy would refuse)

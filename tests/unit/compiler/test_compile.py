@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,14 @@ def test_missing_files_are_found_without_reading_them(tmp_path: Path) -> None:
 def test_a_cycle_is_refused() -> None:
     with pytest.raises(PlanError, match=r"w\.yaml: the steps form a cycle"):
         compiled(spec(step("a", ["b"]), step("b", ["a"])), Catalog(), Files())
+
+
+def test_a_file_named_on_the_command_line_is_told_with_its_option(tmp_path: Path) -> None:
+    one = step("one", index=str(tmp_path / "no"))
+    (first,) = one.variants
+    given = Origin(source="command line", detail="${params.f}; -p f=no")
+    changed = replace(one, variants=(replace(first, origins={"index": given}),))
+    (problem,) = missing_inputs(spec(changed), Catalog())
+    assert problem.message.endswith("(given by -p f=no)")
+    (plain,) = missing_inputs(spec(one), Catalog())
+    assert "given by" not in plain.message
