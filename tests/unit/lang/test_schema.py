@@ -92,7 +92,7 @@ def test_settings_are_not_required_by_the_schema(bundle: dict[str, Any]) -> None
         ("steps: [{tag: fit, retries: -1}]", "retries: expected at least 0, not -1", None),
         ("steps: [{tag: fit, cache: 'no'}]", "cache: expected true or false, not 'no'", None),
         ("steps: [{tag: fit, timeout: 3}]", "timeout: expected text, not 3",
-         "write it in quotes if text is meant"),
+         "for example 30 min"),
         ("steps: [{tag: fit}]\noutputs: {1a: fit.models}", "'1a' is not a name here: a name begins "
          "with a letter and has letters, digits, - and _ only", None),
         ("steps: [{tag: fit}]\noutputs: {a: fit.a.b}", "a: write step.product, such as fit.models, "
