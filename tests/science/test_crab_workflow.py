@@ -137,7 +137,7 @@ def test_data_that_are_not_there_are_told_before_anything_runs(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_source_that_no_model_has_fails_and_the_next_run_goes_on(crab: Any, folder: Path) -> None:
+def test_a_source_that_no_model_has_is_refused_before_the_run(crab: Any, folder: Path) -> None:
     command = [sys.executable, "-m", "gpwf", "run", str(WORKFLOW), "--store", str(folder / "store")]
     place = folder / "wrong"
     done = subprocess.run(
@@ -147,14 +147,10 @@ def test_a_source_that_no_model_has_fails_and_the_next_run_goes_on(crab: Any, fo
         check=False,
         cwd=folder,
     )
-    assert done.returncode == 1
-    lines = WORKFLOW.read_text().splitlines()
-    line = lines.index("  - tag: flux-points") + 1
-    assert f"crab-1d.gpwf.yaml:{line}:5: flux-points" in done.stderr
-    assert "no model is called 'vela'; the models are crab" in done.stderr
-    states = {name: str(item.state) for name, item in gpwf.open_run(place).view.tasks.items()}
-    assert states["flux-points"] == "failed"
-    assert states["plot-spectrum"] == "blocked"
-    assert states["plot-light-curve"] == "cached"
+    assert done.returncode == 2
+    assert "GP512" in done.stderr
+    assert "no model 'vela'" in done.stderr
+    assert "hint: models: crab" in done.stderr
+    assert not place.exists()
     again, _ = run(folder, "mended")
     assert {str(item.state) for item in again.view.tasks.values()} == {"cached"}

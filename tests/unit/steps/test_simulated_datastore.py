@@ -246,5 +246,7 @@ def test_models_that_cannot_be_simulated(tmp_path: Path) -> None:
     with pytest.raises(StepError, match="no spatial model"):
         simulate(tmp_path / "a", models={"components": [spectral]})
     broken = spectral | {"spectral": {"type": "NoSuchModel"}}
-    with pytest.raises(StepError, match="NoSuchModel"):
-        simulate(tmp_path / "b", models={"components": [broken]})
+    config = CONFIG | {"models": {"components": [broken]}}
+    (problem,) = load_catalog().settle("simulate-observations", config, base=tmp_path).problems
+    assert problem.path == ("models", "components", 0, "spectral", "type")
+    assert "NoSuchModel" in problem.message
