@@ -59,7 +59,7 @@ def declare(name: str, node: Node) -> ParamDeclaration:
     whose type is inferred.
     """
     if not (node.is_mapping and {"type", "default"} & node.value.keys()):
-        kind = infer_type(node.plain())
+        kind = _inferred(node)
         return ParamDeclaration(name=name, kind=kind, node=node, default=node)
     default = node.child("default")
     written = node.child("type")
@@ -68,7 +68,7 @@ def declare(name: str, node: Node) -> ParamDeclaration:
     elif written is not None:
         kind = "any"  # an unknown type: the schema has said so
     else:
-        kind = infer_type(default.plain() if default is not None else None)
+        kind = _inferred(default) if default is not None else "any"
     return ParamDeclaration(
         name=name,
         kind=kind,
@@ -78,6 +78,16 @@ def declare(name: str, node: Node) -> ParamDeclaration:
         maximum=node.child("max"),
         choices=node.child("choices"),
     )
+
+
+def _inferred(node: Node) -> str:
+    """Return the type of a value; that of an expression is known when it has a value."""
+    if isinstance(node.value, str) and "${" in node.value:
+        with suppress(ReferenceSyntaxError):  # reported when the value is evaluated
+            template = parse_template(node.value)
+            if template is not None and template.whole is not None:
+                return "any"
+    return infer_type(node.plain())
 
 
 @dataclass(slots=True, kw_only=True)

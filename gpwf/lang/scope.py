@@ -289,6 +289,11 @@ class Scope:
         except ExpressionError as error:
             self.refuse(error, node, step)
             return None
+        if isinstance(value, (Environment, type(self.params))) and not isinstance(value, dict):
+            message = f"{node.value[:60]!r} is all that can be looked up there, which is no value"
+            hint = "write ${params.NAME} or ${env.NAME}"
+            self.report.add(Code.EXPRESSION_VALUE, message, node, hint=hint, step=step)
+            return None
         if not self._bounded(value, depth):
             message = "the values of the expressions, written out, are too large or too deep"
             self.report.add(Code.TOO_LARGE, message, node, step=step)

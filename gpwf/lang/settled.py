@@ -165,7 +165,7 @@ class _Settled:
         """Return the parameters that remaining expressions look up."""
         declared = self.frame.root.child("params") or Node(value={})
         return {
-            name: {"type": declare(name, node).kind, "default": self.spec.params[name]}
+            name: {"default": self.spec.params[name]} | _typed(declare(name, node).kind)
             for name, node in declared.items()
             if name in self.used["params"] and name in self.spec.params
         }
@@ -311,6 +311,10 @@ class _Settled:
     def _note(self, found: Sequence[Expression]) -> None:
         for root, names in self.used.items():
             names |= root_names(found, root)
+
+
+def _typed(kind: str) -> dict[str, str]:
+    return {} if kind == "any" else {"type": kind}
 
 
 def _items(node: Node, key: str) -> Sequence[tuple[str, Node]]:
