@@ -20,6 +20,7 @@ __all__ = ["plain", "restore", "settle", "settled_model"]
 
 _Path = tuple[str | int, ...]
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+_FIELDS: dict[type[BaseModel], tuple[str, ...]] = {}  # names of the fields of every model met
 
 
 def settle(step: Step, config: Mapping[str, Any], *, base: Path) -> Settled:
@@ -58,7 +59,7 @@ def settled_model(
     settled = plain(settings)
     strange = [] if _is_plain(settled) else _not_plain(settled, ())
     problems = [*strange, *step.check(settings)]
-    types = dict(leaf_types(shape_of(model), settled, ""))
+    types = leaf_types(shape_of(model), settled)
     return Settled(settings=settled, types=types, problems=tuple(problems)), settings
 
 
@@ -69,16 +70,21 @@ def restore(step: Step, settings: Mapping[str, Any]) -> StepSettings:
 
 def plain(value: Any) -> Any:
     """Return a settings model, or a part of one, as plain data: dict, list, str, numbers."""
-    if type(value) in _SCALARS:
+    kind = type(value)
+    if kind in _SCALARS:
         return value
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, BaseModel):
-        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+        held = value.__dict__  # faster than an attribute of a frozen model each
+        names = _FIELDS.get(kind)
+        if names is None:
+            names = _FIELDS[kind] = tuple(kind.model_fields)
+        return {name: plain(held[name]) for name in names}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, str):
-        return str(value)
     return value
 
 

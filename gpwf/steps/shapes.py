@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -223,39 +223,43 @@ def _tupled(shape: Shape, value: Any) -> Any:
     return value
 
 
-def leaf_types(shape: Shape, value: Any, at: str) -> Iterator[tuple[str, str]]:
-    """Yield (dotted path, type name) of every leaf of a settled value.
+def leaf_types(shape: Shape, value: Any) -> dict[str, str]:
+    """Return the type name of every leaf of a settled value, by dotted path.
 
     Parameters
     ----------
     shape : Shape
         Type of the value.
     value : object
-        Settled plain data.
-    at : str
-        Dotted path of the value; list positions are numbers in it.
+        Settled plain data: dict, list, text, numbers. List positions are numbers in a path.
     """
-    if shape.kind == "leaf":  # first: most are, and a scatter settles many thousand times
-        yield at, shape.type_name
+    found: dict[str, str] = {}
+    _collect(shape, value, "", found)
+    return found
+
+
+def _collect(shape: Shape, value: Any, at: str, found: dict[str, str]) -> None:
+    """Add the leaves of a value; no generator, as a scatter settles many thousand times."""
+    kind = shape.kind
+    if kind == "leaf":
+        found[at] = shape.type_name
         return
-    if shape.kind == "union":
+    if kind == "union":
         shape = next((item for item in shape.options if _fits(item, value)), shape)
-    if shape.kind == "section" and isinstance(value, Mapping):
+        kind = shape.kind
+    held = type(value)
+    if kind == "section" and held is dict:
         for item in fields_of(shape.annotation):
             if item.name in value:
-                yield from leaf_types(item.shape, value[item.name], _join(at, item.name))
-    elif shape.kind in ("list", "map") and shape.item is not None and value:
-        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, item_value in pairs:
-            yield from leaf_types(shape.item, item_value, _join(at, str(key)))
-    elif shape.kind == "free" and isinstance(value, (Mapping, list)) and value:
-        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
-        for key, item_value in pairs:
-            yield from leaf_types(shape, item_value, _join(at, str(key)))
-    elif shape.kind in ("choice", "free", "union"):
-        yield at, _LEAVES.get(type(value), "null" if value is None else "str")
+                _collect(item.shape, value[item.name], _join(at, item.name), found)
+    elif kind in ("list", "map", "free") and held in (dict, list) and value:
+        inner = shape if kind == "free" or shape.item is None else shape.item
+        for key, part in value.items() if held is dict else enumerate(value):
+            _collect(inner, part, _join(at, str(key)), found)
+    elif kind in ("choice", "free", "union"):
+        found[at] = _LEAVES.get(held, "null" if value is None else "str")
     else:
-        yield at, shape.type_name
+        found[at] = shape.type_name
 
 
 def _join(at: str, name: str) -> str:
