@@ -261,7 +261,7 @@ class _Settled:
             if key in first and _same(key, step.variants) and not _of_environment(node):
                 made[key] = _escaped(first[key]) if escape else first[key]
             elif node is not None:
-                made[key] = self._with_slots(node, escape=escape)
+                made[key] = self._with_slots(node, escape=escape, settled=first.get(key))
         return made
 
     def _pruned(self, draft: Draft, variant: Variant) -> Mapping[str, Any]:
@@ -276,12 +276,16 @@ class _Settled:
                 return found
         return {}
 
-    def _with_slots(self, node: Node, *, escape: bool) -> Any:
+    def _with_slots(self, node: Node, *, escape: bool, settled: Any = None) -> Any:
         """Return an evaluated tree as plain data; texts that depend on axes as they are written."""
-        if isinstance(node.value, dict):
-            return {key: self._with_slots(item, escape=escape) for key, item in node.items()}
-        if isinstance(node.value, list):
-            return [self._with_slots(item, escape=escape) for item in node.entries()]
+        if isinstance(node.value, (dict, list)):
+            like = dict(enumerate(settled)) if isinstance(settled, (list, tuple)) else settled
+            found = like.get if isinstance(like, Mapping) else lambda _: None
+            items = enumerate(node.value) if node.is_list else node.items()
+            made = {k: self._with_slots(v, escape=escape, settled=found(k)) for k, v in items}
+            return list(made.values()) if node.is_list else made
+        if isinstance(settled, str) and type(node.value) in (int, float):
+            return _escaped(settled) if escape else settled  # a number where text is wanted
         if isinstance(node.value, str):
             raw = _environment_text(node) or node.value
             if "${" in raw and (raw != node.value or self._depends(raw)):

@@ -12,6 +12,7 @@ from gpwf.errors import DocumentError, UsageError
 from gpwf.lang import check_document, read_workflow
 from gpwf.lang.document import read_document
 from gpwf.lang.settled import differences, settled_document
+from gpwf.steps.registry import load_catalog
 
 HEAD = "gpwf: 1\n"
 DATA = "  - {tag: observations, config: {datastore: data}}\n  - {tag: datasets}\n"
@@ -122,3 +123,16 @@ def test_differences_are_found(tmp_path: Path, old: str, new: str, difference: s
     one, two = spec_of(tmp_path, text), spec_of(tmp_path, text.replace(old, new, 1))
     assert differences(one, one) == []
     assert difference in differences(one, two)
+
+
+def test_numbers_where_text_is_wanted_stay_texts(tmp_path: Path) -> None:
+    """An argument that is a number beside one that depends on an axis."""
+    path = tmp_path / "w.yaml"
+    path.write_text(
+        HEAD + 'params: {e: 1 TeV, n: 3}\nsteps:\n- tag: command\n  foreach: {k: ["a b"]}\n'
+        '  config: {argv: [x, "${k}", "${params.e as GeV}", "${params.n}"], outputs: {o: o.txt}}\n'
+    )
+    text = settled_document(path, load_catalog(), folder=tmp_path)
+    config = steps(text)["command"]["config"]
+    assert isinstance(config, dict)
+    assert config["argv"] == ["x", "${k}", "1000.0", "3"]
