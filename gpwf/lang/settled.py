@@ -284,7 +284,7 @@ class _Settled:
             items = enumerate(node.value) if node.is_list else node.items()
             made = {k: self._with_slots(v, escape=escape, settled=found(k)) for k, v in items}
             return list(made.values()) if node.is_list else made
-        if isinstance(settled, str) and type(node.value) in (int, float):
+        if isinstance(settled, str) and isinstance(node.value, (bool, int, float)):
             return _escaped(settled) if escape else settled  # a number where text is wanted
         if isinstance(node.value, str):
             raw = _environment_text(node) or node.value

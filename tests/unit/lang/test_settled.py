@@ -129,10 +129,10 @@ def test_numbers_where_text_is_wanted_stay_texts(tmp_path: Path) -> None:
     """An argument that is a number beside one that depends on an axis."""
     path = tmp_path / "w.yaml"
     path.write_text(
-        HEAD + 'params: {e: 1 TeV, n: 3}\nsteps:\n- tag: command\n  foreach: {k: ["a b"]}\n'
+        HEAD + "params: {e: 1 TeV, n: true}\nsteps:\n- tag: command\n  foreach: {k: [p, q]}\n"
         '  config: {argv: [x, "${k}", "${params.e as GeV}", "${params.n}"], outputs: {o: o.txt}}\n'
     )
     text = settled_document(path, load_catalog(), folder=tmp_path)
     config = steps(text)["command"]["config"]
     assert isinstance(config, dict)
-    assert config["argv"] == ["x", "${k}", "1000.0", "3"]
+    assert config["argv"] == ["x", "${k}", "1000.0", "true"]
