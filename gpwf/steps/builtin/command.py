@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import shutil
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -61,6 +62,20 @@ class CommandSettings(StepSettings):
     max_log: int = Field(
         1_000_000, ge=0, description="Bytes of its output that go to the log; the rest is counted"
     )
+
+
+_PLACES: dict[tuple[str, str], str] = {}  # where programs were found, by name and PATH
+
+
+def _found(program: str) -> str | None:
+    """Return where a program is; a scatter asks for the same one many thousand times."""
+    key = program, os.environ.get("PATH", "")
+    place = _PLACES.get(key)
+    if place is None or not os.access(place, os.X_OK):
+        place = shutil.which(program)
+        if place is not None:
+            _PLACES[key] = place
+    return place
 
 
 class CommandStep(Step):
@@ -145,7 +160,7 @@ class CommandStep(Step):
             else:
                 found.append(input_file(f"inputs.{name}", path))
         program = settings.argv[0]
-        place = None if "${" in program else shutil.which(program)
+        place = None if "${" in program else _found(program)
         if place is not None:
             file = Path(place).absolute()
             found.append(ExternalFile(setting="argv.0", path=file, name=file.name))
