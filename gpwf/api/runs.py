@@ -54,6 +54,13 @@ class Run:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(f"cannot read the plan {path}: {error}") from None
 
+    def is_of(self, workflow: str) -> bool:
+        """Return True for a run of a workflow with this name."""
+        try:
+            return self.plan.name == workflow
+        except RunError:
+            return False
+
     @property
     def events(self) -> list[RunEvent]:
         """The journal's events, read now."""

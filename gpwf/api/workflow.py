@@ -242,6 +242,31 @@ class Workflow:
         selection = select(self._planned(opened)[0], targets=targets, from_=from_, only=only)
         return selection.plan, preview_tasks(selection.plan, opened, selection.forced)
 
+    def why(
+        self,
+        *,
+        store: str | Path | None = None,
+        targets: Sequence[str] = (),
+        runs: str | Path | None = None,
+    ) -> dict[str, tuple[str, ...]]:
+        """Return for every task that would run why: what differs from the time it ran last.
+
+        Parameters
+        ----------
+        store, targets
+            See `run`.
+        runs : str or Path, optional
+            Folder of the earlier runs; the current folder by default.
+        """
+        from gpwf.api.runs import Run, find_runs
+        from gpwf.api.why import reasons
+
+        opened = self._store(store)
+        plan, found = self.preview(store=store, targets=targets)
+        paths = find_runs(Path(runs) if runs is not None else None)
+        earlier = (item for path in paths if (item := Run(path)).is_of(plan.name))
+        return reasons(plan, found, opened, earlier)
+
     def run(
         self,
         *,

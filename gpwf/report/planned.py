@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gpwf.core.plan import Plan
 from gpwf.report.listings import plan_data, planned_task_data
 from gpwf.report.text import Cell, one_line, state_cell, table
 
-__all__ = ["TIMES", "axes_text", "plan_text", "planned_tasks_text"]
+__all__ = ["TIMES", "axes_text", "plan_text", "planned_tasks_text", "why_text"]
 
+_COORDINATES = re.compile(r"(?<=\S)\[.*\](?=, which runs$)")
 TIMES = "\N{MULTIPLICATION SIGN}"
 """Between the axes of a scatter."""
 
@@ -103,3 +105,26 @@ def _state(step: dict[str, Any]) -> Cell:
         return Cell(text=f"new{shared}")
     new = step["n_tasks"] - step["n_cached"]
     return Cell(text=f"{step['n_cached']} cached, {new} new{shared}")
+
+
+def why_text(plan: Plan, reasons: Mapping[str, Sequence[str]]) -> str:
+    """Return why tasks would run; tasks of a step with the same reasons share a paragraph.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    reasons : mapping of str to sequence of str
+        Reasons by task, see `gpwf.api.Workflow.why`.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for name, lines in reasons.items():
+        step = plan.task(name).step
+        # each task of a scatter waits for tasks of its own
+        told = tuple(dict.fromkeys(_COORDINATES.sub("", line) for line in lines))
+        groups.setdefault((step, told), []).append(name)
+    parts = []
+    for (step, told), names in groups.items():
+        head = names[0] if len(names) == 1 else f"{step} ({len(names)} tasks)"
+        parts.append("\n".join([f"{one_line(head)}:", *(f"  {one_line(line)}" for line in told)]))
+    return "\n" + "\n".join(parts)
