@@ -21,12 +21,20 @@ EXAMPLES = Path(__file__).parents[1] / "editor" / "examples"
 REGIONS = ("steps.datasets.config.background.parameters.max_region_number", 9999)
 COUNTS = ("steps.hess1.config.background.parameters.min_counts", 1)
 SPECTRA = [("params.obs_ids", [23523, 23526])]
+# of the two reductions each has its own runs: the same would be the same data twice
 MAPS = [
     (f"steps.{step}.config.{setting}", value)
-    for step in ("hess1", "hess1u")
+    for step, runs in (("hess1", [23523, 23526]), ("hess1u", [23559, 23592]))
     for setting, value in (
-        ("observations.obs_ids", [23523, 23526]),
-        ("geom.wcs", {"binsize": "0.05 deg", "width": {"width": "3 deg", "height": "3 deg"}}),
+        ("observations.obs_ids", runs),
+        (
+            "geom.wcs",
+            {
+                "skydir": {"lon": "83.633 deg", "lat": "22.014 deg"},
+                "binsize": "0.05 deg",
+                "width": {"width": "3 deg", "height": "3 deg"},
+            },
+        ),
     )
 ]
 
