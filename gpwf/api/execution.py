@@ -14,8 +14,8 @@ from gpwf.core.digests import digest_file
 from gpwf.core.redact import redact_command
 from gpwf.core.runs import RunEvent
 from gpwf.prov.environment import capture_agent, capture_environment
-from gpwf.run.engine import RunHeader, execute
-from gpwf.run.executors.local import LocalExecutor
+from gpwf.run.engine import CATALOG, FORMATS, RunHeader, execute
+from gpwf.run.executors.local import PREPARE, LocalExecutor
 from gpwf.run.executors.server import worker_variables
 from gpwf.run.journal import read_journal
 from gpwf.run.rundir import RunDirectory, new_run_path
@@ -26,7 +26,11 @@ __all__ = ["Execution", "write_provenance"]
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """What a run needs; see `gpwf.api.Workflow.run` for the meaning of the fields."""
+    """What a run needs; see `gpwf.api.Workflow.run` for the meaning of the fields.
+
+    ``catalog``, ``formats`` and ``prepare`` are import strings for the workers, see
+    `gpwf.run.engine.execute` and `gpwf.run.executors.local.LocalExecutor`.
+    """
 
     selection: Selection
     text: str
@@ -37,6 +41,9 @@ class Execution:
     console: str
     command: tuple[str, ...]
     listeners: tuple[Callable[[RunEvent], None], ...]
+    catalog: str = CATALOG
+    formats: str = FORMATS
+    prepare: str = PREPARE
 
     def run(self) -> Run:
         """Run; the record is written whatever the end."""
@@ -55,7 +62,9 @@ class Execution:
                         plan,
                         store=self.store,
                         rundir=rundir,
-                        executor=LocalExecutor(self.jobs or plan.execution.jobs),
+                        executor=LocalExecutor(
+                            self.jobs or plan.execution.jobs, prepare=self.prepare
+                        ),
                         text=self.text,
                         header=header,
                         on_event=on_event,
@@ -63,6 +72,8 @@ class Execution:
                         fail_fast=self.fail_fast,
                         force=self.selection.forced,
                         log_level=plan.execution.log_level.upper(),
+                        catalog=self.catalog,
+                        formats=self.formats,
                     )
             finally:
                 if rundir.journal.is_file():

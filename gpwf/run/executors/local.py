@@ -20,9 +20,10 @@ from gpwf.core.runs import TaskState
 from gpwf.run.executors.base import Job, Message, Outcome
 from gpwf.run.executors.server import Server, Worker, server_died, start_server, unfinished
 
-__all__ = ["LocalExecutor"]
+__all__ = ["PREPARE", "LocalExecutor"]
 
-_PREPARE = "gpwf.steps.process:prepare_process"
+#: What the fork server imports: gammapy, and what its steps need.
+PREPARE = "gpwf.steps.process:prepare_process"
 _GRACE_S = 3.0
 
 
@@ -44,7 +45,7 @@ class LocalExecutor:
         self,
         jobs: int | None = None,
         *,
-        prepare: str | None = _PREPARE,
+        prepare: str | None = PREPARE,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._jobs = max(1, jobs if jobs is not None else _usable_cores())
