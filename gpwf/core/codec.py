@@ -10,9 +10,10 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from gpwf.core import runs
 __all__ = ["event_from_plain", "event_to_plain", "from_plain", "to_plain"]
 
 _T = TypeVar("_T")
+_Converter = Callable[[Any], Any]
 
 _EVENT_NAMES: dict[str, type[runs.RunEvent]] = {
     "run.started": runs.RunStarted,
@@ -41,19 +43,7 @@ def to_plain(value: Any) -> Any:
     TypeError
         For a type that has no plain form.
     """
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, (str, Path)):
-        return str(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {name: to_plain(getattr(value, name)) for name in _field_names(type(value))}
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    raise TypeError(f"{type(value).__name__} has no plain form")
+    return _writer(type(value))(value)
 
 
 def from_plain(cls: type[_T], data: Any) -> _T:
@@ -64,7 +54,7 @@ def from_plain(cls: type[_T], data: Any) -> _T:
     TypeError, ValueError, KeyError
         Where the data does not fit the class.
     """
-    value: _T = _read(cls, data)
+    value: _T = _reader(cls)(data)
     return value
 
 
@@ -84,53 +74,114 @@ def event_from_plain(data: Mapping[str, Any]) -> runs.RunEvent:
     return from_plain(_EVENT_NAMES[data["event"]], data)
 
 
-@cache
-def _field_names(cls: type) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(cls) if item.init)
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
-@cache
-def _field_types(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _make_writer(kind: type) -> _Converter:
+    """Return what makes plain data of the values of a class."""
+    if kind in (type(None), bool, int, float, str):
+        return _as_it_is
+    if issubclass(kind, Enum):
+        return _value_of
+    if issubclass(kind, (str, Path)):
+        return str
+    if issubclass(kind, (bool, int, float)):
+        return _as_it_is
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_writer(kind)
+    if issubclass(kind, Mapping):
+        return lambda value: {str(key): _writer(type(item))(item) for key, item in value.items()}
+    if issubclass(kind, (list, tuple)):
+        return lambda value: [_writer(type(item))(item) for item in value]
+    raise TypeError(f"{kind.__name__} has no plain form")
 
 
-def _read_dataclass(cls: type, data: Any) -> Any:
-    if not isinstance(data, Mapping):
-        raise TypeError(f"{cls.__name__} needs a mapping, got {type(data).__name__}")
-    hints = _field_types(cls)
-    return cls(**{name: _read(hints[name], data[name]) for name in hints if name in data})
+_writer: Callable[[Any], _Converter] = cache(_make_writer)
 
 
-def _read(hint: Any, data: Any) -> Any:
-    """Return ``data`` as the annotated type; the annotations of core are all that is handled."""
-    if hint is Any or data is None:
-        return data
+def _value_of(value: Any) -> Any:
+    return value.value
+
+
+def _dataclass_writer(kind: type) -> _Converter:
+    names = tuple(item.name for item in dataclasses.fields(kind) if item.init)
+    if len(names) < 2:  # attrgetter gives no tuple then
+        return lambda value: {name: to_plain(getattr(value, name)) for name in names}
+    values_of = attrgetter(*names)
+
+    def write(value: Any) -> dict[str, Any]:
+        return {
+            name: item if type(item) is str else _writer(type(item))(item)
+            for name, item in zip(names, values_of(value), strict=True)
+        }
+
+    return write
+
+
+def _make_reader(hint: Any) -> _Converter:
+    """Return what reads an annotated type; the annotations of core are all that is handled."""
+    if hint is Any:
+        return _as_it_is
     if isinstance(hint, typing.NewType):
-        return _read(hint.__supertype__, data)
-    origin = typing.get_origin(hint)
+        return _reader(hint.__supertype__)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is None:
-        return _read_plain_class(hint, data)
-    args = typing.get_args(hint)
+        return _class_reader(hint)
     if origin in (typing.Union, types.UnionType):
-        return _read(next(item for item in args if item is not type(None)), data)
+        return _reader(next(item for item in args if item is not type(None)))
+    if origin is tuple and len(args) == 2 and args[1] is Ellipsis:
+        one = _reader(args[0])
+        return lambda data: data if data is None else tuple([one(item) for item in data])
     if origin is tuple:
-        if len(args) == 2 and args[1] is Ellipsis:
-            return tuple(_read(args[0], item) for item in data)
-        return tuple(_read(item, part) for item, part in zip(args, data, strict=True))
+        several = [_reader(item) for item in args]
+        return lambda data: (
+            data
+            if data is None
+            else tuple([read(part) for read, part in zip(several, data, strict=True)])
+        )
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {key: _read(args[1], item) for key, item in data.items()}
+        of_value = _reader(args[1])
+        return lambda data: (
+            data if data is None else {key: of_value(item) for key, item in data.items()}
+        )
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        return [_read(args[0], item) for item in data]
+        of_item = _reader(args[0])
+        return lambda data: data if data is None else [of_item(item) for item in data]
     raise TypeError(f"no reader for {hint}")
 
 
-def _read_plain_class(hint: Any, data: Any) -> Any:
+_reader: Callable[[Any], _Converter] = cache(_make_reader)
+
+
+def _class_reader(hint: Any) -> _Converter:
+    """Return the reader of a class without parameters; None stays None."""
     if dataclasses.is_dataclass(hint):
-        return _read_dataclass(typing.cast(type, hint), data)
+        return _dataclass_reader(typing.cast(type, hint))
     if hint is float:
-        return float(data)
+        return lambda data: data if data is None else float(data)
     if issubclass(hint, (Enum, Path)):
-        return hint(data)
-    if not isinstance(data, hint):
-        raise TypeError(f"expected {hint.__name__}, got {type(data).__name__}")
-    return data
+        return lambda data: data if data is None else hint(data)
+
+    def check(data: Any) -> Any:
+        if data is not None and not isinstance(data, hint):
+            raise TypeError(f"expected {hint.__name__}, got {type(data).__name__}")
+        return data
+
+    return check
+
+
+def _dataclass_reader(cls: type) -> _Converter:
+    readers: dict[str, _Converter] = {}
+
+    def read(data: Any) -> Any:
+        if data is None:
+            return None
+        if not isinstance(data, Mapping):
+            raise TypeError(f"{cls.__name__} needs a mapping, got {type(data).__name__}")
+        if not readers:  # not before: a class may hold itself
+            hints = typing.get_type_hints(cls)
+            readers.update({name: _reader(hint) for name, hint in hints.items()})
+        return cls(**{name: one(data[name]) for name, one in readers.items() if name in data})
+
+    return read
