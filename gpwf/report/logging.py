@@ -7,19 +7,21 @@ are static: those of the journal for run events, ``log.record`` for what librari
 warned about inside a task, ``task.progress`` for what a step says of itself.
 
 The logger is wrapped with its own processors: structlog's global configuration, which belongs to
-the user's notebook, is neither read nor changed.
+the user's notebook, is neither read nor changed. It is bound once, and has its own JSON encoder:
+a task of a millisecond must not wait for its log.
 """
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
-from gpwf.core.codec import event_to_plain
 from gpwf.core.coordinates import labels_of
 from gpwf.core.redact import redact_text
 from gpwf.core.runs import (
@@ -34,6 +36,7 @@ from gpwf.core.runs import (
     TaskNotRun,
     TaskState,
 )
+from gpwf.report.held import HeldWriter
 
 __all__ = ["LEVELS", "RunLog", "event_fields"]
 
@@ -42,6 +45,20 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 
 _CONTEXT = ("run_id", "step", "task_id", "attempt")
 _FIRST = ("time", "level", "event", *_CONTEXT)
+#: Of a run event; made by gpwf itself: nothing to look for secrets in.
+_OWN = frozenset({"state", "time", "key", "worker", "plan", "error"})
+_TIME = frozenset({"time"})
+#: Names of the run events in the log, those of the journal.
+_NAMES: Mapping[type[RunEvent], str] = {
+    RunStarted: "run.started",
+    TaskCached: "task.cached",
+    AttemptStarted: "attempt.started",
+    AttemptFinished: "attempt.finished",
+    TaskNotRun: "task.not-run",
+    RunFinished: "run.finished",
+}
+_LOUD = frozenset({"warning", "error", "critical"})
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def _digests(products: Mapping[str, Product]) -> dict[str, str] | None:
@@ -56,21 +73,27 @@ def _seconds(started: str, ended: str) -> float | None:
     return round(delta.total_seconds(), 6)
 
 
-def _finished_fields(event: AttemptFinished) -> Iterator[tuple[str, Any]]:
-    yield "task_id", event.task
-    yield "attempt", event.attempt
-    yield "key", event.key
-    yield "state", event.state
-    yield "digest", _digests(event.products)
-    yield "duration_s", _seconds(event.started, event.ended)
-    yield "cpu_s", event.resources.cpu_s
-    yield "peak_rss_bytes", event.resources.peak_rss_bytes
-    yield "retry", event.retry or None
-    if event.failure is not None:
-        yield "error", event.failure.kind
-        yield "message", event.failure.message
-        yield "hint", event.failure.hint
-        yield "traceback", event.failure.traceback
+def _finished_fields(event: AttemptFinished) -> dict[str, Any]:
+    used = event.resources
+    fields = {
+        "task_id": event.task,
+        "attempt": event.attempt,
+        "key": event.key,
+        "state": event.state,
+        "digest": _digests(event.products),
+        "duration_s": _seconds(event.started, event.ended),
+        "cpu_s": used.cpu_s,
+        "peak_rss_bytes": used.peak_rss_bytes,
+        "retry": event.retry or None,
+    }
+    if (failure := event.failure) is not None:
+        fields |= {
+            "error": failure.kind,
+            "message": failure.message,
+            "hint": failure.hint,
+            "traceback": failure.traceback,
+        }
+    return fields
 
 
 def event_fields(event: RunEvent) -> tuple[str, dict[str, Any]]:
@@ -109,7 +132,7 @@ def event_fields(event: RunEvent) -> tuple[str, dict[str, Any]]:
                 "worker": event.worker or None,
             }
         case AttemptFinished():
-            fields = dict(_finished_fields(event))
+            fields = _finished_fields(event)
             if event.failure is not None:
                 level = "warning" if event.retry or event.failure.no_data else "error"
         case TaskNotRun():
@@ -141,13 +164,31 @@ def _arrange(_logger: Any, method: str, fields: Any) -> Any:
     return {**ordered, **fields}
 
 
-def _clean(value: Any) -> Any:
-    """Return a value of a log line without what looks like a secret."""
-    return redact_text(value) if type(value) is str else value
+def _render(_logger: Any, _method: str, fields: Any) -> str:
+    return _encode(fields)
+
+
+class _Names:
+    """What a log line says about a task: its id, its step, its coordinates.
+
+    Two lines follow each other that are about one task, and thousands of tasks have one step: the
+    last few are kept, and not one for every task of the run.
+    """
+
+    def __init__(self, step_of: Callable[[str], str | None]) -> None:
+        self._step_of = step_of
+        self.of = lru_cache(maxsize=512)(self._find)
+
+    def _find(self, task_id: str, step: str | None) -> tuple[str, str | None, dict[str, str]]:
+        shown = redact_text(task_id)
+        step = step if step is not None else self._step_of(shown)
+        return shown, step, labels_of(shown, step or "")
 
 
 class RunLog:
     """Writer of the ``log.jsonl`` of a run; usable as a context manager.
+
+    Lines are on their way to the file after 0.2 s at most, warnings and errors at once.
 
     Parameters
     ----------
@@ -165,23 +206,24 @@ class RunLog:
         # structlog takes 0.2 s to import (it tries for rich): only a run pays
         import structlog
 
-        self._step_of = step_of or (lambda task_id: task_id.partition("[")[0])
+        self._names = _Names(step_of or (lambda task_id: task_id.partition("[")[0]))
         self._path = path
         # a file name that is no text becomes the escape that JSON has for it
-        self._stream = path.open("a", encoding="utf-8", errors="backslashreplace")
+        stream: TextIO = path.open("a", encoding="utf-8", errors="backslashreplace")
+        self._out = HeldWriter(stream, on_error=self._give_up)
+        # bound here, or structlog makes a logger anew for every line
         self._log: Any = structlog.wrap_logger(
-            structlog.WriteLogger(self._stream),
-            processors=[_arrange, structlog.processors.JSONRenderer(ensure_ascii=False)],
-            wrapper_class=structlog.make_filtering_bound_logger("debug"),
+            self._out,
+            processors=[_arrange, _render],
+            wrapper_class=structlog.BoundLogger,
             context_class=dict,
-            run_id=run_id,
-        )
+        ).bind(run_id=run_id)
 
     def event(self, event: RunEvent) -> None:
         """Write the line of a run event."""
         level, fields = event_fields(event)
-        fields = {name: _clean(value) for name, value in fields.items()}
-        self._write(level, event_to_plain(event)["event"], time=event.time, **fields)
+        fields["time"] = event.time
+        self._write(level, _NAMES[type(event)], fields, safe=_OWN)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Write what a library logged, or what a step said, inside a task.
@@ -193,37 +235,38 @@ class RunLog:
             ``attempt``, ``time`` and whatever else belongs to the record; ``event`` where it is
             not ``log.record``.
         """
-        fields = {name: _clean(value) for name, value in record.items()}
+        fields = dict(record)
         level = str(fields.pop("level", "info")).lower()
         name = str(fields.pop("event", "log.record"))
-        self._write(level if level in LEVELS else "info", name, **fields)
-
-    def _write(self, level: str, name: str, **fields: Any) -> None:
         fields["time"] = _iso(fields.get("time"))
-        task_id = fields.get("task_id")
-        if task_id is not None and "step" not in fields:
-            fields["step"] = self._step_of(task_id)
-        if task_id is not None and (place := labels_of(task_id, fields["step"] or "")):
-            fields["coordinates"] = place
-        if self._log is None:
+        self._write(level if level in LEVELS else "info", name, fields)
+
+    def _write(
+        self, level: str, name: str, fields: dict[str, Any], *, safe: frozenset[str] = _TIME
+    ) -> None:
+        if self._out.is_closed:
             return
-        try:
-            getattr(self._log, level)(name, **fields)
-        except OSError as error:
-            self._give_up(error)
+        line = {
+            key: value if key in safe or type(value) is not str else redact_text(value)
+            for key, value in fields.items()
+            if key != "task_id"
+        }
+        task_id = fields.get("task_id")
+        if task_id is not None:
+            line["task_id"], line["step"], place = self._names.of(task_id, fields.get("step"))
+            if place:
+                line["coordinates"] = place
+        getattr(self._log, level)(name, **line)
+        if level in _LOUD:
+            self._out.flush()
 
     def _give_up(self, error: OSError) -> None:
         """Go on without a log: the run matters more, and the journal is what counts."""
-        self._log = None
         print(f"the log {self._path} ends here: {error.strerror}", file=sys.stderr)
 
     def close(self) -> None:
-        """Close the file."""
-        try:
-            self._stream.close()
-        except OSError as error:  # what a full disk did not take is tried again here
-            if self._log is not None:
-                self._give_up(error)
+        """Write what is held back, and close the file."""
+        self._out.close()
 
     def __enter__(self) -> RunLog:
         return self
