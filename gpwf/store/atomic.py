@@ -9,8 +9,16 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["PRIVATE_FILE", "PRIVATE_FOLDER", "sync_folder", "write_atomic"]
+__all__ = [
+    "PRIVATE_FILE",
+    "PRIVATE_FOLDER",
+    "draft_path",
+    "open_private",
+    "sync_folder",
+    "write_atomic",
+]
 
 #: Stores and run directories may hold data under embargo: they are private to the user.
 PRIVATE_FOLDER = 0o700
@@ -24,6 +32,22 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def draft_path(path: Path) -> Path:
+    """Return a new name beside a file, for bytes that are to become it."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Make a file for writing that only its owner may read.
+
+    Raises
+    ------
+    OSError
+        Where it is there already, or cannot be made.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb")
 
 
 def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -43,10 +67,9 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     OSError
         Where the folder cannot be written; nothing is left behind.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    draft = draft_path(path)
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-        with os.fdopen(handle, "wb") as stream:
+        with open_private(draft) as stream:
             stream.write(data)
             if durable:
                 stream.flush()

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from gpwf.core.digests import Digest, digest_file, tagged_digest
 from gpwf.core.runs import Product, ProductFile
 from gpwf.errors import StoreError
 from gpwf.store.atomic import PRIVATE_FOLDER, sync_folder
+from gpwf.store.commit import Committer, Draft
 from gpwf.store.content import digests_of
 
 __all__ = ["ObjectStore", "product_digest"]
@@ -108,26 +109,34 @@ class ObjectStore:
         StoreError
             Where it is no regular file.
         """
+        stored, draft = self.draft(path, name=name, mark=mark)
+        self._commit([draft])
+        path.unlink(missing_ok=True)  # where a copy was published
+        return stored
+
+    def draft(
+        self, path: Path, *, name: str | None = None, mark: str = ""
+    ) -> tuple[ProductFile, Draft]:
+        """Return what `put` would store, and what is left to do for it.
+
+        See `put` for the parameters. The file must stay until the draft is published.
+        """
         handle = _open_regular(path)
         try:
             status = os.fstat(handle)
             if status.st_nlink > 1:  # the bytes have another name, under which they may change
-                return self._put_copy(path, name or path.name, mark)
+                return self._draft_copy(path, name or path.name, mark)
             digest, data_digest = digests_of(handle, mark.encode())
             os.fchmod(handle, _READ_ONLY)
-            os.fsync(handle)
         finally:
             os.close(handle)
-        target = self._prepared(digest)
-        try:
-            path.rename(target)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            return self._put_copy(path, name or path.name, mark)
-        sync_folder(target.parent)
-        return ProductFile(
-            name=name or path.name, digest=digest, size=status.st_size, data_digest=data_digest
+        target = self.path(digest)
+        is_new = _make_folder(target.parent)
+        return (
+            ProductFile(
+                name=name or path.name, digest=digest, size=status.st_size, data_digest=data_digest
+            ),
+            Draft(source=path, target=target, is_new_folder=is_new),
         )
 
     def publish(
@@ -152,34 +161,60 @@ class ObjectStore:
             Where there is no file, or something other than files and folders, a symbolic link
             for example.
         """
+        product, drafts = self.drafts(folder, kind, summary, mark=mark)
+        self._commit(drafts)
+        return product
+
+    def drafts(
+        self, folder: Path, kind: str, summary: Mapping[str, Any], *, mark: str = ""
+    ) -> tuple[Product, list[Draft]]:
+        """Return what `publish` would store, and what is left to do for it.
+
+        See `publish` for the parameters. The folder must stay until the drafts are published.
+        """
         found = sorted(_files_of(folder), key=lambda path: path.relative_to(folder).as_posix())
         if not found:
             raise StoreError(f"{kind}: nothing was written for this product")
-        files = tuple(
-            self.put(path, name=path.relative_to(folder).as_posix(), mark=mark) for path in found
-        )
-        return Product(
+        pairs = [
+            self.draft(path, name=path.relative_to(folder).as_posix(), mark=mark) for path in found
+        ]
+        files = tuple(item for item, _ in pairs)
+        product = Product(
             kind=kind, digest=product_digest(kind, files), files=files, summary=dict(summary)
         )
+        return product, [draft for _, draft in pairs]
 
-    def _prepared(self, digest: Digest) -> Path:
-        target = self.path(digest)
-        if not target.parent.is_dir():
-            target.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-            sync_folder(self._objects)
-        return target
-
-    def _put_copy(self, path: Path, name: str, mark: str) -> ProductFile:
-        """Publish from another file system, or bytes that have a second name."""
-        self._drafts.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-        draft = self._drafts / secrets.token_hex(16)
+    @staticmethod
+    def _commit(drafts: Sequence[Draft]) -> None:
+        committer = Committer()
         try:
-            shutil.copyfile(path, draft, follow_symlinks=False)
-            stored = self.put(draft, name=name, mark=mark)
+            committer.commit(drafts)
+        except OSError:
+            for draft in drafts:
+                draft.discard()
+            raise
         finally:
-            draft.unlink(missing_ok=True)
-        path.unlink()
-        return stored
+            committer.close()
+
+    def _draft_copy(self, path: Path, name: str, mark: str) -> tuple[ProductFile, Draft]:
+        """Prepare a copy of bytes that have a second name."""
+        self._drafts.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        copy = self._drafts / secrets.token_hex(16)
+        try:
+            shutil.copyfile(path, copy, follow_symlinks=False)
+            return self.draft(copy, name=name, mark=mark)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+
+
+def _make_folder(path: Path) -> bool:
+    """Make a folder where it is missing; return True where it was."""
+    try:
+        path.mkdir(mode=PRIVATE_FOLDER)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

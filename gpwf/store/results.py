@@ -12,7 +12,8 @@ from typing import Any
 from gpwf.core.codec import from_plain, to_plain
 from gpwf.core.digests import TaskKey, tagged_digest
 from gpwf.core.runs import Product, Resources
-from gpwf.store.atomic import PRIVATE_FOLDER, sync_folder, write_atomic
+from gpwf.store.atomic import PRIVATE_FOLDER, draft_path, open_private
+from gpwf.store.commit import Committer, Draft
 
 __all__ = ["ResultStore", "StoredResult"]
 
@@ -85,13 +86,40 @@ class ResultStore:
 
     def put(self, key: TaskKey, result: StoredResult) -> None:
         """Record a result; its objects must be in the store already."""
+        draft = self.draft(key, result)
+        committer = Committer()
+        try:
+            committer.commit([draft])
+        except OSError:
+            draft.discard()
+            raise
+        finally:
+            committer.close()
+
+    def draft(self, key: TaskKey, result: StoredResult) -> Draft:
+        """Write a result; it is recorded when the draft is published, its objects before it.
+
+        Raises
+        ------
+        OSError
+            Where the disk is full; nothing is left behind.
+        """
         path = self.path(key)
-        if not path.parent.is_dir():
-            path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-            sync_folder(self._results)
+        try:
+            path.parent.mkdir(mode=PRIVATE_FOLDER)
+            is_new = True
+        except FileExistsError:
+            is_new = False
         body = to_plain(result)
         document = {"format": _FORMAT, "check": tagged_digest(_FORMAT, body), "result": body}
-        write_atomic(path, json.dumps(document, ensure_ascii=False).encode())
+        source = draft_path(path)
+        try:
+            with open_private(source) as stream:
+                stream.write(json.dumps(document, ensure_ascii=False).encode())
+        except BaseException:
+            source.unlink(missing_ok=True)
+            raise
+        return Draft(source=source, target=path, is_new_folder=is_new)
 
 
 def _read(data: bytes) -> StoredResult | None:
