@@ -1,4 +1,4 @@
-"""What gammapy's classes take, read from its source: importing gammapy costs seconds.
+"""What classes and functions take, read from their source: importing gammapy costs seconds.
 
 The files of the installed version are found by path and parsed with `ast`; nothing of them is
 executed, nor is a parent package imported. Only the modules on the way to a class are parsed, once
@@ -8,18 +8,22 @@ per process: some milliseconds each.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
-__all__ = ["Parameter", "Signature", "signature"]
+from gpwf.steps.callables.definitions import (
+    DefinedNames,
+    Found,
+    Function,
+    find_definition,
+    read_names,
+)
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
+__all__ = ["Parameter", "Signature", "forget", "signature"]
 
 # numpydoc's words for values that YAML can hold; gammapy makes quantities of texts
 _WORDS: Mapping[str, tuple[type, ...]] = {
@@ -58,6 +62,8 @@ class Parameter:
         The only texts that it takes; empty for any.
     nullable : bool
         True where None is a value.
+    by_name : bool
+        False where it can be given by its position only.
     """
 
     name: str
@@ -66,6 +72,7 @@ class Parameter:
     types: tuple[type, ...] = ()
     choices: tuple[str, ...] = ()
     nullable: bool = False
+    by_name: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,17 +94,10 @@ class Signature:
     takes_any: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Module:
-    """The definitions of one file, and where the names that it imports come from."""
-
-    name: str
-    is_package: bool
-    defined: dict[str, ast.ClassDef | _Function] = field(default_factory=dict)
-    imported: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-
-_Found = tuple[_Module, ast.ClassDef | _Function]
+def forget() -> None:
+    """Forget what was read: files of packages under development change."""
+    signature.cache_clear()
+    read_names.cache_clear()
 
 
 @lru_cache(maxsize=256)
@@ -115,74 +115,15 @@ def signature(target: str) -> Signature:
         Where the installed version has no such class or function, or no source.
     """
     module, _, name = target.rpartition(".")
-    found = _find(module, name)
+    found = find_definition(module, name)
     if found is None:
         raise LookupError(f"no source of {target}")
     parameters, takes_any = _parameters(*found, depth=0)
     return Signature(target=target, parameters=parameters, takes_any=takes_any)
 
 
-def _file(module: str) -> tuple[Path, bool] | None:
-    """Return the file of a module, and whether it is a package; only the top level is imported."""
-    top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)  # a top-level name: nothing is executed
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    place = Path(spec.submodule_search_locations[0], *rest)
-    if (place / "__init__.py").is_file():
-        return place / "__init__.py", True
-    file = place.with_suffix(".py")
-    return (file, False) if file.is_file() else None
-
-
-@lru_cache(maxsize=256)
-def _module(name: str) -> _Module | None:
-    """Return the definitions of a module; None where there is no readable source."""
-    found = _file(name)
-    if found is None:
-        return None
-    path, is_package = found
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return None
-    module = _Module(name=name, is_package=is_package)
-    for node in tree.body:
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            module.defined[node.name] = node
-        elif isinstance(node, ast.ImportFrom):
-            source = _absolute(module, node)
-            for alias in node.names:
-                module.imported[alias.asname or alias.name] = (source, alias.name)
-    return module
-
-
-def _absolute(module: _Module, node: ast.ImportFrom) -> str:
-    """Return the module that a ``from`` imports from."""
-    if not node.level:
-        return node.module or ""
-    parts = module.name.split(".")
-    up = node.level - 1 if module.is_package else node.level
-    kept = parts[: len(parts) - up]
-    return ".".join([*kept, node.module] if node.module else kept)
-
-
-def _find(module: str, name: str, depth: int = 0) -> _Found | None:
-    """Return a definition, following re-exports."""
-    if depth > 10:
-        return None
-    here = _module(module)
-    if here is None:
-        return None
-    if name in here.defined:
-        return here, here.defined[name]
-    if name in here.imported:
-        return _find(*here.imported[name], depth + 1)
-    return None
-
-
 def _parameters(
-    module: _Module, node: ast.ClassDef | _Function, depth: int
+    module: DefinedNames, node: ast.ClassDef | Function, depth: int
 ) -> tuple[dict[str, Parameter], bool]:
     """Return the parameters of a definition, and whether it takes any others."""
     if isinstance(node, ast.ClassDef):
@@ -206,8 +147,8 @@ def _parameters(
 
 
 def _constructor(
-    module: _Module, node: ast.ClassDef, depth: int
-) -> tuple[_Module, ast.ClassDef, _Function] | None:
+    module: DefinedNames, node: ast.ClassDef, depth: int
+) -> tuple[DefinedNames, ast.ClassDef, Function] | None:
     """Return the ``__init__`` that a class uses, and the class that it is defined in."""
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
@@ -220,18 +161,18 @@ def _constructor(
 
 
 def _bases(
-    module: _Module, node: ast.ClassDef, depth: int
-) -> Iterator[tuple[_Module, ast.ClassDef]]:
+    module: DefinedNames, node: ast.ClassDef, depth: int
+) -> Iterator[tuple[DefinedNames, ast.ClassDef]]:
     """Yield the bases that are classes with source."""
     for base in node.bases if depth < 20 else ():
         if isinstance(base, ast.Name):
-            found = _find(module.name, base.id)
+            found = find_definition(module.name, base.id)
             if found is not None and isinstance(found[1], ast.ClassDef):
                 yield found[0], found[1]
 
 
 def _own(
-    function: _Function, documented: Mapping[str, str], *, method: bool
+    function: Function, documented: Mapping[str, str], *, method: bool
 ) -> Iterator[tuple[str, Parameter]]:
     """Yield the parameters that a function names itself."""
     args = function.args
@@ -240,7 +181,8 @@ def _own(
     defaults: list[ast.expr | None] = [*missing, *args.defaults, *args.kw_defaults]
     pairs = list(zip([*positional, *args.kwonlyargs], defaults, strict=True))
     for argument, default in pairs[1:] if method else pairs:
-        yield argument.arg, _parameter(argument.arg, default, documented.get(argument.arg, ""))
+        found = _parameter(argument.arg, default, documented.get(argument.arg, ""))
+        yield argument.arg, replace(found, by_name=argument not in args.posonlyargs)
 
 
 def _parameter(name: str, default: ast.expr | None, text: str) -> Parameter:
@@ -300,8 +242,8 @@ def _documented(node: ast.AST) -> dict[str, str]:
 
 
 def _forwarded(
-    module: _Module, owner: ast.ClassDef | None, function: _Function, depth: int
-) -> Iterator[tuple[set[str], _Found]]:
+    module: DefinedNames, owner: ast.ClassDef | None, function: Function, depth: int
+) -> Iterator[tuple[set[str], Found]]:
     """Yield what ``**kwargs`` is handed on to, and the parameters that are given there already."""
     keywords = function.args.kwarg
     for node in ast.walk(function) if keywords is not None and depth < 20 else ():
@@ -310,12 +252,12 @@ def _forwarded(
         spread = [item.value for item in node.keywords if item.arg is None]
         if not any(isinstance(item, ast.Name) and item.id == keywords.arg for item in spread):
             continue
-        callee: _Found | None = None
+        callee: Found | None = None
         if _is_super(node.func) and owner is not None:
             bases = (_constructor(*base, depth=depth + 1) for base in _bases(module, owner, depth))
             callee = next(((item[0], item[1]) for item in bases if item is not None), None)
         elif isinstance(node.func, ast.Name):
-            callee = _find(module.name, node.func.id)
+            callee = find_definition(module.name, node.func.id)
         if callee is not None:
             yield {item.arg for item in node.keywords if item.arg is not None}, callee
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from spectra import problems
 
-from gpwf.steps import signatures
 from gpwf.steps.arguments import argument_problems
+from gpwf.steps.callables import definitions
 from gpwf.steps.makers import (
     BACKGROUND_MAKERS,
     SAFE_MASK_USERS,
@@ -97,12 +97,12 @@ def test_nothing_of_gammapy_is_imported() -> None:
 
 def test_only_the_files_on_the_way_are_parsed_once() -> None:
     signature.cache_clear()
-    signatures._module.cache_clear()
+    definitions.read_names.cache_clear()
     signature("gammapy.makers.SafeMaskMaker")
-    assert signatures._module.cache_info().misses == 2  # the package, and safe.py
+    assert definitions.read_names.cache_info().misses == 2  # the package, and safe.py
     signature("gammapy.makers.SafeMaskMaker")
     assert signature.cache_info().hits == 1
-    assert signatures._module.cache_info().misses == 2
+    assert definitions.read_names.cache_info().misses == 2
 
 
 # ---- on packages of our own ----------------------------------------------------------------------
@@ -169,10 +169,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         (folder / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     signature.cache_clear()
-    signatures._module.cache_clear()
+    definitions.read_names.cache_clear()
     yield "sigtest"
     signature.cache_clear()
-    signatures._module.cache_clear()
+    definitions.read_names.cache_clear()
     assert "sigtest" not in sys.modules
 
 

@@ -1,0 +1,1 @@
+"""Functions of others, named by ``package.module:function``: found, read, checked, called."""
