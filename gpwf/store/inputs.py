@@ -110,6 +110,15 @@ class StatCache:
         with contextlib.suppress(OSError):  # a full disk, a store for reading only
             self._save()
 
+    def forget_absent(self) -> None:
+        """Forget the files that are not there any more, where that is possible."""
+        with contextlib.suppress(OSError), _locked(self._path.with_suffix(".lock")):
+            latest = dict(self._saved())
+            here = {name: entry for name, entry in latest.items() if os.path.lexists(name)}
+            if len(here) < len(latest):
+                text = "".join(_line(name, entry) for name, entry in here.items())
+                write_atomic(self._path, text.encode(), durable=False)
+
     def _save(self) -> None:
         lines = "".join(_line(name, entry) for name, entry in self._new.items())
         with _locked(self._path.with_suffix(".lock")):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ from gpwf.core.runs import Product, Resources
 from gpwf.store.atomic import PRIVATE_FOLDER, draft_path, open_private
 from gpwf.store.commit import Committer, Draft
 
-__all__ = ["ResultStore", "StoredResult"]
+__all__ = ["ResultStore", "StoredResult", "read_result"]
 
 _FORMAT = "gpwf-result/1"
 
@@ -77,12 +79,29 @@ class ResultStore:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
-        result = _read(data)
+        result = read_result(data)
         if result is None or result.key != key:
-            self._damaged.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-            path.replace(self._damaged / f"{key}.{secrets.token_hex(4)}.result")
+            with contextlib.suppress(OSError):  # a store for reading only, or it has just gone
+                self._damaged.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+                path.replace(self._damaged / f"{key}.{secrets.token_hex(4)}.result")
             return None
         return result
+
+    def touch(self, key: TaskKey) -> bool:
+        """Say that a result is in use now, so that `gpwf gc` keeps it.
+
+        Returns
+        -------
+        bool
+            False where it is not there any more.
+        """
+        try:
+            os.utime(self.path(key))
+        except FileNotFoundError:
+            return False
+        except OSError:  # a store for reading only; nobody removes anything from it
+            return True
+        return True
 
     def put(self, key: TaskKey, result: StoredResult) -> None:
         """Record a result; its objects must be in the store already."""
@@ -122,8 +141,8 @@ class ResultStore:
         return Draft(source=source, target=path, is_new_folder=is_new)
 
 
-def _read(data: bytes) -> StoredResult | None:
-    """Return the result, None where the document is not what was written."""
+def read_result(data: bytes) -> StoredResult | None:
+    """Return a result from the bytes of its record, None where it is not what was written."""
     try:
         document: Any = json.loads(data)
         body = document["result"]
