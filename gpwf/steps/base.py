@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -23,6 +23,19 @@ __all__ = ["Step", "StepContext", "input_file", "missing_path"]
 
 def _no_progress(done: int, total: int, label: str) -> None:
     """Ignore progress."""
+
+
+def _one_after_another(
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    tell: Callable[[int], None],
+    bounded: bool = False,  # noqa: ARG001  (one at a time is never too far ahead)
+) -> Iterator[Any]:
+    """Yield the results of a function over items, made in this process."""
+    for number, item in enumerate(items):
+        value = function(item)
+        tell(number + 1)
+        yield value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +59,9 @@ class StepContext:
     stream : tuple of int
         Words of 32 bits that tell this task's random numbers from those of its neighbours in a
         scatter; empty for a step that is not scattered.
+    spread : callable
+        How `map` and `each` go over items: ``spread(function, items, tell, bounded)`` yields the
+        results in order. In this process, one after another, unless the engine has more cores.
     """
 
     step: str
@@ -55,6 +71,61 @@ class StepContext:
     progress: Callable[[int, int, str], None] = _no_progress
     labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     stream: tuple[int, ...] = ()
+    spread: Callable[..., Iterator[Any]] = _one_after_another
+
+    def map(
+        self, function: Callable[[Any], Any], items: Iterable[Any], *, label: str | None = None
+    ) -> list[Any]:
+        """Return the results of a function over items that do not depend on each other.
+
+        They may be worked on in other processes, on every core that no other task uses, and are
+        the same as those of a loop. What the function changes around it is lost: only its result
+        counts. Where there is something to compute for all items, compute it before.
+
+        Parameters
+        ----------
+        function : callable
+            Takes an item; any function, also one inside another. Its result must be something that
+            can be pickled.
+        items : iterable
+            Any objects.
+        label : str, optional
+            What the items are, for the progress: ``observations``.
+
+        Returns
+        -------
+        results : list
+            In the order of the items.
+
+        Raises
+        ------
+        Exception
+            What the function raises, for the first item in order for which it raises something.
+        """
+        return list(self._over(function, items, label, bounded=False))
+
+    def each(
+        self, function: Callable[[Any], Any], items: Iterable[Any], *, label: str | None = None
+    ) -> Iterator[Any]:
+        """Yield what `map` returns, one result after the other; few wait in memory.
+
+        For large results that become one: maps that are added up.
+        """
+        return self._over(function, items, label, bounded=True)
+
+    def _over(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterable[Any],
+        label: str | None,
+        bounded: bool,
+    ) -> Iterator[Any]:
+        found = list(items)
+
+        def tell(done: int) -> None:
+            self.progress(done, len(found), label or "")
+
+        return self.spread(function, found, tell, bounded)
 
     def seed_sequence(self, *entropy: int) -> SeedSequence:
         """Return the source of a task's random numbers.
