@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from gpwf.core.plan import Plan
-from gpwf.core.runs import (
-    AttemptFinished,
-    AttemptStarted,
-    RunEvent,
-    RunFinished,
-    TaskCached,
-    TaskNotRun,
-    TaskState,
-)
+from gpwf.core.runs import AttemptFinished, AttemptStarted, RunEvent, TaskState
+from gpwf.report.plain import PlainConsole
 from gpwf.report.progress import Progress
-from gpwf.report.text import duration, one_line
+from gpwf.report.records import progress_note, record_line
+from gpwf.report.text import one_line
 
 if TYPE_CHECKING:
-    from gpwf.report.live import LiveView
+    from gpwf.report.live import LiveView, Meter
 
 __all__ = ["LiveConsole", "PlainConsole", "QuietConsole", "RunConsole", "open_console"]
 
-_WARNING_PLACE = re.compile(r"^\S+:\d+: (?:\w+\.)*\w+: ")
-_SHOWN_LEVELS = ("warning", "error", "critical")
+_SHORT_S = 1.0  # a run that is over before shows no view
+_KEPT = 50  # lines above the view at once, and per 10 s after that
+_KEPT_AGAIN_S = 10.0
 
 
 class RunConsole(Protocol):
@@ -45,7 +38,9 @@ class RunConsole(Protocol):
         """Leave the terminal in order; may be called twice."""
 
 
-def open_console(plan: Plan, *, mode: str = "auto", stream: TextIO | None = None) -> RunConsole:
+def open_console(
+    plan: Plan, *, mode: str = "auto", stream: TextIO | None = None, meter: Meter | None = None
+) -> RunConsole:
     """Return the console for a run.
 
     Parameters
@@ -56,6 +51,8 @@ def open_console(plan: Plan, *, mode: str = "auto", stream: TextIO | None = None
         ``auto`` redraws on a terminal and prints lines elsewhere.
     stream : text file, optional
         Standard error by default.
+    meter : Meter, optional
+        Knows what running tasks use: the executor. Asked from a thread of the console.
 
     Raises
     ------
@@ -66,9 +63,9 @@ def open_console(plan: Plan, *, mode: str = "auto", stream: TextIO | None = None
     if mode == "auto":
         mode = "live" if _can_redraw(stream) else "plain"
     if mode == "live":
-        return LiveConsole(plan, stream)
+        return LiveConsole(Progress(plan), stream, meter)
     if mode == "plain":
-        return PlainConsole(plan, stream)
+        return PlainConsole(Progress(plan), stream)
     if mode == "off":
         return QuietConsole()
     raise ValueError(f"no console mode {mode!r}: use auto, live, plain or off")
@@ -76,26 +73,6 @@ def open_console(plan: Plan, *, mode: str = "auto", stream: TextIO | None = None
 
 def _can_redraw(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
-
-
-def record_line(record: Mapping[str, Any]) -> str | None:
-    """Return the line for a log record, None for one that is for the log alone."""
-    level = str(record.get("level", "info")).lower()
-    if level not in _SHOWN_LEVELS:
-        return None
-    task = record.get("task_id") or "gpwf"
-    message = str(record.get("message", ""))
-    if record.get("logger") == "py.warnings":
-        message = _WARNING_PLACE.sub("", message)  # the line of code is in the log
-    message = message.removeprefix(f"{record.get('step')}: ")  # steps name themselves
-    return one_line(f"{task}: {level}: {message}")
-
-
-def progress_note(record: Mapping[str, Any]) -> str:
-    """Return ``3/12 message`` for what a step says of itself."""
-    done, total = record.get("done"), record.get("total")
-    counter = f"{done}/{total} " if done is not None and total else ""
-    return one_line(f"{counter}{record.get('message', '')}")
 
 
 class QuietConsole:
@@ -111,120 +88,39 @@ class QuietConsole:
         """Do nothing."""
 
 
-class PlainConsole:
-    """One line per event, without control sequences: for pipes, batch logs and dumb terminals.
-
-    The tasks of a step that are cached, or not run for one reason, share a line.
-
-    Parameters
-    ----------
-    plan : Plan
-        What is to be run.
-    stream : text file
-        Where the lines go.
-    """
-
-    def __init__(self, plan: Plan, stream: TextIO) -> None:
-        self._progress = Progress(plan)
-        self._stream = stream
-        self._held_line = ("", "")
-        self._held = 0
-
-    def event(self, event: RunEvent) -> None:
-        """Print the line of one event."""
-        if isinstance(event, (TaskCached, TaskNotRun)):
-            self._hold(event)
-            self._progress.apply(event, time.monotonic())
-            return
-        self._flush()
-        self._progress.apply(event, time.monotonic())
-        if (text := self._text(event)) is not None:
-            self._print(text, event.time)
-
-    def record(self, record: Mapping[str, Any]) -> None:
-        """Print a warning or an error of a library."""
-        if record.get("event") != "task.progress" and (line := record_line(record)) is not None:
-            self._flush()
-            self._print(line)
-
-    def close(self) -> None:
-        """Print what was held back."""
-        self._flush()
-        self._stream.flush()
-
-    def _text(self, event: RunEvent) -> str | None:
-        match event:
-            case AttemptStarted():
-                again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
-                return f"{event.task}: started{again}"
-            case AttemptFinished():
-                return self._finished_text(event)
-            case RunFinished():
-                reason = event.reason.removeprefix(f"{event.state}: ")
-                return f"run {event.state}: {reason}" if reason else f"run {event.state}"
-            case _:
-                return None
-
-    def _finished_text(self, event: AttemptFinished) -> str:
-        took = duration(event.resources.wall_s)
-        if event.failure is None:
-            return f"{event.task}: {event.state} in {took}{self._counter()}"
-        end = " (trying again)" if event.retry else self._counter()
-        message = event.failure.message.removeprefix(f"{self._progress.step_of(event.task)}: ")
-        return f"{event.task}: {event.state} after {took}: {message}{end}"
-
-    def _counter(self) -> str:
-        return f" ({self._progress.done}/{self._progress.total})"
-
-    def _hold(self, event: TaskCached | TaskNotRun) -> None:
-        """Count an end without an attempt; one line for all the tasks of a step that share it."""
-        end = "cached" if isinstance(event, TaskCached) else f"{event.state}: {event.reason}"
-        line = (self._progress.step_of(event.task), end)
-        if line != self._held_line:
-            self._flush()
-            self._held_line = line
-        self._held += 1
-
-    def _flush(self) -> None:
-        if self._held:
-            step, end = self._held_line
-            many = f" ({self._held} tasks)" if self._held > 1 else ""
-            self._print(f"{step}{many}: {end}{self._counter()}")
-        self._held_line, self._held = ("", ""), 0
-
-    def _print(self, text: str, iso: str = "") -> None:
-        moment = datetime.fromisoformat(iso).astimezone() if iso else datetime.now()
-        self._stream.write(f"{moment:%H:%M:%S} {one_line(text)}\n")
-        self._stream.flush()
-
-
 class LiveConsole:
     """A view that is redrawn in place; gone at the end, when the table of steps takes over.
 
-    rich is imported when the first task goes to a worker: a run that finds everything done is
-    over before that.
+    It begins when the first task goes to a worker: a run that finds everything done is over
+    before that, or shows a view after a second.
 
     Parameters
     ----------
-    plan : Plan
-        What is to be run.
+    progress : Progress
+        Of the plan that is to be run.
     stream : text file
         The terminal.
+    meter : Meter, optional
+        Knows what running tasks use.
     """
 
-    def __init__(self, plan: Plan, stream: TextIO) -> None:
-        self._progress = Progress(plan)
+    def __init__(self, progress: Progress, stream: TextIO, meter: Meter | None = None) -> None:
+        self._progress = progress
         self._stream = stream
+        self._meter = meter
+        self._started_s = time.monotonic()
         self._view: LiveView | None = None
+        self._is_closed = False
+        self._kept = 0
+        self._unseen = 0
+        self._keep_again_s = 0.0
 
     def event(self, event: RunEvent) -> None:
         """Take in one event; failures stay on the screen above the view."""
-        self._progress.apply(event, time.monotonic())
-        if isinstance(event, AttemptStarted) and self._view is None:
-            from gpwf.report.live import LiveView
-
-            self._view = LiveView(self._progress, self._stream)
-            self._view.start()
+        now_s = time.monotonic()
+        self._progress.apply(event, now_s)
+        if self._view is None:
+            self._begin(event, now_s)
         if isinstance(event, AttemptFinished) and event.failure is not None:
             if event.state is TaskState.CANCELLED:
                 return  # whoever interrupts a run knows
@@ -241,15 +137,46 @@ class LiveConsole:
 
     def close(self) -> None:
         """Take the view from the screen."""
+        self._is_closed = True
         if self._view is not None:
             self._view.stop()
             self._view = None
+        if self._unseen:
+            self._stream.write(f"and {self._unseen} more messages, see the log\n")
+            self._unseen = 0
+
+    def _begin(self, event: RunEvent, now_s: float) -> None:
+        """Show the view when something is to be seen."""
+        works = isinstance(event, AttemptStarted) or now_s - self._started_s > _SHORT_S
+        if works and not self._is_closed:
+            from gpwf.report.live import LiveView
+
+            self._view = LiveView(
+                self._progress, self._stream, started_s=self._started_s, meter=self._meter
+            )
+            self._view.start()
 
     def _say(self, text: str, colour: str) -> None:
+        """Print a line that stays; of thousands only the first ones: the rest are in the log."""
+        now_s = time.monotonic()
+        if now_s >= self._keep_again_s:
+            self._kept, self._keep_again_s = 0, now_s + _KEPT_AGAIN_S
+        self._kept += 1
+        if self._kept > _KEPT:
+            self._unseen += 1
+            return
+        line = _coloured(one_line(text), colour)
         if self._view is not None:
-            self._view.say(one_line(text), colour)
+            self._view.say(line)
         else:
-            self._stream.write(one_line(text) + "\n")
+            self._stream.write(line + "\n")
+
+
+def _coloured(text: str, colour: str) -> str:
+    from click import style
+
+    # as rich does, which draws the view
+    return text if os.environ.get("NO_COLOR") else style(text, fg=colour)
 
 
 def _colour(event: AttemptFinished) -> str:

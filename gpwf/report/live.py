@@ -1,26 +1,45 @@
-"""The redrawn view of a run, by rich; imported only while a run shows one."""
+"""The redrawn view of a run on a terminal: rich makes the lines, a thread of its own draws them."""
 
 from __future__ import annotations
 
 import time
-from typing import TextIO
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from gpwf.report.progress import Progress, Running
+from gpwf.report.pulse import Pulse
+from gpwf.report.screen import Screen
 
-from gpwf.report.progress import Progress, StepProgress
-from gpwf.report.text import STATE_COLOURS, duration
+if TYPE_CHECKING:
+    from rich.console import Console
 
-__all__ = ["LiveView"]
+    from gpwf.report.frame import Used
 
-_REDRAWS_PER_S = 5
+__all__ = ["LiveView", "Meter"]
+
+_EVERY_S = 0.2
+_DRAWING_SHARE = 0.03  # of one core
+_LOOK_EVERY_S = 2.0
+_LOOKING_SHARE = 0.02
+
+
+class Meter(Protocol):
+    """Whoever knows what running tasks use: the executor.
+
+    Asked from the thread that draws.
+    """
+
+    def running_s(self, handle: str) -> float:
+        """Return for how many seconds a worker has had an attempt; 0 while it waits for one."""
+
+    def resident_bytes(self, handle: str) -> int | None:
+        """Return the memory that an attempt holds, its children's too; None where unknown."""
 
 
 class LiveView:
-    """Overall bar, a line per step, and the running tasks with the time they have taken.
+    """Overall bar, a line per step, and the running tasks with the time and memory they take.
+
+    rich is imported by the thread that draws: the driver does not wait for it.
 
     Parameters
     ----------
@@ -28,86 +47,102 @@ class LiveView:
         Kept up to date by the caller.
     stream : text file
         The terminal.
+    started_s : float
+        When the run began, by `time.monotonic`.
+    meter : Meter, optional
+        Asked for what running tasks use.
     """
 
-    def __init__(self, progress: Progress, stream: TextIO) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        stream: TextIO,
+        *,
+        started_s: float,
+        meter: Meter | None = None,
+    ) -> None:
         self._progress = progress
-        self._started_s = time.monotonic()
-        self._console = Console(file=stream, highlight=False, markup=False, emoji=False)
-        self._live = Live(
-            self,
-            console=self._console,
-            refresh_per_second=_REDRAWS_PER_S,
-            transient=True,
-            # what libraries print belongs to stdout as it is
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._stream = stream
+        self._screen = Screen(stream)
+        self._started_s = started_s
+        self._gauge = _Gauge(meter)
+        self._console: Console | None = None
+        self._pulse = Pulse(self.draw)
 
     def start(self) -> None:
         """Begin to draw."""
-        self._live.start()
+        self._pulse.start()
 
     def stop(self) -> None:
         """Take the view from the screen and give the cursor back."""
-        self._live.stop()
+        self._pulse.stop()
+        self._screen.clear()
 
-    def say(self, text: str, colour: str) -> None:
+    def say(self, text: str) -> None:
         """Print a line above the view; it stays."""
-        self._console.print(Text(text, style=colour))
+        self._screen.above(text)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        now_s = time.monotonic()
-        # the view must not be higher than the screen, or it cannot be redrawn in place
-        room = max(console.size.height - 4, 3)
-        running = list(self._progress.running.values())[: max(room // 3, 1)]
-        steps = _choose(list(self._progress.steps.values()), room - len(running))
-        parts: list[RenderableType] = [self._headline(now_s, options.max_width)]
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True, overflow="ellipsis")
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right")
-        for step in steps:
-            state = step.state
-            table.add_row(
-                Text(f"  {step.name}"),
-                Text(state, style=_style(state)),
-                Text(f"{step.done}/{step.total}", style="dim"),
+    def draw(self) -> float:
+        """Draw the view as it is now; return the seconds until it should be drawn again."""
+        from rich.console import Console
+
+        from gpwf.report.frame import Glyphs, frame
+
+        begin_s = time.thread_time()
+        if self._console is None:
+            self._console = Console(
+                file=self._stream, highlight=False, markup=False, emoji=False, soft_wrap=True
             )
-        parts.append(table)
-        if (hidden := len(self._progress.steps) - len(steps)) > 0:
-            parts.append(Text(f"  and {hidden} more steps", style="dim"))
-        for item in running:
-            line = Text(f"  > {item.task} ", no_wrap=True, overflow="ellipsis")
-            line.append(duration(now_s - item.since_s), style="blue")
-            if item.note:
-                line.append(f"  {item.note}", style="dim")
-            parts.append(line)
-        yield Group(*parts)
-
-    def _headline(self, now_s: float, width: int) -> RenderableType:
-        progress = self._progress
-        line = Table.grid(padding=(0, 1))
-        line.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width // 3, 8))
-        line.add_column()
-        line.add_column(no_wrap=True)
-        bar_width = max(min(width - width // 3 - 20, 40), 4)
-        line.add_row(
-            Text(progress.workflow, style="bold"),
-            ProgressBar(total=max(progress.total, 1), completed=progress.done, width=bar_width),
-            Text(f"{progress.done}/{progress.total}  {duration(now_s - self._started_s)}"),
+            begin_s = time.thread_time()  # without the import
+        width, height = self._screen.size()
+        now_s = time.monotonic()
+        lines = frame(
+            self._progress,
+            now_s,
+            started_s=self._started_s,
+            width=width,
+            height=height,
+            used=self._gauge.read(list(self._progress.running.values()), now_s),
+            glyphs=Glyphs.of(getattr(self._stream, "encoding", None) or "utf-8"),
         )
-        return line
+        with self._console.capture() as drawn:
+            for line in lines:
+                self._console.print(line)
+        self._screen.draw(drawn.get().splitlines(), [line.cell_len for line in lines])
+        return max(_EVERY_S, (time.thread_time() - begin_s) / _DRAWING_SHARE)
 
 
-def _style(state: str) -> str:
-    return STATE_COLOURS.get(state, "dim")
+class _Gauge:
+    """Ask a meter, memory not more often than it is worth: that looks at every process there is."""
 
+    def __init__(self, meter: Meter | None) -> None:
+        self._meter = meter
+        self._memory: dict[str, int | None] = {}
+        self._last: dict[str, Used] = {}
+        self._next_s = 0.0
 
-def _choose(steps: list[StepProgress], room: int) -> list[StepProgress]:
-    """Return the steps to show: all, or where there is no room those that something happens to."""
-    if len(steps) <= room:
-        return steps
-    weight = {"running": 0, "failed": 1, "waiting": 2}
-    chosen = sorted(range(len(steps)), key=lambda index: weight.get(steps[index].state, 3))
-    return [steps[index] for index in sorted(chosen[: max(room - 1, 1)])]
+    def read(self, running: Iterable[Running], now_s: float) -> dict[str, Used]:
+        """Return what tasks use, by attempt id."""
+        from gpwf.report.frame import Used
+
+        if self._meter is None:
+            return {}
+        running = list(running)
+        try:
+            taken = {item.handle: self._meter.running_s(item.handle) for item in running}
+            if now_s >= self._next_s:
+                self._look([handle for handle, taken_s in taken.items() if taken_s > 0], now_s)
+        except RuntimeError:  # a table of workers changed while it was read; the next time will do
+            return self._last
+        self._last = {
+            handle: Used(wall_s=taken_s, rss_bytes=self._memory.get(handle))
+            for handle, taken_s in taken.items()
+        }
+        return self._last
+
+    def _look(self, handles: Iterable[str], now_s: float) -> None:
+        assert self._meter is not None
+        begin_s = time.thread_time()
+        self._memory = {handle: self._meter.resident_bytes(handle) for handle in handles}
+        cost_s = time.thread_time() - begin_s
+        self._next_s = now_s + max(_LOOK_EVERY_S, cost_s / _LOOKING_SHARE)
