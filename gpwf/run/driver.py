@@ -28,10 +28,11 @@ from gpwf.core.runs import (
 )
 from gpwf.errors import GpwfError
 from gpwf.run.capture import utc_now
-from gpwf.run.executors.base import Executor, Message, Outcome
+from gpwf.run.executors.base import Executor, Freed, Message, Outcome, Told, Wish
 from gpwf.run.interrupts import Interrupts
 from gpwf.run.jobs import Flight, JobMaker, RunHeader
 from gpwf.run.journal import Journal
+from gpwf.run.made import MadeProducts
 from gpwf.run.rundir import RunDirectory
 from gpwf.run.scheduler import NotRun, Scheduler
 from gpwf.store.results import StoredResult
@@ -41,6 +42,8 @@ __all__ = ["Driver"]
 
 _LISTEN_S = 1.0
 _CANCEL_S = 15.0
+_PUBLISH_S = 3.0
+_SOON_S = 0.1
 _GOOD = frozenset({TaskState.OK, TaskState.CACHED, TaskState.SKIPPED})
 _FAILURES = frozenset({TaskState.FAILED, TaskState.TIMEOUT, TaskState.OOM, TaskState.LOST})
 
@@ -74,19 +77,21 @@ class Driver:
     on_event: tuple[Callable[[RunEvent], None], ...]
     on_log: Callable[[Mapping[str, Any]], None] | None
     forced: frozenset[str]
-    events: list[RunEvent] = field(default_factory=list)
     states: dict[str, TaskState] = field(default_factory=dict)
-    products: dict[str, Mapping[str, Product]] = field(default_factory=dict)
-    attempts: dict[str, int] = field(default_factory=dict)
+    attempts: Counter[str] = field(default_factory=Counter)  # those that were not the last
     flights: dict[str, Flight] = field(default_factory=dict)
+    publishing: set[str] = field(default_factory=set)  # attempts that computed
     by_key: dict[TaskKey, list[str]] = field(default_factory=dict)
-    done_keys: set[TaskKey] = field(default_factory=set)
+    done_keys: set[TaskKey] = field(default_factory=set)  # of tasks whose results are not used
     tolerated: set[str] = field(default_factory=set)
     tasks: dict[str, Task] = field(init=False)
+    made: MadeProducts = field(init=False)
     aliases: dict[str, list[TaskAlias]] = field(default_factory=dict)
+    end: RunFinished | None = None
 
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.plan.tasks}
+        self.made = MadeProducts(self.plan, self.store.results)
         for alias in self.plan.aliases:
             self.aliases.setdefault(alias.task, []).append(alias)
 
@@ -109,7 +114,8 @@ class Driver:
             while not self.scheduler.is_finished and not interrupts.received:
                 self._start_ready(interrupts)
                 if self.flights:
-                    self._take_in(self.executor.wait(_LISTEN_S))
+                    self.journal.sync_if_due()
+                    self._take_in(self.executor.wait(min(_LISTEN_S, self.journal.due_s)))
                     self._hold_limits()
             if not self.scheduler.is_finished:
                 self._cancel(interrupts)
@@ -121,11 +127,11 @@ class Driver:
     def emit(self, event: RunEvent) -> None:
         """Tell everybody, the journal first."""
         self.journal.append(event)
-        self.events.append(event)
         for listener in self.on_event:
             listener(event)
 
     def _start_ready(self, interrupts: Interrupts) -> None:
+        self.scheduler.ahead = self.executor.ahead
         while not interrupts.received and (name := self.scheduler.take()) is not None:
             task = self._with_what_is_there(self.tasks[name])
             absent = self._absent(task)
@@ -134,7 +140,7 @@ class Driver:
                 self._tell_not_run(self.scheduler.finish(name, TaskState.SKIPPED).not_run)
                 continue
             inputs = {
-                port: tuple(self.products[ref.task][ref.product] for ref in refs)
+                port: tuple(self.made.of(ref.task)[ref.product] for ref in refs)
                 for port, refs in task.inputs.items()
             }
             digests = {port: tuple(item.digest for item in inputs[port]) for port in inputs}
@@ -155,7 +161,7 @@ class Driver:
             ref
             for port in task.labels
             for ref in task.inputs[port]
-            if ref.product not in self.products.get(ref.task, {})
+            if ref.product not in self.made.of(ref.task)
         }
         if not missing:
             return task
@@ -173,7 +179,7 @@ class Driver:
             if not refs:
                 return f"there is nothing to gather for the input {port}"
             for ref in refs:
-                if ref.product not in self.products[ref.task]:
+                if ref.product not in self.made.of(ref.task):
                     return f"{ref.task} gave no {ref.product}"
         return ""
 
@@ -222,10 +228,9 @@ class Driver:
         inputs: Mapping[str, tuple[Product, ...]],
         digests: Mapping[str, tuple[Digest, ...]],
     ) -> None:
-        number = self.attempts[task.id] = self.attempts.get(task.id, 0) + 1
         flight = Flight(
             task=task,
-            attempt=number,
+            attempt=self.attempts[task.id] + 1 if task.id in self.attempts else 1,
             attempt_id=str(uuid.uuid4()),
             key=key,
             started=utc_now(),
@@ -236,7 +241,7 @@ class Driver:
             AttemptStarted(
                 **_now(),
                 task=task.id,
-                attempt=number,
+                attempt=flight.attempt,
                 attempt_id=flight.attempt_id,
                 key=key,
                 worker=self.executor.name,
@@ -245,13 +250,23 @@ class Driver:
         )
         self.executor.submit(self.jobs.job(flight, inputs))
 
-    def _take_in(self, items: Sequence[Message | Outcome]) -> None:
+    def _take_in(self, items: Sequence[Told]) -> None:
         for item in items:
-            if isinstance(item, Message):
-                if self.on_log is not None:
-                    self.on_log(item.record)
-            else:
-                self._ended(self.flights.pop(item.attempt_id), item)
+            match item:
+                case Message():
+                    if self.on_log is not None:
+                        self.on_log(item.record)
+                case Freed():
+                    self.publishing.add(item.attempt_id)
+                    self.scheduler.hold(self.flights[item.attempt_id].task.id)
+                case Wish():
+                    name = self.flights[item.attempt_id].task.id
+                    lent = self.scheduler.lend(name, item.cores)
+                    if item.cores > 0:
+                        self.executor.grant(item.attempt_id, lent)
+                case Outcome():
+                    self.publishing.discard(item.attempt_id)
+                    self._ended(self.flights.pop(item.attempt_id), item)
 
     def _hold_limits(self) -> None:
         """End the tasks that take more time or memory than they may."""
@@ -294,7 +309,7 @@ class Driver:
             ref.task
             for refs in task.inputs.values()
             for ref in refs
-            if any(item.digest in damaged for item in self.products[ref.task][ref.product].files)
+            if any(item.digest in damaged for item in self.made.of(ref.task)[ref.product].files)
         ]
         return list(dict.fromkeys(found))
 
@@ -302,14 +317,18 @@ class Driver:
         self, task: Task, key: TaskKey, state: TaskState, products: Mapping[str, Product]
     ) -> None:
         """Go on below a task that has products."""
-        self.done_keys.add(key)
-        self.products[task.id] = products
+        if task.id in self.forced or not task.policy.cache:
+            self.done_keys.add(key)
+        self.made.add(task.id, key, products)
         self.states[task.id] = state
         for name in (task, *self.aliases.get(task.id, ())):
             self.rundir.show(name, products, self.store.objects)
         self.scheduler.finish(task.id, state)
+        self.made.used_by(task)
 
     def _tell_end(self, flight: Flight, outcome: Outcome, *, retry: bool) -> None:
+        if retry:
+            self.attempts[flight.task.id] = flight.attempt
         self.emit(
             AttemptFinished(
                 **_now(),
@@ -337,6 +356,10 @@ class Driver:
     def _cancel(self, interrupts: Interrupts) -> None:
         """End what runs; cancel what waits. At the second signal nothing is waited for."""
         self._tell_not_run(self.scheduler.stop(f"interrupted by {interrupts.received}"))
+        # what was computed is in the store in a moment
+        deadline = time.monotonic() + _PUBLISH_S
+        while self.publishing and time.monotonic() < deadline and interrupts.count < 2:
+            self._take_in(self.executor.wait(_SOON_S))
         for flight in list(self.flights.values()):
             self.executor.cancel(flight.attempt_id)
         deadline = time.monotonic() + _CANCEL_S
@@ -381,7 +404,8 @@ class Driver:
                 state, reason = RunState.CANCELLED, f"interrupted by {interrupted}"
             elif bad:
                 reason = f"failed: {listed(bad)}"
-        self.emit(RunFinished(**_now(), state=state, reason=reason, counts=dict(counts)))
+        self.end = RunFinished(**_now(), state=state, reason=reason, counts=dict(counts))
+        self.emit(self.end)
 
 
 def _now() -> dict[str, Any]:

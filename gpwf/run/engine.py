@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from gpwf.core.plan import Plan, Task
-from gpwf.core.runs import RunEvent, RunState
-from gpwf.core.view import RunView, fold
+from gpwf.core.runs import RunEvent, RunFinished, RunState
+from gpwf.core.view import RunView
 from gpwf.errors import ExitCode, UsageError
 from gpwf.run.driver import Driver
 from gpwf.run.executors.base import Executor
@@ -45,7 +45,7 @@ def execute(
     targets: Collection[str] | None = None,
     force: Collection[str] = (),
     log_level: str = "INFO",
-) -> RunView:
+) -> RunFinished:
     """Run a plan: what is not in the store yet.
 
     SIGINT and SIGTERM, once: nothing more is started, running tasks are ended, the journal says
@@ -85,8 +85,8 @@ def execute(
 
     Returns
     -------
-    RunView
-        How the run ended. See `exit_code`.
+    RunFinished
+        How the run ended, see `exit_code`; the journal has all that happened.
 
     Raises
     ------
@@ -137,17 +137,18 @@ def execute(
             )
             driver.drive(plan_digest, interrupts)
         store.flush()
-        return fold(plan, driver.events)
+        assert driver.end is not None  # `drive` comes back with an end, or raises
+        return driver.end
     finally:
         executor.close()
 
 
-def exit_code(view: RunView) -> ExitCode:
+def exit_code(end: RunFinished | RunView) -> ExitCode:
     """Return the exit code of a run that ended."""
-    if view.state is RunState.OK:
+    if end.state is RunState.OK:
         return ExitCode.OK
-    if view.state is RunState.CANCELLED:
-        return ExitCode.TERMINATED if "SIGTERM" in view.reason else ExitCode.INTERRUPTED
+    if end.state is RunState.CANCELLED:
+        return ExitCode.TERMINATED if "SIGTERM" in end.reason else ExitCode.INTERRUPTED
     return ExitCode.RUN_FAILED
 
 

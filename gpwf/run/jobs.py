@@ -99,6 +99,7 @@ class JobMaker:
             n_jobs=task.policy.n_jobs,
             labels=task.labels,
             stream=task.stream,
+            memory_bytes=task.policy.memory_bytes,
             **self._same,
         )
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +30,13 @@ __all__ = ["JOURNAL_VERSION", "Journal", "JournalScan", "read_journal", "scan_jo
 #: Version of the line format; a journal with a higher one is refused.
 JOURNAL_VERSION = 1
 
+_dumps = json.JSONEncoder(ensure_ascii=True).encode
 _FIRST = "0" * 64
 _HEAD = b'{"sum": "'
 _SUM_END = len(_HEAD) + 64 + 1
-#: Events that must survive a power cut; the others can be inferred or do not matter.
-_DURABLE = (RunStarted, AttemptFinished, RunFinished)
+#: Events that are on the disk at once.
+_DURABLE = (RunStarted, RunFinished)
+_SYNC_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +65,7 @@ class JournalScan:
 
 
 def _encode(seq: int, prev: str, event: RunEvent) -> tuple[bytes, str]:
-    body = json.dumps(
-        {"v": JOURNAL_VERSION, "seq": seq, "prev": prev, "event": event_to_plain(event)},
-        ensure_ascii=True,
-    )
+    body = _dumps({"v": JOURNAL_VERSION, "seq": seq, "prev": prev, "event": event_to_plain(event)})
     rest = b", " + body[1:].encode()
     checksum = hashlib.sha256(rest).hexdigest()
     return _HEAD + checksum.encode() + b'"' + rest + b"\n", checksum
@@ -177,9 +178,15 @@ class Journal:
         self.events = scan.events
         self.last_sum = scan.last_sum
         self._seq = len(scan.events)
+        self._end = scan.good_bytes
+        self._synced_s = -math.inf
+        self._is_due = False
 
     def append(self, event: RunEvent) -> None:
-        """Write one event; those that matter are on the disk when this returns.
+        """Write one event; the first and the last of a run are on the disk when this returns.
+
+        Ends of attempts are soon: see `sync_if_due`. What a power cut takes of them the store
+        still knows.
 
         Raises
         ------
@@ -187,19 +194,45 @@ class Journal:
             Where the disk is full or gone.
         """
         line, checksum = _encode(self._seq, self.last_sum, event)
-        begin = os.lseek(self._handle, 0, os.SEEK_CUR)
         try:
             _write_all(self._handle, line)
             if isinstance(event, _DURABLE):
-                _sync(self._handle)
+                self._sync()
         except OSError as error:
-            self._take_back(begin)
+            self._take_back(self._end)
             raise RunError(
                 f"cannot write the journal: {error.strerror or error}",
                 hint="make room and run again: finished tasks are kept",
             ) from None
         self._seq += 1
+        self._end += len(line)
         self.last_sum = checksum
+        self._is_due = self._is_due or isinstance(event, AttemptFinished)
+
+    @property
+    def due_s(self) -> float:
+        """In how many seconds something should be on the disk; infinite where all of it is."""
+        if not self._is_due:
+            return math.inf
+        return max(0.0, self._synced_s + _SYNC_EVERY_S - time.monotonic())
+
+    def sync_if_due(self) -> None:
+        """Bring ends of attempts to the disk, ten times a second at most.
+
+        Raises
+        ------
+        RunError
+            Where the disk is gone.
+        """
+        if self.due_s > 0.0:
+            return
+        try:
+            self._sync()
+        except OSError as error:
+            raise RunError(
+                f"cannot write the journal: {error.strerror or error}",
+                hint="make room and run again: finished tasks are kept",
+            ) from None
 
     def extend(self, events: Iterable[RunEvent]) -> None:
         """Write several events in order."""
@@ -222,6 +255,12 @@ class Journal:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _sync(self) -> None:
+        # macOS has no fdatasync
+        getattr(os, "fdatasync", os.fsync)(self._handle)
+        self._synced_s = time.monotonic()
+        self._is_due = False
 
     def _take_back(self, begin: int) -> None:
         """Remove a part of a line, behind which nothing could be read any more."""
@@ -247,8 +286,3 @@ def _write_all(handle: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(handle, view) :]
-
-
-def _sync(handle: int) -> None:
-    # macOS has no fdatasync
-    getattr(os, "fdatasync", os.fsync)(handle)

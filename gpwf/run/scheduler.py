@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from gpwf.core.runs import TaskState
 
@@ -57,13 +57,14 @@ class Decision:
 @dataclass(slots=True)
 class _Node:
     state: TaskState = TaskState.WAITING
-    waits_for: set[str] = field(default_factory=set)
-    dependants: list[str] = field(default_factory=list)
+    waits_for: set[str] | frozenset[str] = frozenset()  # of a million nodes most wait for nothing
+    dependants: Sequence[str] = ()
     rank: tuple[int, int] = (0, 0)
     retries: int = 0
     lost: int = LOST_BUDGET
     heals: int = LOST_BUDGET
     slots: int = 1
+    lent: int = 0
     held: bool = False
 
 
@@ -89,6 +90,12 @@ class Scheduler:
         Tasks whose failure is no failure of the run; those that gather go on without them.
     fail_fast : bool
         Start nothing more after the first failure; what runs may end.
+
+    Attributes
+    ----------
+    ahead : int
+        How many tasks that need one slot may be taken beyond the capacity: they wait where they
+        will run.
     """
 
     def __init__(
@@ -106,6 +113,7 @@ class Scheduler:
         self._tolerant = frozenset(tolerant)
         self._capacity = max(1, capacity)
         self._used = 0
+        self.ahead = 0
         self._open = len(upstream)
         self._fail_fast = fail_fast
         self._stopped = ""
@@ -117,11 +125,15 @@ class Scheduler:
             )
             for task in upstream
         }
+        below: dict[str, list[str]] = {}
         for task, above in upstream.items():
-            for name in dict.fromkeys(above):
-                if name in self._nodes:
-                    self._nodes[task].waits_for.add(name)
-                    self._nodes[name].dependants.append(task)
+            waits_for = {name for name in above if name in self._nodes}
+            if waits_for:
+                self._nodes[task].waits_for = waits_for
+                for name in waits_for:
+                    below.setdefault(name, []).append(task)
+        for name, tasks in below.items():
+            self._nodes[name].dependants = tasks
         self._rank()
         self._ready = [
             (node.rank, task) for task, node in self._nodes.items() if not node.waits_for
@@ -154,7 +166,8 @@ class Scheduler:
             return None
         task = self._ready[0][1]
         node = self._nodes[task]
-        if self._used + node.slots > self._capacity:
+        capacity = self._capacity + (self.ahead if node.slots == 1 else 0)
+        if self._used + node.slots > capacity:
             return None
         heapq.heappop(self._ready)
         node.state = TaskState.RUNNING
@@ -172,7 +185,32 @@ class Scheduler:
         node = self._nodes[task]
         if not node.held:
             node.held = True
-            self._used -= node.slots
+            self._used -= node.slots + node.lent
+            node.lent = 0
+
+    def lend(self, task: str, slots: int) -> int:
+        """Give a taken task slots that nobody else could use now, so many at most.
+
+        Parameters
+        ----------
+        task : str
+            A task that runs.
+        slots : int
+            How many more it could use; negative to give them back.
+
+        Returns
+        -------
+        int
+            By how many its slots grew.
+        """
+        node = self._nodes[task]
+        if node.state is not TaskState.RUNNING or node.held or self._stopped:
+            return 0
+        free = 0 if self._ready else max(0, self._capacity - self._used)
+        change = max(min(slots, free), -node.lent)
+        node.lent += change
+        self._used += change
+        return change
 
     def reopen(self, task: str, makers: Sequence[str]) -> bool:
         """Make inputs of a taken task again: their bytes were found damaged.
@@ -202,7 +240,7 @@ class Scheduler:
                 self._open += 1
                 heapq.heappush(self._ready, (maker.rank, name))
             for below in maker.dependants:
-                self._nodes[below].waits_for.add(name)
+                self._nodes[below].waits_for = {*self._nodes[below].waits_for, name}
         return True
 
     def finish(self, task: str, state: TaskState, *, transient: bool = False) -> Decision:
@@ -253,7 +291,8 @@ class Scheduler:
         if node.state is not TaskState.RUNNING:
             raise ValueError(f"task {task} is {node.state}, not running")
         if not node.held:
-            self._used -= node.slots
+            self._used -= node.slots + node.lent
+        node.lent = 0
         node.held = False
         return node
 
@@ -298,7 +337,8 @@ class Scheduler:
     def _release_from(self, name: str, above: str) -> None:
         """Let a task no longer wait for another."""
         below = self._nodes[name]
-        below.waits_for.discard(above)
+        if isinstance(below.waits_for, set):
+            below.waits_for.discard(above)
         if not below.waits_for and below.state is TaskState.WAITING:
             heapq.heappush(self._ready, (below.rank, name))
 

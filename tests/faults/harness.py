@@ -13,9 +13,10 @@ from typing import Any
 
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
-from gpwf.core.view import RunView
+from gpwf.core.view import RunView, fold
 from gpwf.run.engine import execute, exit_code
 from gpwf.run.executors.local import LocalExecutor
+from gpwf.run.journal import read_journal
 from gpwf.run.rundir import RunDirectory
 from gpwf.store.store import Store
 
@@ -37,7 +38,7 @@ def run(
 ) -> RunView:
     """Run a plan in ``folder/<name>`` over the store ``folder/store``."""
     with RunDirectory(folder / name) as rundir:
-        return execute(
+        execute(
             plan,
             store=Store(folder / "store"),
             rundir=rundir,
@@ -51,6 +52,7 @@ def run(
             targets=targets,
             force=force,
         )
+        return fold(plan, read_journal(rundir.journal))
 
 
 def states(view: RunView) -> dict[str, str]:

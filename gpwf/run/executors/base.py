@@ -14,7 +14,7 @@ from gpwf.core.plan import PlannedFile
 from gpwf.core.runs import Failure, Product, Resources, TaskState
 from gpwf.core.spec import Port
 
-__all__ = ["Executor", "Job", "Message", "Outcome"]
+__all__ = ["Executor", "Freed", "Grant", "Job", "Message", "Outcome", "Told", "Wish"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,8 @@ class Job:
         Where the items of a gathering port come from, see `gpwf.steps.base.StepContext`.
     stream : tuple of int
         What tells the random numbers of the task from those of its neighbours.
+    memory_bytes : int, optional
+        Memory that the job may hold.
     log_level : str
         Python logging level below which records stay in the worker.
     """
@@ -77,6 +79,7 @@ class Job:
     n_jobs: int = 1
     labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     stream: tuple[int, ...] = ()
+    memory_bytes: int | None = None
     log_level: str = "INFO"
 
 
@@ -106,6 +109,35 @@ class Message:
     record: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freed:
+    """A job needs no processor any more; its outcome comes when its products are published."""
+
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A running job could use ``cores`` further cores, or gives so many back (negative).
+
+    A wish is answered at once, with `Executor.grant`; giving back needs no answer.
+    """
+
+    attempt_id: str
+    cores: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """The answer to a `Wish`, as a worker gets it."""
+
+    cores: int
+
+
+#: What an executor tells.
+Told = Message | Freed | Wish | Outcome
+
+
 class Executor(Protocol):
     """Runs jobs somewhere else.
 
@@ -121,6 +153,10 @@ class Executor(Protocol):
     def capacity(self) -> int:
         """Return how many jobs run at a time."""
 
+    @property
+    def ahead(self) -> int:
+        """Return how many short jobs more it can take, so that no worker waits for the next."""
+
     def submit(self, job: Job) -> str:
         """Take a job; return its handle, the attempt id.
 
@@ -130,12 +166,15 @@ class Executor(Protocol):
             Where workers cannot be started.
         """
 
-    def wait(self, timeout: float | None) -> Sequence[Message | Outcome]:
+    def wait(self, timeout: float | None) -> Sequence[Told]:
         """Return what happened, waiting for it at most ``timeout`` seconds.
 
         Exactly one outcome comes for every job; it comes after its messages. The result may be
         empty.
         """
+
+    def grant(self, handle: str, cores: int) -> None:
+        """Answer the wish of a job: it may use so many cores more, perhaps none."""
 
     def wake(self) -> None:
         """Make `wait` return early; may be called from a signal handler."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpwf.core.runs import TaskState
-from gpwf.run.executors.base import Job, Message, Outcome
+from gpwf.run.executors.base import Freed, Grant, Job, Outcome, Told
 from gpwf.run.executors.server import Server, Worker, server_died, start_server, unfinished
 
 __all__ = ["PREPARE", "LocalExecutor"]
@@ -25,6 +26,11 @@ __all__ = ["PREPARE", "LocalExecutor"]
 #: What the fork server imports: gammapy, and what its steps need.
 PREPARE = "gpwf.steps.process:prepare_process"
 _GRACE_S = 3.0
+_SHORT_S = 0.05
+_LAST = 8  # jobs of a step that tell how long the next will take
+_AT_ONCE = 64
+_AHEAD_BYTES = 32 * 1024  # of a job; less than the smallest buffer of a socket
+_MOVES = 2  # to another worker, of a job that is not to blame
 
 
 class LocalExecutor:
@@ -53,7 +59,11 @@ class LocalExecutor:
         self._environment = dict(environment or {})
         self._server: Server | None = None
         self._queue: deque[Job] = deque()
-        self._ended: list[Message | Outcome] = []
+        self._ended: list[Told] = []
+        self._longest_s: dict[str, deque[float]] = {}  # of the last jobs, by step
+        self._moved: Counter[str] = Counter()  # by attempt
+        self._large: set[str] = set()
+        self._doomed: dict[str, TaskState] = {}  # to be cancelled when a worker comes to it
         self._numbers = 0
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
@@ -70,6 +80,11 @@ class LocalExecutor:
         return self._jobs
 
     @property
+    def ahead(self) -> int:
+        """Return how many short jobs more it can take: one per worker once there are some."""
+        return self._jobs if any(self._is_short(step) for step in self._longest_s) else 0
+
+    @property
     def is_started(self) -> bool:
         """Return True where processes have been started."""
         return self._server is not None
@@ -80,7 +95,7 @@ class LocalExecutor:
         self._assign()
         return job.attempt_id
 
-    def wait(self, timeout: float | None) -> Sequence[Message | Outcome]:
+    def wait(self, timeout: float | None) -> Sequence[Told]:
         """Return what happened; see `gpwf.run.executors.base.Executor`."""
         from multiprocessing.connection import wait
 
@@ -116,17 +131,25 @@ class LocalExecutor:
                 self._ended.append(unfinished(job, state, None))
                 return
         worker = self._worker_of(handle)
-        if worker is None or worker.job is None:
+        if worker is None:
+            self._doomed[handle] = state
             return
+        first = worker.jobs[0]
         if worker.pid == 0:  # not forked yet: nothing of the job has begun
-            self._ended.append(unfinished(worker.job, state, None, worker))
-            worker.job = None
-            worker.is_open = False
+            worker.jobs.popleft()
+            self._ended.append(unfinished(first, state, None, worker))
+            self._let_go(worker)
             self._tell(do="kill", worker=worker.number, signal=signal.SIGKILL)
         elif worker.killed_for is None:
             worker.killed_for = state
             worker.kill_at_s = time.monotonic() + _GRACE_S
             self._tell(do="kill", worker=worker.number, signal=signal.SIGTERM)
+
+    def grant(self, handle: str, cores: int) -> None:
+        """Answer a wish; see `gpwf.run.executors.base.Executor`."""
+        worker = self._worker_of(handle)
+        if worker is not None:
+            self._send(worker, pickle.dumps(Grant(cores=cores)))
 
     def running_s(self, handle: str) -> float:
         """Return the running time of a job; see `Executor`.
@@ -136,7 +159,7 @@ class LocalExecutor:
         worker = self._worker_of(handle)
         if worker is None or worker.pid == 0:
             return 0.0
-        return time.monotonic() - worker.given_s
+        return time.monotonic() - worker.since_s
 
     def resident_bytes(self, handle: str) -> int | None:
         """Return the resident set of a job's process tree; see `Executor`.
@@ -180,28 +203,50 @@ class LocalExecutor:
             self._wake_read = self._wake_write = -1
 
     def _assign(self) -> None:
-        """Give queued jobs to idle workers, or to new ones while there may be more."""
+        """Give queued jobs to idle workers, to new ones, or ahead to those that are soon idle."""
         while self._queue:
-            worker = self._idle_worker()
+            worker = self._worker_for(self._queue[0])
             if worker is None:
                 return
-            job = self._queue.popleft()
-            worker.job, worker.given_s = job, time.monotonic()
-            try:
-                worker.connection.send(job)
-            except (BrokenPipeError, ConnectionResetError):
-                worker.is_open = False  # it just died: its exit makes the job lost
+            job = self._queue[0]
+            data = pickle.dumps(job)
+            if not worker.jobs:
+                worker.since_s = time.monotonic()
+            elif len(data) > _AHEAD_BYTES:
+                self._large.add(job.attempt_id)
+                return
+            self._queue.popleft()
+            worker.jobs.append(job)
+            self._send(worker, data)
 
-    def _idle_worker(self) -> Worker | None:
+    def _worker_for(self, job: Job) -> Worker | None:
+        """Return who takes a job next: best who has made its inputs."""
         if self._server is None:
             self._server = start_server(self._prepare, self._environment)
         workers = self._server.workers
-        for worker in workers.values():
-            if worker.job is None and worker.is_open:
-                return worker
-        if len(workers) >= self._jobs:
-            return None
-        return self._spawn(self._server)
+        free = [item for item in workers.values() if item.is_open and item.killed_for is None]
+        idle = [item for item in free if not item.jobs]
+        if idle:
+            return max(idle, key=lambda item: item.has_made(job))
+        if len(workers) < self._jobs:
+            return self._spawn(self._server)
+        # who computes reads nothing: what does not fit into the socket would block this process
+        if self._is_short(job.step) and job.attempt_id not in self._large:
+            for worker in free:
+                if len(worker.jobs) == 1 and self._is_short(worker.jobs[0].step):
+                    return worker
+        return None
+
+    def _is_short(self, step: str) -> bool:
+        """Return True where the last jobs of a step took so little that waiting would show."""
+        known = self._longest_s.get(step)
+        return known is not None and max(known) < _SHORT_S
+
+    def _send(self, worker: Worker, data: bytes) -> None:
+        try:
+            worker.connection.send_bytes(data)
+        except (BrokenPipeError, ConnectionResetError):
+            worker.is_open = False  # it just died: its exit makes the job lost
 
     def _spawn(self, server: Server) -> Worker:
         from multiprocessing.connection import Connection
@@ -241,7 +286,7 @@ class LocalExecutor:
                 case "spawned":
                     worker = server.workers.get(message["worker"])
                     if worker is not None:  # its first job begins now
-                        worker.pid, worker.given_s = message["pid"], time.monotonic()
+                        worker.pid, worker.since_s = message["pid"], time.monotonic()
                 case "exited":
                     worker = server.workers.pop(message["worker"])
                     self._bury(worker, message["code"])
@@ -258,36 +303,87 @@ class LocalExecutor:
         server.errors.close()
 
     def _hear_worker(self, worker: Worker) -> None:
-        try:
-            item = worker.connection.recv()
-        except (EOFError, OSError):
-            worker.is_open = False
-            return
-        if isinstance(item, Outcome):
-            if worker.killed_for is None:
-                worker.job = None
-            else:  # it was quicker than the signal, which still ends the worker
-                worker.job = None
+        """Take in what a worker has said, a bounded number of items."""
+        for _ in range(_AT_ONCE):
+            try:
+                item = worker.connection.recv()
+                self._take_in(worker, item)
+                if not worker.connection.poll():
+                    return
+            except (EOFError, OSError):
                 worker.is_open = False
+                return
+
+    def _take_in(self, worker: Worker, item: Told) -> None:
+        if isinstance(item, Freed):
+            job = worker.jobs.popleft()
+            worker.publishing[job.attempt_id] = job
+            self._begin_next(worker)
+        elif isinstance(item, Outcome):
+            if item.attempt_id in worker.publishing:
+                job = worker.publishing.pop(item.attempt_id)
+            else:
+                job = worker.jobs.popleft()
+            self._doomed.pop(item.attempt_id, None)
+            if item.state is TaskState.OK:
+                known = self._longest_s.setdefault(job.step, deque(maxlen=_LAST))
+                known.append(item.resources.wall_s)
+                worker.remember(item.products.values())
+            else:
+                self._begin_next(worker)
         self._ended.append(item)
 
+    def _begin_next(self, worker: Worker) -> None:
+        """Take in that a worker goes on with its next job, if it has one."""
+        worker.since_s = time.monotonic()
+        if worker.killed_for is not None:  # it was quicker than the signal, which still ends it
+            self._let_go(worker)
+        elif worker.jobs and worker.jobs[0].attempt_id in self._doomed:
+            first = worker.jobs[0].attempt_id
+            self.cancel(first, self._doomed[first])
+
+    def _let_go(self, worker: Worker) -> None:
+        """Give nothing more to a worker that is being killed; others do what it has not begun."""
+        worker.is_open = worker.is_open and bool(worker.publishing)
+        for job in reversed(worker.jobs):
+            self._give_back(job)
+        worker.jobs.clear()
+
+    def _give_back(self, job: Job) -> None:
+        """Queue a job again that was given to a worker, unless it is to be cancelled."""
+        state = self._doomed.pop(job.attempt_id, None)
+        if state is None:
+            self._queue.appendleft(job)
+        else:
+            self._ended.append(unfinished(job, state, None))
+
     def _bury(self, worker: Worker, code: int | None) -> None:
-        """Take in the death of a worker: what it still said, then the end of its job."""
+        """Take in the death of a worker: what it still said, then the end of its job.
+
+        Of its jobs one is to blame, if any: the one that it computed. Others do what it had not
+        begun, and once more what it had computed and not yet published.
+        """
         with contextlib.suppress(EOFError, OSError):
-            while worker.job is not None and worker.connection.poll():
-                self._hear_worker(worker)
-                if not worker.is_open:
-                    break
+            while worker.connection.poll():
+                self._take_in(worker, worker.connection.recv())
         worker.connection.close()
-        if worker.job is not None:
+        if worker.jobs:
             state = worker.killed_for or TaskState.LOST
-            self._ended.append(unfinished(worker.job, state, code, worker))
+            self._ended.append(unfinished(worker.jobs.popleft(), state, code, worker))
+        for job in (*worker.publishing.values(), *worker.jobs):
+            self._moved[job.attempt_id] += 1
+            if self._moved[job.attempt_id] > _MOVES:
+                self._ended.append(unfinished(job, TaskState.LOST, code, worker))
+            else:
+                self._give_back(job)
+        worker.publishing.clear()
+        worker.jobs.clear()
 
     def _worker_of(self, handle: str) -> Worker | None:
         if self._server is None:
             return None
         for worker in self._server.workers.values():
-            if worker.job is not None and worker.job.attempt_id == handle:
+            if worker.jobs and worker.jobs[0].attempt_id == handle:
                 return worker
         return None
 

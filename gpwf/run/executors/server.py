@@ -10,12 +10,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from gpwf.core.runs import Failure, Resources, TaskState
+from gpwf.core.digests import Digest
+from gpwf.core.runs import Failure, Product, Resources, TaskState
 from gpwf.errors import ExecutorError
 from gpwf.run.executors.base import Job, Outcome
 
@@ -26,6 +28,7 @@ __all__ = ["Server", "Worker", "server_died", "start_server", "unfinished", "wor
 
 _SERVE = "gpwf.run.worker:serve"
 _OUTPUT_TAIL = 8192
+_MADE = 32
 #: One thread per worker; set before numpy is loaded, and only where the user has no wish.
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -38,16 +41,51 @@ _THREAD_VARIABLES = (
 
 @dataclass(slots=True)
 class Worker:
-    """The driver's side of a worker process."""
+    """The driver's side of a worker process.
+
+    Parameters
+    ----------
+    number : int
+        Given by the driver.
+    connection : multiprocessing.connection.Connection
+        To the worker.
+    pid : int
+        0 before it is known.
+    jobs : deque of Job
+        The one that it computes, then what it has been given ahead.
+    publishing : dict of str to Job
+        Computed, not yet in the store for good; by attempt.
+    made : dict of Digest to None
+        Products that it made last: it may have them in memory.
+    since_s : float
+        When the first of its jobs began, on the monotonic clock.
+    killed_for, kill_at_s
+        How the first of its jobs ends, when it is killed for not ending.
+    """
 
     number: int
     connection: Connection
     pid: int = 0
-    job: Job | None = None
-    given_s: float = 0.0  # when its job began, on the monotonic clock
+    jobs: deque[Job] = field(default_factory=deque)
+    publishing: dict[str, Job] = field(default_factory=dict)
+    made: dict[Digest, None] = field(default_factory=dict)
+    since_s: float = 0.0
     is_open: bool = True
     killed_for: TaskState | None = None
     kill_at_s: float | None = None
+
+    def has_made(self, job: Job) -> int:
+        """Return the size of the inputs of a job that this worker made."""
+        return sum(
+            item.size for items in job.inputs.values() for item in items if item.digest in self.made
+        )
+
+    def remember(self, products: Iterable[Product]) -> None:
+        """Take in what it made; the oldest are forgotten."""
+        for product in products:
+            self.made[product.digest] = None
+        while len(self.made) > _MADE:
+            del self.made[next(iter(self.made))]
 
 
 @dataclass(slots=True)
@@ -162,7 +200,7 @@ def unfinished(
         )
     used = Resources()
     if worker is not None:
-        wall_s = round(time.monotonic() - worker.given_s, 6)
+        wall_s = round(time.monotonic() - worker.since_s, 6)
         used = Resources(wall_s=wall_s, pid=worker.pid, host=socket.gethostname())
     return Outcome(attempt_id=job.attempt_id, state=state, failure=failure, resources=used)
 

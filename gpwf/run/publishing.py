@@ -1,0 +1,186 @@
+"""What tasks made goes into the store, those that are ready at a time together.
+
+Publishing waits for the disk, several times per task. A thread of its own does it, so that the
+next task computes meanwhile; what became ready while one group was published is the next group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from gpwf.core.runs import TaskState
+from gpwf.run.executors.base import Outcome
+from gpwf.run.failures import failure_of
+from gpwf.store.commit import Committer, Draft
+
+__all__ = ["Computed", "Publisher"]
+
+_MOST_WAITING = 64  # tasks; a disk that cannot follow makes the worker wait
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """The end of the computing part of a task.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        How the attempt ended, once its drafts are published.
+    folder : Path
+        Private folder of the attempt; removed after a success.
+    drafts : tuple of Draft
+        Products, then the result that names them; nothing where the task failed.
+    """
+
+    outcome: Outcome
+    folder: Path
+    drafts: tuple[Draft, ...] = field(default=())
+
+
+class Publisher:
+    """Publishes what tasks made and tells the outcomes; usable as a context manager.
+
+    Parameters
+    ----------
+    tell : callable
+        Takes an outcome when everything of it is in the store for good.
+    """
+
+    def __init__(self, tell: Callable[[Outcome], None]) -> None:
+        self._tell = tell
+        self._committer = Committer()
+        self._waiting: list[Computed] = []
+        self._busy = False
+        self._closed = False
+        self._change = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, item: Computed) -> None:
+        """Publish a computed task soon; waits where too many wait already."""
+        with self._change:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="gpwf-publish", daemon=True)
+                self._thread.start()
+            self._change.wait_for(lambda: len(self._waiting) < _MOST_WAITING)
+            self._waiting.append(item)
+            self._change.notify_all()
+
+    def cpu_s(self) -> float:
+        """Return the processor time that publishing has taken."""
+        thread = self._thread
+        if thread is None or thread.ident is None or not hasattr(time, "pthread_getcpuclockid"):
+            return 0.0
+        return time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+
+    def drain(self) -> None:
+        """Wait until everything is published and told."""
+        with self._change:
+            self._change.wait_for(lambda: not self._waiting and not self._busy)
+
+    def close(self) -> None:
+        """Publish what waits, then end the thread."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+        self._committer.close()
+
+    def __enter__(self) -> Publisher:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _work(self) -> None:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._waiting or self._closed)
+                group, self._waiting = self._waiting, []
+                if not group:
+                    return
+                self._busy = True
+                self._change.notify_all()
+            try:
+                publish(group, self._committer, self._tell)
+            except (BrokenPipeError, ConnectionResetError):
+                return  # the driver is gone, and so is this process soon
+            finally:
+                with self._change:
+                    self._busy = False
+                    self._change.notify_all()
+
+
+def publish(
+    group: Sequence[Computed], committer: Committer, tell: Callable[[Outcome], None]
+) -> None:
+    """Publish computed tasks together and tell their outcomes.
+
+    Where that fails each is tried alone, so that one harms no other.
+
+    Parameters
+    ----------
+    group : sequence of Computed
+        In the order in which they were computed.
+    committer : Committer
+        Of this thread.
+    tell : callable
+        Takes each outcome.
+    """
+    try:
+        committer.commit([draft for item in group for draft in item.drafts])
+    except OSError as error:
+        if len(group) > 1:
+            for item in group:
+                publish([item], committer, tell)
+            return
+        (item,) = group
+        for draft in item.drafts:
+            with contextlib.suppress(OSError):
+                draft.discard()
+        tell(_failed(item.outcome, error))
+        return
+    for item in group:
+        clear_folder(item.folder)  # before anybody hears of it, who might end this process
+        tell(item.outcome)
+
+
+def _failed(outcome: Outcome, error: OSError) -> Outcome:
+    return Outcome(
+        attempt_id=outcome.attempt_id,
+        state=TaskState.FAILED,
+        started=outcome.started,
+        ended=outcome.ended,
+        failure=failure_of(error),
+        resources=outcome.resources,
+    )
+
+
+def clear_folder(folder: Path) -> None:
+    """Remove the folder of an attempt, and that of the task unless another attempt lies there."""
+    with contextlib.suppress(OSError):
+        _remove(str(folder))
+        folder.parent.rmdir()
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder with a few things in it; several times as fast as `shutil.rmtree`."""
+    with os.scandir(folder) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                _remove(entry.path)
+            else:
+                os.unlink(entry.path)  # noqa: PTH108 - no path is made of every name
+    os.rmdir(folder)  # noqa: PTH106

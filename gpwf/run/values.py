@@ -1,0 +1,248 @@
+"""Products of a task: from the store into memory, and back into the store."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpwf.core.digests import Digest
+from gpwf.core.plan import PlannedFile
+from gpwf.core.runs import Product
+from gpwf.errors import StepError
+from gpwf.run.executors.base import Job
+from gpwf.store.commit import Draft
+from gpwf.store.store import Store
+
+__all__ = ["DamagedInputError", "ExternalFiles", "Shelf", "read_inputs", "write_outputs"]
+
+_SHELF_BYTES = 128 * 2**20
+_SHELF_ITEMS = 32
+
+
+class DamagedInputError(Exception):
+    """Objects of an input are not what they were; they have been set aside."""
+
+    def __init__(self, port: str, digests: tuple[Digest, ...]) -> None:
+        super().__init__(f"input {port}: the store held damaged bytes; they are made again")
+        self.digests = digests
+
+
+class Shelf:
+    """Products that this process has just made, for its next tasks.
+
+    The value itself is kept, which nobody changes any more, and what is handed on is made from it
+    when it is asked for: equal to what would be read from the store, see
+    `gpwf.store.formats.hand_on`.
+    """
+
+    def __init__(self, limit_bytes: int = _SHELF_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._held: OrderedDict[Digest, _Held] = OrderedDict()
+
+    def put(self, product: Product, value: Any) -> None:
+        """Keep a value; the oldest ones go where there are too many or too large ones."""
+        if product.size > self._limit_bytes:
+            return
+        self._held[product.digest] = _Held(size=product.size, value=value)
+        self._held.move_to_end(product.digest)
+        total = sum(item.size for item in self._held.values())
+        while total > self._limit_bytes or len(self._held) > _SHELF_ITEMS:
+            _, gone = self._held.popitem(last=False)
+            total -= gone.size
+
+    def take(self, product: Product, formats: Any) -> Any | None:
+        """Return a value of its own for whoever asks; None where it must be read."""
+        held = self._held.get(product.digest)
+        if held is None or not hasattr(formats, "hand_on"):
+            return None
+        if held.kept is None:
+            held.kept, held.value = formats.hand_on(product.kind, held.value), None
+            if held.kept is None:
+                del self._held[product.digest]
+                return None
+        self._held.move_to_end(product.digest)
+        return formats.handed(product.kind, held.kept)
+
+    def keep_only(self, products: Iterable[Product]) -> None:
+        """Let go of everything else."""
+        wanted = {product.digest for product in products}
+        for digest in [item for item in self._held if item not in wanted]:
+            del self._held[digest]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Held:
+    size: int  # in the store: what is known of the size in memory
+    value: Any
+    kept: Any = None
+
+
+class ExternalFiles:
+    """The files outside the store that a task reads, watched for changes."""
+
+    def __init__(self, store: Store, job: Job) -> None:
+        self._store = store
+        self._expected = {item.path: item for item in job.files}
+        for item in job.known_files:
+            _register(store, item)
+
+    def locate(self, digest: Digest) -> Path:
+        """Return a file with this content, and watch it where it is outside the store."""
+        path = self._store.inputs.locate(digest)
+        if path != self._store.objects.path(digest):
+            known = PlannedFile(setting="", name=path.name, path=str(path), digest=digest, size=0)
+            self._expected.setdefault(str(path), known)
+        return path
+
+    def check(self, when: str) -> None:
+        """Raise StepError where a file is not what it should be."""
+        for item in self._expected.values():
+            try:
+                digest, _ = self._store.inputs.digest(Path(item.path))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise StepError(
+                    f"the input file {item.path} cannot be read: {reason}",
+                    hint="correct the path or its permissions, then run again",
+                ) from None
+            if digest != item.digest:
+                raise StepError(
+                    f"the input file {item.path} has changed {when}",
+                    hint="run again when nobody writes to it any more",
+                )
+
+
+def _register(store: Store, item: PlannedFile) -> None:
+    """Make external content known to `locate`; what is gone is found missing there."""
+    try:
+        store.inputs.digest(Path(item.path))
+    except OSError:
+        return
+
+
+def read_inputs(
+    job: Job,
+    step: Any,
+    folder: Path,
+    store: Store,
+    formats: Any,
+    files: ExternalFiles,
+    shelf: Shelf,
+) -> dict[str, Any]:
+    """Return the value of every connected port, a list where the port takes several.
+
+    It is the object in memory, or the path of the main file for a step that takes files.
+
+    Parameters
+    ----------
+    job : Job
+        Whose inputs.
+    step : Step
+        Its step type.
+    folder : Path
+        Private folder, made where it is needed.
+    store : Store
+        Where the products are.
+    formats : module
+        With ``read`` and ``main_path``.
+    files : ExternalFiles
+        Finds what products refer to.
+    shelf : Shelf
+        What this process has in memory.
+
+    Raises
+    ------
+    DamagedInputError
+        Where the store holds other bytes than were put there.
+    """
+
+    def value(port: str, number: int, product: Product) -> Any:
+        if step.takes != "files":
+            known = shelf.take(product, formats)
+            if known is not None:
+                return known
+        _check_objects(port, product, store)
+        directory = _present(product, folder / port / str(number), store)
+        if step.takes == "files":
+            return formats.main_path(product.kind, directory)
+        return formats.read(product.kind, directory, files.locate)
+
+    ports = {port.name: port for port in job.input_ports}
+    values: dict[str, Any] = {}
+    for port, products in job.inputs.items():
+        read = [value(port, number, product) for number, product in enumerate(products)]
+        slot = ports.get(port) or ports["*"]  # see `gpwf.core.spec.Port`
+        values[port] = read if slot.multiple else read[0]
+    return values
+
+
+def _check_objects(port: str, product: Product, store: Store) -> None:
+    digests = {item.digest for item in product.files}
+    bad = tuple(sorted(item for item in digests if not store.objects.verify(item)))
+    for item in bad:
+        store.objects.set_aside(item)
+    if bad:
+        raise DamagedInputError(port, bad)
+
+
+def _present(product: Product, folder: Path, store: Store) -> Path:
+    """Return a folder that shows the files of a product under their names."""
+    shown = folder / "files"
+    for item in product.files:
+        link = shown / item.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(store.objects.path(item.digest))
+    return shown
+
+
+def write_outputs(
+    job: Job, folder: Path, store: Store, formats: Any, values: Mapping[str, Any]
+) -> tuple[dict[str, Product], list[Draft]]:
+    """Write the value of every output port; return the products and what is left to publish.
+
+    Raises
+    ------
+    StepError
+        Where the step gave other products than its ports say.
+    """
+    ports = {port.name: port for port in job.output_ports}
+    missing = [
+        port.name
+        for port in job.output_ports
+        if values.get(port.name) is None and not port.optional
+    ]
+    strange = sorted(set(values) - set(ports))
+    if missing or strange:
+        raise StepError(
+            f"step type {job.tag} gave {', '.join(sorted(values)) or 'nothing'}; "
+            f"its output ports are {', '.join(ports) or 'none'}",
+            hint="this is a fault of the step type, not of the workflow",
+        )
+    products: dict[str, Product] = {}
+    drafts: list[Draft] = []
+    for name, port in ports.items():
+        if values.get(name) is None:
+            continue
+        target = folder / name
+        target.mkdir(parents=True)
+        card = {"GPWFKEY": str(job.key), "GPWFPORT": name, "GPWFTAG": job.tag}
+        summary = formats.write(port.kind, values[name], target, card)
+        products[name], found = store.objects.drafts(
+            target, port.kind, _plain(summary), mark=str(job.key)
+        )
+        drafts += found
+    return products, drafts
+
+
+def _plain(value: Any) -> Any:
+    """Return plain data; scalars of numpy would make the driver import it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
