@@ -38,6 +38,24 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no canonical JSON form; convert it first")
 
 
+def _is_plain(value: Any) -> bool:
+    """Return True where a value holds nothing but what `json` writes as it is."""
+    kind = type(value)
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str or (type(item) not in _SCALARS and not _is_plain(item)):
+                return False
+        return True
+    if kind is list or kind is tuple:
+        return all(type(item) in _SCALARS or _is_plain(item) for item in value)
+    return kind in _SCALARS
+
+
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
 def canonical_json(value: Any) -> bytes:
     """Return the canonical JSON bytes of plain data.
 
@@ -55,10 +73,7 @@ def canonical_json(value: Any) -> bytes:
     ValueError
         For NaN and infinities.
     """
-    text = json.dumps(
-        _plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    return _encode(value if _is_plain(value) else _plain(value)).encode()
 
 
 def tagged_digest(tag: str, *parts: Any) -> Digest:

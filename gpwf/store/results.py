@@ -1,8 +1,9 @@
-"""Recorded results: ``results/cd/<task key>``, one JSON document each."""
+"""Recorded results: ``results/cd/<task key>``, a line and a JSON document each."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -19,7 +20,9 @@ from gpwf.store.commit import Committer, Draft
 
 __all__ = ["ResultStore", "StoredResult", "read_result"]
 
-_FORMAT = "gpwf-result/1"
+_FORMAT = "gpwf-result/2"
+_FIRST_FORMAT = "gpwf-result/1"
+_dumps = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +132,12 @@ class ResultStore:
             is_new = True
         except FileExistsError:
             is_new = False
-        body = to_plain(result)
-        document = {"format": _FORMAT, "check": tagged_digest(_FORMAT, body), "result": body}
+        body = _dumps(to_plain(result)).encode()
+        head = f"{_FORMAT} {hashlib.sha256(body).hexdigest()}\n".encode()
         source = draft_path(path)
         try:
             with open_private(source) as stream:
-                stream.write(json.dumps(document, ensure_ascii=False).encode())
+                stream.write(head + body)
         except BaseException:
             source.unlink(missing_ok=True)
             raise
@@ -142,12 +145,26 @@ class ResultStore:
 
 
 def read_result(data: bytes) -> StoredResult | None:
-    """Return a result from the bytes of its record, None where it is not what was written."""
+    """Return a result from the bytes of its record, None where it is not what was written.
+
+    A record is a line with the format and the SHA-256 of the rest, then the result as JSON. The
+    first format had both in one JSON document.
+    """
     try:
-        document: Any = json.loads(data)
-        body = document["result"]
-        if document["check"] != tagged_digest(_FORMAT, body):
+        head, found, body = data.partition(b"\n")
+        if head.startswith(b"{"):
+            return _read_first_format(data)
+        form, _, checksum = head.decode("ascii").partition(" ")
+        if not found or form != _FORMAT or checksum != hashlib.sha256(body).hexdigest():
             return None
-        return from_plain(StoredResult, body)
+        return from_plain(StoredResult, json.loads(body))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def _read_first_format(data: bytes) -> StoredResult | None:
+    document: Any = json.loads(data)
+    body = document["result"]
+    if document["check"] != tagged_digest(_FIRST_FORMAT, body):
+        return None
+    return from_plain(StoredResult, body)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gpwf.core.digests import Digest, TaskKey, digest_bytes
+from gpwf.core.codec import to_plain
+from gpwf.core.digests import Digest, TaskKey, digest_bytes, tagged_digest
 from gpwf.core.runs import Product, Resources
 from gpwf.errors import StoreError
 from gpwf.store.atomic import write_atomic
@@ -131,3 +132,20 @@ def test_write_atomic_leaves_old_or_new(tmp_path: Path, monkeypatch: pytest.Monk
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_record_of_the_first_format_is_read(tmp_path: Path) -> None:
+    results = Store(tmp_path / "store").results
+    key = _key("a")
+    body = to_plain(_result(key))
+    document = {
+        "format": "gpwf-result/1",
+        "check": tagged_digest("gpwf-result/1", body),
+        "result": body,
+    }
+    results.path(key).parent.mkdir()
+    results.path(key).write_text(json.dumps(document))
+    assert results.get(key) == _result(key)
+    body["tag"] = "another"
+    results.path(key).write_text(json.dumps(document))
+    assert results.get(key) is None
