@@ -11,7 +11,7 @@ from gpwf.cli.lazy import Entry, LazyGroup
 
 __all__ = ["ENTRIES", "cli", "main"]
 
-_RUN, _LOOK, _PROV = "Write and run", "Look at runs", "Provenance"
+_RUN, _LOOK, _STORE, _PROV = "Write and run", "Look at runs", "Store", "Provenance"
 
 ENTRIES = (
     Entry(
@@ -85,6 +85,18 @@ ENTRIES = (
         module="gpwf.cli.products",
         help="List the products of a run.",
         section=_LOOK,
+    ),
+    Entry(
+        name="gc",
+        module="gpwf.cli.gc",
+        help="Show what the store no longer needs, and remove it.",
+        section=_STORE,
+    ),
+    Entry(
+        name="pin",
+        module="gpwf.cli.pin",
+        help="Keep products in the store whatever `gpwf gc` is told.",
+        section=_STORE,
     ),
     Entry(
         name="prov",

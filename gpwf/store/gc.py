@@ -134,6 +134,8 @@ class Sweep:
                 self._sweep_objects()
                 self._sweep_drafts()
             self._sweep_caches()
+            self._results.close()
+            self._objects.close()
         except OSError as error:
             raise StoreError(
                 f"the store {root} cannot be cleaned: {error.filename}: {error.strerror or error}",

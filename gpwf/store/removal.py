@@ -57,6 +57,17 @@ class Remover:
         self._aside = aside
         self._apply = apply
 
+    @property
+    def applies(self) -> bool:
+        """False where things are counted only."""
+        return self._apply
+
+    def close(self) -> None:
+        """Remove the folder for what is aside; it is empty, or a killed process left something."""
+        if self._apply:
+            with contextlib.suppress(OSError):
+                self._aside.rmdir()
+
     def put_back(self, home: Path) -> None:
         """Return what a killed process had moved aside to where it came from.
 

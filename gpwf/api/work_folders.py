@@ -1,0 +1,107 @@
+"""What killed drivers leave behind in run directories: private folders of attempts, drafts."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gpwf.api.known_runs import KnownRun
+from gpwf.api.retention import Fate
+from gpwf.core.plan import TaskAlias
+from gpwf.run.rundir import product_folder
+from gpwf.store.gc import Freed
+from gpwf.store.removal import Remover, youngest_ns
+
+__all__ = ["sweep_work"]
+
+
+def sweep_work(decided: Iterable[Fate], remover: Remover, young_ns: int) -> Freed:
+    """Remove folders of attempts that nobody works in any more.
+
+    Those of failed attempts are kept for their owner as long as the run keeps its products.
+
+    Parameters
+    ----------
+    decided : iterable of Fate
+        The runs.
+    remover : Remover
+        Removes, or counts.
+    young_ns : int
+        What was changed at this time or later stays, in nanoseconds.
+    """
+    freed = Freed()
+    for fate in decided:
+        if fate.run.is_live:
+            continue
+        for path in _left(fate.run, keeps=fate.keeps):
+            with contextlib.suppress(OSError):
+                if youngest_ns(path.lstat()) < young_ns:
+                    _remove(fate.run, path, remover, freed)
+    return freed
+
+
+def _left(run: KnownRun, *, keeps: bool) -> Iterator[Path]:
+    """Yield what a run left behind that nobody needs."""
+    failed = {(_folder_of(task), number) for task, number in run.failed} if keeps else set()
+    for task in _entries(run.path / "work"):
+        if task.name.startswith(".gc-"):  # left by a cleaner that was killed
+            yield task
+            continue
+        for attempt in _entries(task) if task.is_dir() and not task.is_symlink() else ():
+            number = attempt.name.partition("-")[0]
+            if not (number.isdigit() and (task.name, int(number)) in failed):
+                yield attempt
+    for folder in (run.path, run.path / "prov"):
+        yield from (item for item in _entries(folder) if _is_draft(item.name))
+
+
+def _remove(run: KnownRun, path: Path, remover: Remover, freed: Freed) -> None:
+    if not remover.applies:
+        freed.add(remover.remove_tree(path))
+        return
+    aside = run.path / "work" / f".gc-{secrets.token_hex(6)}"
+    with _locked(run) as is_ours:
+        if not is_ours:  # a driver has taken the folder up again
+            return
+        path.rename(aside)
+        if path.parent.parent == run.path / "work":
+            with contextlib.suppress(OSError):  # there are other attempts
+                path.parent.rmdir()
+    freed.add(remover.remove_tree(aside))
+
+
+@contextmanager
+def _locked(run: KnownRun) -> Iterator[bool]:
+    """Hold a run directory for an instant; a driver that starts meanwhile waits for as long."""
+    handle = os.open(run.path / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(handle)
+
+
+def _folder_of(task: str) -> str:
+    """Return the name that the folders of a task have."""
+    name = TaskAlias(id=task, step=task, coordinates={}, task=task)
+    return product_folder(Path(), name, "port").parts[0]
+
+
+def _is_draft(name: str) -> bool:
+    return name.startswith(".") and name.endswith(".part")
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
