@@ -155,10 +155,14 @@ def _headline(progress: Progress, width: int, glyphs: Glyphs) -> Text:
 def _numbers(progress: Progress, now_s: float, started_s: float, busy: int, width: int) -> Text:
     """Return counts and times; what does not fit is left out, the least important first."""
     left_s = seconds_left(progress, now_s)
-    eta = "time left unknown" if left_s is None else f"about {_whole(left_s)} left"
-    parts = [(0, f"{_whole(now_s - started_s)} elapsed", ""), (3, eta, "bold")]
-    busy = min(busy, progress.workers)
-    parts.append((2, f"{busy}/{progress.workers} workers busy", ""))
+    parts = [(2, f"{_whole(now_s - started_s)} elapsed", "")]
+    if left_s is None:
+        parts.append((0, "time left unknown", ""))
+    elif left_s:
+        parts.append((3, f"about {_whole(left_s)} left", "bold"))
+    if progress.running:
+        count = f"{min(busy, progress.workers)}/{progress.workers} workers busy"
+        parts.append((1, count if busy else "starting workers", ""))
     failed = sum(step.failed for step in progress.steps.values())
     if failed:
         parts.append((5, f"{failed} failed", "red"))

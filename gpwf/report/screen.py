@@ -70,17 +70,21 @@ class Screen:
         """Take the lines from the terminal and give the cursor back."""
         with self._lock:
             if self._is_hidden:
-                self._write(self._start() + _ERASE_BELOW + _SHOW_CURSOR)
+                rows = self._rows()
+                # line by line: tmux keeps a screen that is erased from its top in its history
+                erase = f"{_ERASE_LINE}\x1b[B" * rows + _ERASE_BELOW + _up(rows)
+                self._write(self._start() + erase + _SHOW_CURSOR)
             self._is_hidden = False
             self._lines, self._widths = (), ()
 
-    def _start(self) -> str:
-        """Return how to come to the first of the lines; the cursor is in the last one's first."""
-        if not self._lines:
-            return ""
+    def _rows(self) -> int:
+        """Return how far the last of the lines is below the first, as the terminal shows them."""
         columns, _ = self.size()
-        rows = sum(max(-(-width // columns), 1) for width in self._widths[:-1])
-        return f"\r\x1b[{rows}A" if rows else "\r"
+        return sum(max(-(-width // columns), 1) for width in self._widths[:-1])
+
+    def _start(self) -> str:
+        """Return how to come from the last of the lines to the first."""
+        return "\r" + _up(self._rows()) if self._lines else ""
 
     def _drawn(self, lines: Sequence[str]) -> str:
         if not lines:
@@ -92,3 +96,7 @@ class Screen:
     def _write(self, text: str) -> None:
         self._stream.write(text)
         self._stream.flush()
+
+
+def _up(rows: int) -> str:
+    return f"\x1b[{rows}A" if rows else ""
