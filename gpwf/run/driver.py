@@ -35,6 +35,7 @@ from gpwf.run.journal import Journal
 from gpwf.run.made import MadeProducts
 from gpwf.run.rundir import RunDirectory
 from gpwf.run.scheduler import NotRun, Scheduler
+from gpwf.run.showing import ProductLinks, Showing
 from gpwf.store.results import StoredResult
 from gpwf.store.store import Store
 
@@ -86,12 +87,14 @@ class Driver:
     tolerated: set[str] = field(default_factory=set)
     tasks: dict[str, Task] = field(init=False)
     made: MadeProducts = field(init=False)
+    showing: Showing = field(init=False)
     aliases: dict[str, list[TaskAlias]] = field(default_factory=dict)
     end: RunFinished | None = None
 
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.plan.tasks}
         self.made = MadeProducts(self.plan, self.store.results)
+        self.showing = Showing(ProductLinks(self.rundir.products, self.store.objects))
         for alias in self.plan.aliases:
             self.aliases.setdefault(alias.task, []).append(alias)
 
@@ -119,6 +122,7 @@ class Driver:
                     self._hold_limits()
             if not self.scheduler.is_finished:
                 self._cancel(interrupts)
+            self.showing.finish()
         except GpwfError as error:
             self._give_up(error)
             raise
@@ -322,7 +326,7 @@ class Driver:
         self.made.add(task.id, key, products)
         self.states[task.id] = state
         for name in (task, *self.aliases.get(task.id, ())):
-            self.rundir.show(name, products, self.store.objects)
+            self.showing.show(name, products)
         self.scheduler.finish(task.id, state)
         self.made.used_by(task)
 
@@ -371,6 +375,8 @@ class Driver:
     def _give_up(self, error: GpwfError) -> None:
         """Write down the end of a run that cannot go on, as far as that is still possible."""
         self.executor.close()
+        with contextlib.suppress(GpwfError):
+            self.showing.finish()
         with contextlib.suppress(GpwfError):
             self._abandon(error.message)
             self._finish("", RunState.FAILED, error.message)

@@ -6,9 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import secrets
-import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -21,6 +19,7 @@ from gpwf.core.plan import Plan, Task, TaskAlias
 from gpwf.core.plan_codec import plan_to_plain
 from gpwf.core.runs import Product
 from gpwf.errors import RunError
+from gpwf.run.showing import ProductLinks, product_folder, safe_name
 from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
 from gpwf.store.objects import ObjectStore
 
@@ -28,13 +27,12 @@ __all__ = ["RunDirectory", "lock_holder", "new_run_path", "product_folder"]
 
 _HINT = "choose another folder with --run-dir"
 _LARGEST_TO_READ = 200  # tasks
-_UNSAFE = re.compile(r"[^\w.=,+@-]+")
 
 
 def new_run_path(root: Path, workflow: str) -> Path:
     """Return a path for a new run: ``<root>/<workflow>/<UTC time>-<short id>``."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return root / _safe(workflow) / f"{stamp}-{secrets.token_hex(3)}"
+    return root / safe_name(workflow) / f"{stamp}-{secrets.token_hex(3)}"
 
 
 def lock_holder(path: Path) -> str | None:
@@ -50,14 +48,6 @@ def lock_holder(path: Path) -> str | None:
     except OSError:
         pass
     return None
-
-
-def product_folder(products: Path, task: Task | TaskAlias, port: str) -> Path:
-    """Return the folder of a product below ``products``: ``<step>[/<coordinates>]/<port>``."""
-    folder = products / _safe(task.step)
-    if task.id != task.step:
-        folder = folder / _safe(task.id.removeprefix(task.step).strip("[]"))
-    return folder / _safe(port)
 
 
 class RunDirectory:
@@ -157,7 +147,7 @@ class RunDirectory:
 
     def attempt_folder(self, task: str, attempt: int) -> Path:
         """Return a path for a new attempt that nobody else uses; it is not made."""
-        return self.work / _safe(task) / f"{attempt}-{secrets.token_hex(4)}"
+        return self.work / safe_name(task) / f"{attempt}-{secrets.token_hex(4)}"
 
     def show(
         self, task: Task | TaskAlias, products: Mapping[str, Product], objects: ObjectStore
@@ -176,8 +166,7 @@ class RunDirectory:
             Where they cannot be made.
         """
         try:
-            for port, product in products.items():
-                self._show_product(product_folder(self.products, task, port), product, objects)
+            ProductLinks(self.products, objects).show(task, products)
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -245,42 +234,9 @@ class RunDirectory:
             draft.symlink_to(self.path.name)
             draft.replace(latest)
 
-    def _show_product(self, target: Path, product: Product, objects: ObjectStore) -> None:
-        draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        for item in product.files:
-            place = draft / item.name
-            place.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-            _link(place, objects.path(item.digest), seen_from=target / item.name)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
-        draft.rename(target)
-
     def _unwritable(self, error: OSError) -> RunError:
         reason = error.strerror or str(error)
         return RunError(f"the run directory {self.path} cannot be written: {reason}", hint=_HINT)
-
-
-def _link(place: Path, source: Path, *, seen_from: Path) -> None:
-    """Link to bytes of the store; relative where both lie in one tree, so that it can be moved.
-
-    The way from one to the other is that of the real folders: the system follows a link from
-    where it really lies, not from the name under which its folder was reached.
-    """
-    start, end = os.path.realpath(seen_from.parent), os.path.realpath(source)
-    root = os.path.commonpath([start, end])
-    text = source if root == Path(root).anchor else os.path.relpath(end, start)
-    try:
-        place.symlink_to(text)
-    except OSError:
-        shutil.copyfile(source, place)
-
-
-def _safe(name: str) -> str:
-    """Return a name that is one component of a path whatever it holds."""
-    text = _UNSAFE.sub("_", name).strip(".") or "_"
-    if text == name and len(text) <= 120:
-        return text
-    return f"{text[:100]}-{digest_bytes(name.encode())[:8]}"
 
 
 def _describe(text: str) -> str:

@@ -43,6 +43,11 @@ class ObjectStore:
         self._drafts = root / "tmp"
         self._verified: dict[Digest, tuple[int, ...]] = {}
 
+    @property
+    def folder(self) -> Path:
+        """Folder of all objects."""
+        return self._objects
+
     def path(self, digest: Digest) -> Path:
         """Return where the bytes with this digest are, or would be."""
         return self._objects / digest[:2] / digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -130,12 +131,12 @@ def test_links_lead_into_the_store_from_a_folder_that_is_itself_a_link(tmp_path:
 
 
 def test_copies_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Path, *_: object) -> None:
+    def refuse(*_: object) -> None:
         raise PermissionError("no links here")
 
     store = Store(tmp_path / "store")
     product = _product(store, tmp_path / "one", **{"a.txt": "one"})
-    monkeypatch.setattr(Path, "symlink_to", refuse)
+    monkeypatch.setattr(os, "symlink", refuse)
     with RunDirectory(tmp_path / "run") as rundir:
         rundir.show(_task("fit"), {"models": product}, store.objects)
         shown = rundir.products / "fit" / "models" / "a.txt"
