@@ -4,7 +4,8 @@ Reading, checking and compiling a workflow imports the schema validator, the ste
 networkx: half a second that an unchanged workflow need not pay. The plan is kept in the store
 under what it was made from, and used again only while every one of these is unchanged: the
 arguments, the text of every document, the environment variables that were looked up, the code of
-gpwf and of its plugins, the versions of the packages, and the content of every external file.
+gpwf, of its plugins and of the functions that steps call, the versions of the packages, and the
+content of every external file.
 """
 
 from __future__ import annotations
@@ -150,8 +151,28 @@ def _unchanged(store: Store, plan: Plan, environment: Mapping[str, str | None]) 
         for name, version in _merged(task.packages for task in plan.tasks).items()
     ):
         return False
+    if not all(_digest_of_code(name) == digest for name, digest in _functions(plan)):
+        return False
     files = {item.path: item.digest for task in plan.tasks for item in task.files}
     return all(_digest(store, path) == digest for path, digest in files.items())
+
+
+def _functions(plan: Plan) -> set[tuple[str, str]]:
+    """Return every function that steps call, with the digest of its source."""
+    return {
+        (str(task.settings["callable"]), str(task.settings["source_digest"]))
+        for task in plan.tasks
+        if task.tag == "python"
+    }
+
+
+def _digest_of_code(target: str) -> str | None:
+    from gpwf.steps.callables.source import read_source, split_target
+
+    try:
+        return read_source(split_target(target)[0]).digest
+    except (LookupError, OSError):
+        return None
 
 
 def _merged(parts: Iterable[Mapping[str, str]]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from gpwf.core.redact import looks_secret, redact_text
 from gpwf.core.runs import TaskState
 from gpwf.core.view import TaskView
 from gpwf.errors import GpwfError
+from gpwf.steps.callables.source import DIGEST_TYPE
 from gpwf.store.store import Store
 
 __all__ = ["reasons"]
@@ -106,7 +107,8 @@ def _changes(task: Task, inputs: _Inputs | None, view: TaskView) -> Iterator[str
             yield f"{'step type' if name == 'tag' else 'version of the step'}: " + _arrow(
                 old[name], new[name]
             )
-    yield from _differences("", old["settings"], new["settings"])
+    yield from _sources(view.task, task)
+    yield from _differences("", _without_digests(view.task, old), _without_digests(task, new))
     yield from _differences("package ", old["packages"], new["packages"])
     yield from _files(old["files"], new["files"])
     if old.get("stream") != new.get("stream"):
@@ -117,6 +119,20 @@ def _changes(task: Task, inputs: _Inputs | None, view: TaskView) -> Iterator[str
         for port in sorted({*old["inputs"], *new["inputs"]}):
             if old["inputs"].get(port) != new["inputs"].get(port):
                 yield f"input {port}: another product"
+
+
+def _sources(old: Task, new: Task) -> Iterator[str]:
+    """Yield the functions that have another source."""
+    for name, kind in new.types.items():
+        before, now = old.settings.get(name), new.settings.get(name)
+        if kind == DIGEST_TYPE and before != now:
+            yield f"source of {new.settings.get('callable')} changed"
+
+
+def _without_digests(task: Task, components: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings but digests of source, which say nothing to people."""
+    settings: Mapping[str, Any] = components["settings"]
+    return {name: item for name, item in settings.items() if task.types.get(name) != DIGEST_TYPE}
 
 
 def _arrow(old: object, new: object) -> str:

@@ -119,6 +119,7 @@ class _Shapes:
         self.scatter = scatter
         self.problems: list[Diagnostic] = []
         self._versions: dict[str, str] = {}
+        self._same: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
         self._found: dict[str, tuple[PlannedFile, ...]] = {}
 
     def of(self, step: StepSpec) -> Callable[[int], Shape]:
@@ -127,10 +128,6 @@ class _Shapes:
         Files that are not there are among the problems afterwards.
         """
         catalog = self.catalog
-        packages = catalog.packages(step.tag)
-        for package in packages:
-            if package not in self._versions:
-                self._versions[package] = self.version_of(package)
         first = step.first
         common = {
             "step": step.name,
@@ -138,14 +135,24 @@ class _Shapes:
             "version": catalog.version(step.tag),
             "input_ports": tuple(catalog.inputs(step.tag, first.settings)) if step.points else (),
             "output_ports": tuple(catalog.outputs(step.tag, first.settings)) if step.points else (),
-            "packages": {name: self._versions[name] for name in packages},
-            "implementation": dict(catalog.implementation(step.tag)),
             "policy": step.policy,
             "place": _place(step.span),
         }
         origins = _Origins()
         planned = [self._files(step, variant) for variant in step.variants]
         return lambda number: self._shape(step, number, common, planned[number], origins)
+
+    def _packages(self, tag: str, settings: Mapping[str, Any]) -> dict[str, str]:
+        """Return the versions of the distributions that can change the result."""
+        names = self.catalog.packages(tag, settings)
+        for name in names:
+            if name not in self._versions:
+                self._versions[name] = self.version_of(name)
+        return self._shared({name: self._versions[name] for name in names})
+
+    def _shared(self, found: Mapping[str, str]) -> dict[str, str]:
+        """Return the same object for the same content: variants differ little."""
+        return self._same.setdefault(tuple(found.items()), dict(found))
 
     def _files(self, step: StepSpec, variant: Variant) -> tuple[PlannedFile, ...]:
         """Return the external files of a variant; what is missing is kept as a problem."""
@@ -175,6 +182,8 @@ class _Shapes:
             "types": variant.types,
             "origins": origins.of(variant.origins),
             "files": files,
+            "packages": self._packages(step.tag, variant.settings),
+            "implementation": self._shared(self.catalog.implementation(step.tag, variant.settings)),
         }
         identity = self.scatter.identity(step.tag, common["version"], variant.settings, files)
         seed = variant.settings.get("seed") if isinstance(variant.settings, Mapping) else None

@@ -123,11 +123,16 @@ class StepCatalog(Protocol):
     def version(self, tag: str) -> str:
         """Return the version of the step type; it enters the task key."""
 
-    def packages(self, tag: str) -> Sequence[str]:
+    def packages(self, tag: str, settings: Mapping[str, Any]) -> Sequence[str]:
         """Return the distributions whose versions can change the result."""
 
-    def implementation(self, tag: str) -> Mapping[str, str]:
-        """Return module, package, package version and source digest of the step type."""
+    def implementation(
+        self, tag: str, settings: Mapping[str, Any] | None = None
+    ) -> Mapping[str, str]:
+        """Return module, package, package version and source digest of the step type.
+
+        With settings, also what these name: the function of a ``python`` step.
+        """
 
     def replaces(self, tag: str) -> Mapping[str, str]:
         """Return output → input ports that this step replaces (``fit``: models → models)."""

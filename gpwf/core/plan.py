@@ -61,7 +61,8 @@ class Task:
     packages : mapping of str to str
         Distributions that can change the result, with their versions.
     implementation : mapping of str to str
-        Module, package, version and source digest of the step type.
+        Module, package, version and source digest of the step type; of a ``python`` step also its
+        function.
     coordinates : mapping
         Value of each axis.
     labels : mapping of str to tuple of mapping

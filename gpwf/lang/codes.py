@@ -50,6 +50,7 @@ class Code(StrEnum):
     SETTING_VALUE = "GP304"
     SETTING_MISSING = "GP305"
     SETTING_INCONSISTENT = "GP306"
+    CALLABLE = "GP307"
 
     EXPRESSION = "GP401"
     UNKNOWN_NAME = "GP402"
@@ -124,6 +125,7 @@ TITLES: Mapping[Code, str] = MappingProxyType(
         Code.SETTING_VALUE: "Setting out of range or not a choice",
         Code.SETTING_MISSING: "Missing setting",
         Code.SETTING_INCONSISTENT: "Settings that do not fit together",
+        Code.CALLABLE: "A function that is not there",
         Code.EXPRESSION: "Malformed expression",
         Code.UNKNOWN_NAME: "Unknown name in an expression",
         Code.EXPRESSION_VALUE: "An expression whose value cannot be used",

@@ -178,6 +178,7 @@ def _record_step(recorder: Recorder, step: PlannedStep, task: Task | None) -> st
             ("package", how.get("package")),
             ("packageVersion", how.get("version")),
             ("sourceDigest", how.get("source")),
+            *((name, how.get(name)) for name in ("callable", "callableSource", "callablePackage")),
         ],
     )
 

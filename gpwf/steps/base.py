@@ -214,6 +214,18 @@ class Step(ABC):
         """Return the output ports for these settings."""
         return self.output_ports
 
+    def completed(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return settings as given, with those added that follow from others; nothing is run."""
+        return config
+
+    def distributions(self, settings: Any) -> tuple[str, ...]:  # noqa: ARG002  (for subclasses)
+        """Return the distributions whose versions can change the result with these settings."""
+        return self.packages
+
+    def code(self, settings: Any) -> Mapping[str, str]:  # noqa: ARG002  (for subclasses)
+        """Return what the record says of code that the settings name."""
+        return {}
+
     def check(self, settings: Any) -> Sequence[SettingProblem]:  # noqa: ARG002  (for subclasses)
         """Return what is inconsistent between settings; no data, no gammapy."""
         return ()

@@ -51,6 +51,7 @@ class Catalog:
         self._sources = dict(sources)
         self._steps: dict[str, Step] = {}
         self._schemas: dict[str, Mapping[str, Any]] = {}
+        self._implementations: dict[str, Mapping[str, str]] = {}
         self._restored: tuple[str, Mapping[str, Any], StepSettings] | None = None
 
     def tags(self) -> Sequence[str]:
@@ -184,9 +185,12 @@ class Catalog:
         """Return the version of the step type; it enters the task key."""
         return self.step(tag).version
 
-    def packages(self, tag: str) -> Sequence[str]:
+    def packages(self, tag: str, settings: Mapping[str, Any]) -> Sequence[str]:
         """Return the distributions whose versions can change the result."""
-        return self.step(tag).packages
+        step = self.step(tag)
+        if type(step).distributions is Step.distributions:
+            return step.packages
+        return step.distributions(self.restore(tag, settings))
 
     def replaces(self, tag: str) -> Mapping[str, str]:
         """Return output → input ports that this step replaces."""
@@ -208,17 +212,27 @@ class Catalog:
         """Return a unit that the fast table of `gpwf.core.units` lacks; None for no unit."""
         return astropy_unit(text)
 
-    def implementation(self, tag: str) -> Mapping[str, str]:
-        """Return module, package, package version and source digest of the step type."""
-        kind = type(self.step(tag))
-        distribution = self._sources[tag][1]
-        return {
-            "module": kind.__module__,
-            "class": kind.__qualname__,
-            "package": distribution,
-            "version": self._versions.get(distribution, ""),
-            "source": _source_digest(kind),
-        }
+    def implementation(
+        self, tag: str, settings: Mapping[str, Any] | None = None
+    ) -> Mapping[str, str]:
+        """Return module, package, package version and source digest of the step type.
+
+        With settings, also what these name: the function of a ``python`` step.
+        """
+        step = self.step(tag)
+        if tag not in self._implementations:
+            kind, distribution = type(step), self._sources[tag][1]
+            self._implementations[tag] = {
+                "module": kind.__module__,
+                "class": kind.__qualname__,
+                "package": distribution,
+                "version": self._versions.get(distribution, ""),
+                "source": _source_digest(kind),
+            }
+        found = self._implementations[tag]
+        if settings is None or type(step).code is Step.code:
+            return found
+        return {**found, **step.code(self.restore(tag, settings))}
 
     @cached_property
     def _versions(self) -> dict[str, str]:

@@ -50,6 +50,7 @@ def settled_model(
         The same as the step takes them; None where they have the wrong types.
     """
     model = type(step).Settings
+    config = step.completed(config)
     problems: Sequence[SettingProblem]
     try:
         settings = model.model_validate(dict(config), context={"base": base})

@@ -1,13 +1,35 @@
-"""Which installed distribution a module comes from."""
+"""Which installed distribution a module comes from, and what that needs."""
 
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["distribution_of"]
+__all__ = ["distribution_of", "is_edited", "requirements"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def is_edited(distribution: str) -> bool:
+    """Tell whether a distribution is installed for development: its files change by themselves."""
+    return _is_editable(metadata.distribution(distribution))
+
+
+def requirements(distribution: str) -> tuple[str, ...]:
+    """Return the installed distributions that one needs, its optional ones left out."""
+    found = []
+    for line in metadata.requires(distribution) or ():
+        name = _NAME.match(line)
+        if name is None or "extra" in line.partition(";")[2]:
+            continue
+        try:
+            found.append(str(metadata.distribution(name[0]).metadata["Name"]))
+        except metadata.PackageNotFoundError:  # not for this machine
+            continue
+    return tuple(found)
 
 
 def distribution_of(top: str, file: Path | None) -> str:
@@ -39,8 +61,10 @@ def _holds(found: metadata.Distribution, file: Path | None) -> bool:
     """Tell whether a file lies where a distribution has put its files, or is edited in place."""
     if file is None:
         return True
-    if file.is_relative_to(Path(str(found.locate_file("")))):
-        return True
+    return file.is_relative_to(Path(str(found.locate_file("")))) or _is_editable(found)
+
+
+def _is_editable(found: metadata.Distribution) -> bool:
     try:
         return bool(json.loads(found.read_text("direct_url.json") or "{}")["dir_info"]["editable"])
     except (ValueError, KeyError, TypeError):

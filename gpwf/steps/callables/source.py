@@ -1,9 +1,9 @@
 """The source that a function consists of: its module, and what that imports of the same package.
 
 Nothing is imported: a workflow is planned without running the code that it names. Parents of a
-module belong to it, since Python runs them first. Modules of other distributions do not: their
-names are told, and their versions decide. Modules of the standard library and of gpwf count as
-given.
+module belong to it, since Python runs them first, and so do modules beside it that belong to no
+distribution. Modules of other distributions do not: their names are told, and their versions
+decide. Modules of the standard library and of gpwf count as given.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gpwf.core.digests import tagged_digest
-from gpwf.steps.callables.distributions import distribution_of
+from gpwf.steps.callables.distributions import distribution_of, is_edited, requirements
 from gpwf.steps.callables.imports import imported_names
 from gpwf.steps.callables.modules import (
     Module,
@@ -25,7 +25,10 @@ from gpwf.steps.callables.modules import (
     top_name,
 )
 
-__all__ = ["Source", "read_source", "split_target"]
+__all__ = ["DIGEST_TYPE", "Source", "read_source", "split_target"]
+
+DIGEST_TYPE = "source digest"
+"""Type of the setting that holds a digest, as a plan names it."""
 
 _TAG = "gpwf-source/1"
 _GIVEN = frozenset({*sys.stdlib_module_names, "gpwf"})
@@ -46,7 +49,8 @@ class Source:
     distribution : str
         Name of the distribution that the function's package comes from; empty for none.
     packages : tuple of str
-        Distributions of everything that is imported, and of the package itself, sorted.
+        That one and those which it requires, where it is a released one; for code that is edited
+        in place, those of everything that it imports. Sorted.
     """
 
     digest: str
@@ -79,13 +83,16 @@ def read_source(module: str) -> Source:
     walk = _Walk()
     walk.begin(find_module(module))
     walk.finish()
-    top = top_name(module)
+    own = walk.distributions.get(top_name(module), "")
+    packages = {name for name in walk.distributions.values() if name}
+    if own and not is_edited(own):
+        packages = {own, *requirements(own)}  # its files name far more: tests, what may be missing
     return Source(
         digest=tagged_digest(_TAG, sorted(walk.digests.items())),
         files=walk.files,
         digests=walk.digests,
-        distribution=walk.distributions.get(top, ""),
-        packages=tuple(sorted({name for name in walk.distributions.values() if name})),
+        distribution=own,
+        packages=tuple(sorted(packages)),
     )
 
 

@@ -83,10 +83,12 @@ class Catalog:
     def version(self, tag: str) -> str:
         return "7"
 
-    def packages(self, tag: str) -> Sequence[str]:
+    def packages(self, tag: str, settings: Mapping[str, Any]) -> Sequence[str]:
         return ["gammapy", "numpy"]
 
-    def implementation(self, tag: str) -> Mapping[str, str]:
+    def implementation(
+        self, tag: str, settings: Mapping[str, Any] | None = None
+    ) -> Mapping[str, str]:
         return {"module": "m", "package": "p", "version": "1", "source": "s"}
 
     def replaces(self, tag: str) -> Mapping[str, str]:

@@ -102,7 +102,24 @@ _STEPS: dict[str, dict[str, Any]] = {
         "outputs": [],
         "deferred": ("inputs", "outputs"),
     },
+    "python": {
+        "fields": {
+            "callable": ("callable", ...),
+            "inputs": ("any", {}),
+            "outputs": ("any", {}),
+            "arguments": ("any", {}),
+        },
+        "inputs": [("*", "any", {"multiple": True, "optional": True})],
+        "outputs": [],
+    },
 }
+
+# made-up functions of the step `python`: names of parameters, those with a default with one
+_FUNCTIONS: dict[str, dict[str, Any]] = {
+    "made_up.spectra:excess": {"datasets": ..., "models": None, "threshold": 5.0},
+    "made_up.spectra:rows": {"tables": ...},
+}
+KINDS = ("observations", "datasets", "models", "fit-result", "flux-points", "table", "figure")
 
 
 class FakeCatalog:
@@ -128,12 +145,27 @@ class FakeCatalog:
         if tag == "datasets" and not problems and energy["min"] and energy["min"] == energy["max"]:
             message = "energy: min must be less than max"
             problems.append(SettingProblem(path=("energy",), message=message, code="GP306"))
+        if tag == "python" and not problems:
+            problems += _function_problems(settings)
         return Settled(settings=settings, types=types, problems=problems)
 
     def inputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
+        if tag == "python" and settings:
+            takes = _FUNCTIONS[settings["callable"]]
+            return [
+                Port(
+                    name=name,
+                    kind=kind[0] if isinstance(kind, list) else kind,
+                    multiple=isinstance(kind, list),
+                    optional=takes[name] is not ...,
+                )
+                for name, kind in settings["inputs"].items()
+            ]
         return [Port(name=name, kind=kind, **more) for name, kind, more in _STEPS[tag]["inputs"]]
 
     def outputs(self, tag: str, settings: Mapping[str, Any]) -> Sequence[Port]:
+        if tag == "python":
+            return [Port(name=name, kind=kind) for name, kind in settings["outputs"].items()]
         if tag == "command":  # one file for each name under `outputs`
             return [Port(name=name, kind="file") for name in settings["outputs"]]
         return [Port(name=name, kind=kind) for name, kind in _STEPS[tag]["outputs"]]
@@ -179,14 +211,48 @@ class FakeCatalog:
     def version(self, tag: str) -> str:
         return "1"
 
-    def packages(self, tag: str) -> Sequence[str]:
+    def packages(self, tag: str, settings: Mapping[str, Any]) -> Sequence[str]:
         return ()
 
-    def implementation(self, tag: str) -> Mapping[str, str]:
+    def implementation(
+        self, tag: str, settings: Mapping[str, Any] | None = None
+    ) -> Mapping[str, str]:
         return {}
 
     def replaces(self, tag: str) -> Mapping[str, str]:
         return _STEPS[tag].get("replaces", {})
+
+
+def _function_problems(settings: Mapping[str, Any]) -> list[SettingProblem]:
+    """What is wrong with a made-up function and its arguments."""
+    target = settings["callable"]
+    module, colon, name = target.partition(":")
+    modules = {item.partition(":")[0] for item in _FUNCTIONS}
+    found: list[tuple[tuple[str | int, ...], str, str]] = []
+    if not colon or "/" in target or not name:
+        found.append((("callable",), "GP304", f"{target!r} is not package.module:function"))
+    elif module not in modules:
+        found.append((("callable",), "GP307", f"there is no module {module!r}"))
+    elif target not in _FUNCTIONS:
+        found.append((("callable",), "GP307", f"{module!r} has no function {name!r}"))
+    if not settings["outputs"]:
+        found.append((("outputs",), "GP304", "at least one output"))
+    for group in ("inputs", "outputs"):
+        for key, value in settings[group].items():
+            kind = value[0] if isinstance(value, list) and group == "inputs" else value
+            if kind not in KINDS:
+                found.append(((group, key), "GP304", f"there is no kind of product {kind!r}"))
+    given = {key: group for group in ("inputs", "arguments") for key in settings[group]}
+    takes = _FUNCTIONS.get(target)
+    for key, group in given.items() if takes is not None else ():
+        if key not in takes:
+            found.append(((group, key), "GP301", f"{target} has no parameter {key!r}"))
+    for key, default in (takes or {}).items():
+        if default is ... and key not in given:
+            found.append((("arguments", key), "GP305", f"missing argument {key!r} of {target}"))
+    for key in set(settings["inputs"]) & set(settings["arguments"]):
+        found.append((("arguments", key), "GP306", f"{key!r} is under 'inputs' as well"))
+    return [SettingProblem(path=path, message=text, code=code) for path, code, text in found]
 
 
 def _schema(title: str, fields: _Fields) -> dict[str, Any]:

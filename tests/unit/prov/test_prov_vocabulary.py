@@ -37,11 +37,15 @@ def used_terms() -> Iterator[str]:
     backwards.start(plan.tasks[0])
     backwards.end(plan.tasks[0], started=factory.at(10), ended=factory.at(7))
     step = replace(plan.steps[0], description="why")
+    names = ("callable", "callableSource", "callablePackage")
+    code = {**plan.tasks[0].implementation, **dict.fromkeys(names, "x")}
+    calls = replace(plan, tasks=(replace(plan.tasks[0], implementation=code), *plan.tasks[1:]))
     runs: list[tuple[Plan, Any]] = [
         (replace(plan, steps=(step, *plan.steps[1:])), factory.mixed_run(plan)),
         (plan, factory.cached_run(plan)),
         (plan, factory.killed_run(plan)),
         (plan, backwards.finish()),
+        (calls, factory.good_run(calls)),
         (scattered, factory.good_run(scattered)),
         (factory.gather_plan(), factory.good_run(factory.gather_plan())),
         (factory.scatter_plan(), factory.good_run(factory.scatter_plan())),
