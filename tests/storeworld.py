@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,8 +22,6 @@ from gpwf.run.journal import Journal
 from gpwf.run.rundir import RunDirectory
 from gpwf.store.results import StoredResult
 from gpwf.store.store import Store
-
-_NUMBERS = itertools.count()
 
 
 def key_of(text: str) -> TaskKey:
@@ -51,8 +49,7 @@ class World:
 
     def product(self, content: str) -> Product:
         """Publish a product of one file."""
-        draft = self.store.root / "tmp" / f"draft-{next(_NUMBERS)}"
-        draft.mkdir()
+        draft = Path(tempfile.mkdtemp(dir=self.store.root / "tmp"))
         (draft / "file").write_text(content)
         found = self.store.objects.publish(draft, "text", {})
         draft.rmdir()

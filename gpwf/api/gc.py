@@ -97,6 +97,7 @@ class Cleaning:
 class _Limits:
     """From which time on things are young."""
 
+    now_ns: int
     young_ns: int
     frozen: bool = False
     notes: list[str] = field(default_factory=list)
@@ -149,8 +150,8 @@ def clean(
             _adopt(store, known)
             keep_pins_whole(store, pins, known.runs)
         cache_s = min(_CACHE_S, older_than_s) if older_than_s is not None else _CACHE_S
-        old_cache_ns = now_ns - int(max(cache_s, grace_s) * 1e9)
-        sweep = Sweep(store, _roots(decided, pins, limits, old_cache_ns), apply=apply)
+        roots = _roots(decided, pins, limits, now_ns - int(max(cache_s, grace_s) * 1e9))
+        sweep = Sweep(store, roots, apply=apply)
         sweep.run()
         remover = Remover(store.root / "tmp" / "gc-work", apply=apply)
         work = sweep_work(decided, remover, limits.young_ns)
@@ -179,7 +180,7 @@ def _limits(now_ns: int, grace_s: float, known: KnownRuns) -> _Limits:
     makes ages uncertain by as much; where such a run works still, nothing is removed.
     """
     clock = read_clock()
-    limits = _Limits(young_ns=now_ns - int(grace_s * 1e9))
+    limits = _Limits(now_ns=now_ns, young_ns=now_ns - int(grace_s * 1e9))
     moved = [(run, moved_ns(run.clock, clock)) for run in known.runs if run.clock is not None]
     uncertain = max((abs(ns) for _, ns in moved if ns is not None), default=0)
     if uncertain > _MOVED_NS:
@@ -210,6 +211,8 @@ def _roots(
         digests=frozenset().union(*(run.digests for run in kept), *(pin.digests for pin in pinned)),
         made_by=frozenset().union(*(run.run_ids for run in kept)),
         young_ns=limits.young_ns,
+        # a driver that starts now writes drafts before anybody knows it
+        old_draft_ns=min(limits.young_ns, limits.now_ns - int(GRACE_S * 1e9)),
         old_cache_ns=old_cache_ns,
         frozen=limits.frozen,
     )

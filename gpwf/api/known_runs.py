@@ -157,8 +157,12 @@ def _found(path: Path, store: Store) -> KnownRun | None:
     """Return a run that nobody registered, None where it is of another store."""
     if not uses_store(path, store):
         return None
-    lock = path / "run.lock"
-    return read_run(path, stamp_ns=lock.stat().st_mtime_ns if lock.is_file() else 0)
+    try:
+        stamp = (path / "run.lock").stat().st_mtime_ns
+    except OSError:
+        stamp = 0
+    run = read_run(path, stamp_ns=stamp)
+    return run if run.run_ids or run.is_live else None
 
 
 def uses_store(path: Path, store: Store) -> bool:
@@ -240,6 +244,8 @@ def _scan(path: Path) -> tuple[Sequence[RunEvent], bool]:
     try:
         scan = scan_journal(journal)
     except RunError as error:
+        if not journal.exists():  # its owner removes the run now
+            return (), False
         raise StoreError(
             f"{error.message}: what this run needs is not known",
             hint=error.hint or f"remove {path} if it is not needed any more",

@@ -46,6 +46,8 @@ class Roots:
         Ids of runs whose own results stay.
     young_ns : int
         What was made or touched at this time or later stays.
+    old_draft_ns : int
+        Drafts and damaged files that were written before this time go.
     old_cache_ns : int
         Caches that were written before this time go.
     frozen : bool
@@ -56,6 +58,7 @@ class Roots:
     digests: frozenset[Digest]
     made_by: frozenset[str]
     young_ns: int
+    old_draft_ns: int
     old_cache_ns: int
     frozen: bool = False
 
@@ -222,7 +225,7 @@ class Sweep:
         for folder, freed in ((root / "tmp", self.drafts), (root / "damaged", self.damaged)):
             for path in _entries(folder):
                 if not path.name.startswith("gc-"):
-                    self._remove_old(path, freed)
+                    self._remove_old(path, freed, self._roots.old_draft_ns)
         folders = [root, root / "runs", root / "pins", root / "objects", root / "cache"]
         folders += [root / "cache" / name for name in _CACHES]
         for name in ("results", "objects"):
@@ -230,7 +233,7 @@ class Sweep:
         for folder in folders:
             for path in _entries(folder):
                 if path.name.startswith(".") and path.name.endswith(".part"):
-                    self._remove_old(path, self.drafts)
+                    self._remove_old(path, self.drafts, self._roots.old_draft_ns)
 
     def _sweep_caches(self) -> None:
         for name in _CACHES:
@@ -240,10 +243,9 @@ class Sweep:
         if self._apply:
             self._store.forget_absent()
 
-    def _remove_old(self, path: Path, freed: Freed, before_ns: int | None = None) -> None:
-        limit = self._roots.young_ns if before_ns is None else before_ns
+    def _remove_old(self, path: Path, freed: Freed, before_ns: int) -> None:
         try:
-            if youngest_ns(path.lstat()) >= limit:
+            if youngest_ns(path.lstat()) >= before_ns:
                 return
         except FileNotFoundError:
             return
