@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpwf.errors import GpwfError, StepError
+from gpwf.steps.pickles import keep_exact
 
 __all__ = [
     "ChildTracebackError",
@@ -100,7 +101,7 @@ def _pickled_error(error: BaseException) -> bytes | None:
     kind = type(error)
     # the other ways are for classes whose constructor asks for more than the message, and for those
     # that hold what cannot be pickled
-    ways = (error, (kind, error.args, vars(error)), (kind, (str(error),), {}))
+    ways: tuple[Any, ...] = (error, (kind, error.args, vars(error)), (kind, (str(error),), {}))
     for way in ways:
         try:
             data = pickle.dumps(way)
@@ -145,6 +146,7 @@ def pack(value: Any) -> list[Any]:
         beside.append(view)
         return False
 
+    keep_exact()
     try:
         data = pickle.dumps(value, protocol=5, buffer_callback=keep)
     except _PICKLING as error:

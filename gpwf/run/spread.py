@@ -47,9 +47,7 @@ class ChildLostError(GpwfError):
         Exit code, where it ended by itself.
     """
 
-    def __init__(
-        self, message: str, *, signal: int | None = None, code: int | None = None
-    ) -> None:
+    def __init__(self, message: str, *, signal: int | None = None, code: int | None = None) -> None:
         super().__init__(
             message,
             hint="out of memory? lower the number of workers with -j" if signal == 9 else None,

@@ -250,8 +250,8 @@ class _Handler(logging.Handler):
         except (TypeError, ValueError, KeyError, IndexError) as error:
             text = f"{record.msg} (the arguments do not fit: {error})"
         plain = {name: getattr(record, name) for name in _RECORD}
-        error = record.exc_info[1] if record.exc_info else None
-        self._tell("log", {**plain, "msg": text}, portable_error(error) if error else None)
+        raised = record.exc_info[1] if record.exc_info else None
+        self._tell("log", {**plain, "msg": text}, portable_error(raised) if raised else None)
 
 
 def hear_log(data: Mapping[str, Any], error: PortableError | None) -> None:

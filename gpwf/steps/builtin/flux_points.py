@@ -14,6 +14,7 @@ from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import EnergyEdges, Field, StepSettings
+from gpwf.steps.spreading import spread_estimators
 
 __all__ = ["FluxPointsStep"]
 
@@ -104,9 +105,9 @@ class FluxPointsStep(Step):
             n_sigma=settings.n_sigma,
             n_sigma_ul=settings.n_sigma_ul,
             reoptimize=settings.reoptimize,
-            n_jobs=ctx.n_jobs,
         )
-        flux_points = estimator.run(datasets)
+        with spread_estimators(ctx):
+            flux_points = estimator.run(datasets)
         flux_points.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
         settle_flux(flux_points, source, ctx.step)
         return {"flux_points": flux_points}

@@ -26,6 +26,7 @@ from gpwf.steps.settings import (
     StepSettings,
     problem,
 )
+from gpwf.steps.spreading import spread_estimators
 
 __all__ = ["LightCurveStep"]
 
@@ -163,9 +164,10 @@ class LightCurveStep(Step):
             n_sigma=settings.n_sigma,
             n_sigma_ul=settings.n_sigma_ul,
             reoptimize=settings.reoptimize,
-            n_jobs=ctx.n_jobs,
+            n_jobs=2,  # more than 1: gammapy hands over all intervals at once
         )
-        light_curve = estimator.run(datasets)
+        with spread_estimators(ctx):
+            light_curve = estimator.run(datasets)
         light_curve.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
         settle_flux(light_curve, source, ctx.step)
         return {"light_curve": light_curve}

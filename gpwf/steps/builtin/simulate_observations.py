@@ -12,7 +12,7 @@ from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.builtin.models import ModelsStep
-from gpwf.steps.dl3 import write_index, write_observation
+from gpwf.steps.dl3 import IndexRows, write_index, write_observation
 from gpwf.steps.parametric import ParametricIrfs, make_irfs
 from gpwf.steps.settings import (
     Angle,
@@ -129,24 +129,22 @@ class SimulateObservationsStep(Step):
         inputs: Mapping[str, Any],  # noqa: ARG002
         ctx: StepContext,
     ) -> Mapping[str, Any]:
-        """Simulate one observation after the other."""
+        """Simulate the observations, each with random numbers of its own."""
         directory = ctx.work_dir / "datastore"
         directory.mkdir()
         models = _read_models(settings, ctx)
         irfs = make_irfs(settings.irfs)
-        rows = []
-        for number in range(settings.n_obs):
+
+        def simulate(number: int) -> IndexRows:
             observation = _observation(settings, number, irfs)
             obs_id = observation.obs_id
-            ctx.progress(number, settings.n_obs, f"observation {obs_id}")
             observation._events = _sample(settings, observation, models, ctx)
             log.info("observation %s: %d events", obs_id, len(observation.events.table))
             path = directory / f"obs-{obs_id:06d}.fits"
-            rows.append(
-                write_observation(path, observation, _header(settings, observation, models))
-            )
-        write_index(directory, rows, observation.gti)
-        ctx.progress(settings.n_obs, settings.n_obs, "")
+            return write_observation(path, observation, _header(settings, observation, models))
+
+        rows = ctx.map(simulate, range(settings.n_obs), label="observations")
+        write_index(directory, rows, _observation(settings, 0, irfs).gti)
         return {"datastore": directory}
 
 

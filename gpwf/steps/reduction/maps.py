@@ -63,9 +63,9 @@ def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepCo
     total = reduction.empty(stacked_name(observations, settings.prefix)) if settings.stack else None
     datasets = Datasets()
     overlaps = used = 0
-    for number, (observation, name) in enumerate(zip(observations, names, strict=True)):
-        ctx.progress(number, len(observations), f"observation {observation.obs_id}")
-        dataset = reduction.run(observation, name)
+    pairs = list(zip(observations, names, strict=True))
+    reduced = ctx.each(lambda pair: reduction.run(*pair), pairs, label="observations")
+    for observation, dataset in zip(observations, reduced, strict=True):
         if dataset is None:
             continue
         overlaps += 1
@@ -77,7 +77,6 @@ def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepCo
             datasets.append(dataset)
         else:
             total.stack(dataset)
-    ctx.progress(len(observations), len(observations), "reduced")
     _check_used(overlaps, used, center, ctx.step)
     if total is not None:
         datasets.append(reduction.with_background_model(total))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 from gpwf.errors import NoDataError, StepError
@@ -49,7 +50,15 @@ def reduce_spectra(settings: DatasetsSettings, observations: list[Any], ctx: Ste
 
     region = settings.on_region
     assert region is not None  # checked with the settings
-    seen = [item for item in observations if _in_view(item, region, ctx.step)]
+    reduction = _Reduction(settings, region, ctx.step)
+    names = dataset_names(observations, settings.prefix)
+    pairs = list(zip(observations, names, strict=True))
+    reduced = ctx.map(lambda pair: reduction.run(*pair), pairs, label="observations")
+    seen = [
+        observation
+        for observation, result in zip(observations, reduced, strict=True)
+        if result.is_in_view
+    ]
     if not seen:
         center = region.center
         raise NoDataError(
@@ -57,20 +66,20 @@ def reduce_spectra(settings: DatasetsSettings, observations: list[Any], ctx: Ste
             "outside the field of view of every observation",
             hint="check 'on_region', or choose observations that point at it",
         )
-    reduction = _Reduction(settings, region, ctx.step)
-    names = dataset_names(seen, settings.prefix)
-    datasets = Datasets()
-    for number, (observation, name) in enumerate(zip(seen, names, strict=True)):
-        ctx.progress(number, len(seen), f"observation {observation.obs_id}")
-        dataset = reduction.run(observation, name)
-        if dataset is not None:
-            datasets.append(dataset)
-    ctx.progress(len(seen), len(seen), "reduced")
+    datasets = Datasets([result.dataset for result in reduced if result.dataset is not None])
     _check(datasets, settings, ctx.step)
     if settings.stack:
         name = stacked_name(seen, settings.prefix)
         datasets = Datasets([datasets.stack_reduce(name=name)])
     return datasets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reduced:
+    """What became of an observation: whether it sees the region, and its dataset, if any."""
+
+    is_in_view: bool
+    dataset: Any = None
 
 
 class _Reduction:
@@ -80,6 +89,7 @@ class _Reduction:
         from gammapy.makers import ReflectedRegionsBackgroundMaker, SpectrumDatasetMaker
 
         self._step = step
+        self._region = region
         self._empty = _empty_dataset(settings, region)
         self._counts = SpectrumDatasetMaker(
             selection=["counts", "exposure", "edisp"],
@@ -95,7 +105,13 @@ class _Reduction:
         )
         self._safe = safe_mask_maker(settings)
 
-    def run(self, observation: Any, name: str) -> Any:
+    def run(self, observation: Any, name: str) -> _Reduced:
+        """Reduce one observation."""
+        if not _in_view(observation, self._region, self._step):
+            return _Reduced(is_in_view=False)
+        return _Reduced(is_in_view=True, dataset=self._dataset(observation, name))
+
+    def _dataset(self, observation: Any, name: str) -> Any:
         """Return the dataset of one observation; None where it has no OFF region."""
         try:
             dataset = self._counts.run(self._empty.copy(name=name), observation)
