@@ -42,7 +42,7 @@ class CallableName(TextType):
         if not isinstance(value, str):
             raise problem("GP302", f"expected package.module:function, not {kind_of(value)}")
         text = value.strip()
-        if _TARGET.fullmatch(text) is None:
+        if _TARGET.fullmatch(text) is None or ".py:" in text:
             message = f"{value[:80]!r} is not of the form package.module:function"
             raise problem("GP304", message, _form_hint(text))
         return cls(text)

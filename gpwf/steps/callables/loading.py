@@ -24,6 +24,7 @@ __all__ = ["check_late_imports", "load_module", "planned_source"]
 _BEGAN_NS = time.time_ns()
 _SOURCES: dict[tuple[str, str], Source] = {}  # by module and digest: they agree with what is loaded
 _DIGESTS: dict[str, str] = {}  # of the file that every loaded module came from
+_SEEN: dict[str, tuple[int, int]] = {}  # time and size of the files of others, when last read
 
 
 def planned_source(target: str, digest: str) -> Source:
@@ -88,20 +89,26 @@ def load_module(target: str, source: Source, loading: Callable[[], Any]) -> Any:
 
 
 def check_late_imports(target: str, source: Source) -> None:
-    """Check the modules that a function has imported while it ran.
+    """Check the modules that were not loaded yet when a function began.
+
+    It may have imported them since, in this process or in others of its own. Those that had been
+    loaded may change: what runs is the code of the plan.
 
     Raises
     ------
     StepError
         Where one is not as it was planned.
     """
-    late = [name for name in source.files if name in sys.modules and name not in _DIGESTS]
+    late = [name for name in source.files if name not in _DIGESTS]
     for name in late:
+        stat = source.files[name].stat()
+        if name not in sys.modules and (stat.st_mtime_ns, stat.st_size) == _SEEN.get(name):
+            continue
         if hashlib.sha256(source.files[name].read_bytes()).hexdigest() != source.digests[name]:
             _unload(target, source)
             raise _changed(target)
-    if late:
-        _note(source)
+        _SEEN[name] = stat.st_mtime_ns, stat.st_size
+    _note(source)
 
 
 def _read(target: str) -> Source:

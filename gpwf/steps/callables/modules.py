@@ -111,20 +111,33 @@ def find_module(name: str, known: dict[str, Module] | None = None) -> Module:
         module = _of_spec(_top(last))
     else:
         package = find_module(parent, found)
-        spec = None
-        if package.locations:
-            spec = importlib.machinery.PathFinder.find_spec(name, package.locations)
-        if spec is None:
+        inside = _inside(package, name)
+        if inside is None:
             raise ModuleNotThereError(name, package)
-        module = _of_spec(spec)
+        module = inside
     found[name] = module
     return module
 
 
+def _inside(package: Module, name: str) -> Module | None:
+    """Return a module of a package; the finders of its folders know, without the package."""
+    portions: list[str] = []  # folders without __init__.py: together they are a package
+    for place in package.locations:
+        finder = pkgutil.get_importer(place)
+        spec = finder.find_spec(name) if finder is not None else None
+        if spec is None:
+            continue
+        if spec.loader is not None:
+            return _of_spec(spec)
+        portions += spec.submodule_search_locations or ()
+    return Module(name=name, file=None, locations=tuple(portions)) if portions else None
+
+
 def _top(name: str) -> importlib.machinery.ModuleSpec:
     try:
-        spec = importlib.util.find_spec(name)  # a name without dots: no parent to import
-    except (ValueError, ImportError):  # ``__main__``, or a finder of an editable installation
+        # a name without dots: no parent to import; ``__main__`` is another one in every process
+        spec = importlib.util.find_spec(name) if name != "__main__" else None
+    except (ValueError, ImportError):  # loaded by something else, or a finder of an installation
         spec = None
     if spec is None:
         raise ModuleNotThereError(name)
