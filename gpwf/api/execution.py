@@ -77,8 +77,14 @@ class Execution:
                     )
             finally:
                 if rundir.journal.is_file():
-                    write_provenance(Run(rundir.path))
-        return Run(path)
+                    write_provenance(self._run(path))
+        return self._run(path)
+
+    def _run(self, path: Path) -> Run:
+        """Return the run; its plan need not be read again."""
+        run = Run(path)
+        run.plan = self.selection.plan
+        return run
 
     @contextlib.contextmanager
     def _watchers(

@@ -22,13 +22,13 @@ from typing import Any
 import gpwf
 from gpwf.core.digests import Digest, digest_bytes, tagged_digest
 from gpwf.core.plan import Plan
-from gpwf.core.plan_codec import plan_from_plain, plan_to_plain
+from gpwf.core.plan_codec import plan_from_text, plan_to_text
 from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
 from gpwf.store.store import Store
 
 __all__ = ["code_fingerprint", "load_plan", "save_plan"]
 
-_FORMAT = "gpwf-plan-cache/2"
+_FORMAT = "gpwf-plan-cache/3"
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -107,12 +107,12 @@ def save_plan(
             name: _sealed(value) for name, value in {**_implied(plan), **environment}.items()
         },
         "text": text,
-        "plan": plan_to_plain(plan),
     }
+    head = json.dumps(entry).encode()
     path = _entry_path(store, arguments)
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-        write_atomic(path, json.dumps(entry).encode(), durable=False)
+        write_atomic(path, head + b"\n" + plan_to_text(plan), durable=False)
 
 
 def _implied(plan: Plan) -> dict[str, str | None]:
@@ -130,10 +130,11 @@ def _implied(plan: Plan) -> dict[str, str | None]:
 def load_plan(store: Store, arguments: Mapping[str, Any]) -> tuple[Plan, str] | None:
     """Return the plan and the text kept for these arguments, or None where anything changed."""
     try:
-        entry = json.loads(_entry_path(store, arguments).read_text(encoding="utf-8"))
+        head, _, data = _entry_path(store, arguments).read_bytes().partition(b"\n")
+        entry = json.loads(head)
         if entry["format"] != _FORMAT or entry["code"] != code_fingerprint():
             return None
-        plan = plan_from_plain(entry["plan"])
+        plan = plan_from_text(data)
         if not _unchanged(store, plan, entry["environment"]):
             return None
         return plan, entry["text"]

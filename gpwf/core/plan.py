@@ -191,6 +191,7 @@ class Plan:
     language: int = 1
     execution: Execution = field(default_factory=Execution)
     index: dict[str, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
+    kept: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self.tasks)

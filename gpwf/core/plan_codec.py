@@ -7,6 +7,7 @@ other by position.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
@@ -15,7 +16,7 @@ from gpwf.core.codec import from_plain, to_plain
 from gpwf.core.plan import PLAN_FORMAT, Plan, PlannedFile, Task, TaskAlias, TaskOutput
 from gpwf.core.spec import Port, StepPolicy
 
-__all__ = ["plan_from_plain", "plan_to_plain"]
+__all__ = ["plan_from_plain", "plan_from_text", "plan_to_plain", "plan_to_text"]
 
 _FIRST_FORMAT = "gpwf-plan/1"  # every task in full; still read
 _SHARED: Mapping[str, Any] = {
@@ -32,8 +33,9 @@ _SHARED: Mapping[str, Any] = {
     "policy": StepPolicy,
     "place": str,
 }
+_LARGEST_TO_READ = 200  # tasks
 _OWN = ("tasks", "aliases")
-_IGNORED = ("index",)
+_IGNORED = ("index", "kept")
 
 
 def plan_to_plain(plan: Plan) -> dict[str, Any]:
@@ -47,6 +49,28 @@ def plan_to_plain(plan: Plan) -> dict[str, Any]:
     data["aliases"] = [writer.alias(alias) for alias in plan.aliases]
     data["shapes"] = writer.shapes
     return data
+
+
+def plan_to_text(plan: Plan) -> bytes:
+    """Return the bytes of a plan as JSON: those that it was read from, or new ones."""
+    if "text" in plan.kept:
+        return plan.kept["text"]
+    # of a large plan nobody reads the file, and indentation would double it
+    indent = 1 if len(plan.tasks) <= _LARGEST_TO_READ else None
+    return (json.dumps(plan_to_plain(plan), ensure_ascii=False, indent=indent) + "\n").encode()
+
+
+def plan_from_text(data: bytes) -> Plan:
+    """Return the plan that `plan_to_text` wrote; it keeps the bytes until it is frozen.
+
+    Raises
+    ------
+    TypeError, ValueError, KeyError
+        Where the data is no plan, or one of a newer version.
+    """
+    plan = plan_from_plain(json.loads(data))
+    plan.kept["text"] = data
+    return plan
 
 
 def plan_from_plain(data: Mapping[str, Any]) -> Plan:

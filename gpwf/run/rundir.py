@@ -16,7 +16,7 @@ from types import TracebackType
 
 from gpwf.core.digests import Digest, digest_bytes
 from gpwf.core.plan import Plan, Task, TaskAlias
-from gpwf.core.plan_codec import plan_to_plain
+from gpwf.core.plan_codec import plan_to_text
 from gpwf.core.runs import Product
 from gpwf.errors import RunError
 from gpwf.run.showing import ProductLinks, product_folder, safe_name
@@ -26,7 +26,6 @@ from gpwf.store.objects import ObjectStore
 __all__ = ["RunDirectory", "lock_holder", "new_run_path", "product_folder"]
 
 _HINT = "choose another folder with --run-dir"
-_LARGEST_TO_READ = 200  # tasks
 
 
 def new_run_path(root: Path, workflow: str) -> Path:
@@ -133,10 +132,8 @@ class RunDirectory:
         RunError
             Where they cannot be written.
         """
-        # of a large plan nobody reads the file, and indentation would double it
-        indent = 1 if len(plan.tasks) <= _LARGEST_TO_READ else None
-        document = plan_to_plain(plan)
-        data = (json.dumps(document, ensure_ascii=False, indent=indent) + "\n").encode()
+        data = plan_to_text(plan)
+        plan.kept.clear()  # large, and not needed any more
         try:
             write_atomic(self.plan, data)
             if text is not None:
