@@ -132,6 +132,25 @@ def test_a_file_that_is_used_in_the_instant_of_its_removal_stays(tmp_path: Path,
     assert remover.remove(path, seen) is None
 
 
+def test_objects_of_a_result_that_is_used_meanwhile_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = _world(tmp_path)
+    monkeypatch.setattr(gc_module, "file_system_now", _tomorrow)
+    remove = Remover.remove
+
+    def used(self: Remover, path: Path, seen: os.stat_result) -> int | None:
+        if path.name == key_of("b"):
+            assert world.store.use(key_of("b")) is not None
+        return remove(self, path, seen)
+
+    monkeypatch.setattr(Remover, "remove", used)
+    clean(world.store, apply=True)
+    assert world.has_result("b")
+    assert world.has("B")
+    assert not world.has_result("e")
+
+
 def test_a_cleaner_that_dies_gives_its_lock_back(tmp_path: Path) -> None:
     world = _world(tmp_path)
     assert os.WTERMSIG(_in_child(world, 0)) == signal.SIGKILL
@@ -169,6 +188,7 @@ def _one_run(root: Path, name: str, rng: random.Random) -> None:
                 product = found.products["out"] if found else world.make(task, content, name)
                 products[task] = product
                 ends.append((task, product))
+                time.sleep(rng.uniform(0, 0.004))  # the others get on meanwhile
             assert not [task for task, item in products.items() if world.store.damage(item)]
             for task, product in ends:  # the journal comes late
                 journal.append(
@@ -187,7 +207,7 @@ def _one_run(root: Path, name: str, rng: random.Random) -> None:
             journal.append(RunFinished(**about, state=RunState.OK))
     for task, product in products.items():
         assert not world.store.damage(product), f"{name} lost {task}"
-    if rng.random() < 0.7:
+    if rng.random() < 0.9:
         shutil.rmtree(path)
 
 
@@ -195,6 +215,7 @@ def _runner(root: Path, seed: int, rounds: int) -> None:
     rng = random.Random(seed)
     for number in range(rounds):
         _one_run(root, f"run-{seed}-{number}", rng)
+        time.sleep(rng.uniform(0, 0.03))  # without a live run in between things get old
 
 
 def _cleaner(root: Path, stop: Any) -> None:
@@ -215,7 +236,7 @@ def test_runs_and_cleaners_beside_each_other(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     stop = context.Event()
     cleaners = [context.Process(target=_cleaner, args=(tmp_path, stop)) for _ in range(2)]
-    runners = [context.Process(target=_runner, args=(tmp_path, seed, 25)) for seed in range(3)]
+    runners = [context.Process(target=_runner, args=(tmp_path, seed, 40)) for seed in range(2)]
     for process in (*cleaners, *runners):
         process.start()
     for process in runners:
@@ -223,7 +244,7 @@ def test_runs_and_cleaners_beside_each_other(tmp_path: Path) -> None:
     stop.set()
     for process in cleaners:
         process.join()
-    assert [process.exitcode for process in (*runners, *cleaners)] == [0] * 5
+    assert [process.exitcode for process in (*runners, *cleaners)] == [0] * 4
     world = World(tmp_path)
     for path in (tmp_path / "runs" / "w").glob("run-*"):
         assert path.is_dir()
