@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,17 @@ __all__ = [
     "native",
     "plain",
     "read_json",
+    "stable_cards",
     "time_from_plain",
     "time_to_plain",
     "unique_names",
+    "without_dates",
     "write_hdulist",
     "write_json",
 ]
 
+_USUAL = re.compile(r"[A-Za-z0-9_.+/()@-]*(?: [A-Za-z0-9_.+/()@-]+)*")
+_LONG = 64  # letters of a text that both of YAML's writers fold alike
 # cards that differ between identical runs (dates, and sums over headers that hold dates)
 _VOLATILE = ("CREATED", "DATE", "CHECKSUM", "DATASUM")
 
@@ -38,12 +43,22 @@ def write_hdulist(hdulist: Any, path: Path, card: Mapping[str, str]) -> None:
     card : mapping of str to str
         Goes into the primary header.
     """
-    for hdu in hdulist:
-        for name in _VOLATILE:
-            hdu.header.remove(name, ignore_missing=True, remove_all=True)
+    without_dates(hdulist)
     for name, value in card.items():
         hdulist[0].header[name] = value
     hdulist.writeto(path, checksum=False)
+
+
+def stable_cards(cards: Mapping[str, Any]) -> dict[str, Any]:
+    """Return header cards without those that differ between identical runs."""
+    return {name: value for name, value in cards.items() if name not in _VOLATILE}
+
+
+def without_dates(hdulist: Any) -> None:
+    """Remove the cards that differ between identical runs from all headers, in place."""
+    for hdu in hdulist:
+        for name in _VOLATILE:
+            hdu.header.remove(name, ignore_missing=True, remove_all=True)
 
 
 def write_json(data: Mapping[str, Any], path: Path, card: Mapping[str, str]) -> None:
@@ -140,10 +155,26 @@ def dump_yaml(data: Mapping[str, Any], card: Mapping[str, str]) -> str:
 
     content = plain(data)
     head = "".join(f"# {name}: {text}\n" for name, text in card.items())
-    text: str = yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=1000)
+    # libyaml is ten times as fast, and gives the same text where no word is unusual
+    fast = yaml.__with_libyaml__ and _is_usual(content)
+    dumper = yaml.CSafeDumper if fast else yaml.SafeDumper
+    text: str = yaml.dump(
+        content, Dumper=dumper, sort_keys=False, default_flow_style=None, width=1000
+    )
     # gammapy's reader complains where there is none, and computes it from its own layout
-    checksum = yaml_checksum(yaml.dump(content, **YAML_FORMAT))
-    return f"{head}{text}checksum: {checksum}\n"
+    checked = yaml.dump(content, Dumper=yaml.CDumper if fast else yaml.Dumper, **YAML_FORMAT)
+    return f"{head}{text}checksum: {yaml_checksum(checked)}\n"
+
+
+def _is_usual(content: Any) -> bool:
+    """Return whether all texts of plain data are words that need no care in YAML."""
+    if isinstance(content, dict):
+        return all(key and _is_usual(key) and _is_usual(item) for key, item in content.items())
+    if isinstance(content, list):
+        return all(_is_usual(item) for item in content)
+    if isinstance(content, str):
+        return len(content) <= _LONG and bool(_USUAL.fullmatch(content))
+    return True
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -153,7 +184,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """
     import yaml
 
-    data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    data: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     return data
 
 

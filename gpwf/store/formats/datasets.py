@@ -8,8 +8,9 @@ drops. Background models that datasets have of their own are kept beside them in
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from gpwf.store.formats._fits import (
     gti_to_plain,
     load_yaml,
     native,
+    stable_cards,
     unique_names,
-    write_hdulist,
 )
+from gpwf.store.formats._hdus import Hdu, Memo, hdus_of, opened, split
+from gpwf.store.formats._maps import map_hdus, read_map
 from gpwf.store.formats.models import read_models, write_models
 
 __all__ = ["read", "write"]
@@ -31,23 +34,36 @@ __all__ = ["read", "write"]
 _INDEX = "datasets.yaml"
 _BACKGROUNDS = "background_"
 
-# maps of a dataset, and the maps inside its IRF containers
-_MAPS = (
+# maps of a dataset, and those inside its IRF containers, with the names of their HDUs
+_MAPS = {
+    "counts": "COUNTS",
+    "counts_off": "COUNTS_OFF",
+    "acceptance": "ACCEPTANCE",
+    "acceptance_off": "ACCEPTANCE_OFF",
+    "exposure": "EXPOSURE",
+    "background": "BACKGROUND",
+    "mask_safe": "MASK_SAFE",
+    "mask_fit": "MASK_FIT",
+    "edisp.edisp_map": "EDISP",
+    "edisp.exposure_map": "EDISP_EXPOSURE",
+    "psf.psf_map": "PSF",
+    "psf.exposure_map": "PSF_EXPOSURE",
+}
+# gammapy's order in the file: these, the tables, what ON/OFF datasets have more
+_BEFORE = (
     "counts",
-    "counts_off",
-    "acceptance",
-    "acceptance_off",
     "exposure",
     "background",
+    "edisp.edisp_map",
+    "edisp.exposure_map",
+    "psf.psf_map",
+    "psf.exposure_map",
     "mask_safe",
     "mask_fit",
 )
-_IRF_MAPS = (
-    ("edisp", "edisp_map"),
-    ("edisp", "exposure_map"),
-    ("psf", "psf_map"),
-    ("psf", "exposure_map"),
-)
+_AFTER = ("counts_off", "acceptance", "acceptance_off")
+_META_TABLE = "META_TABLE"
+_meta_tables = Memo(64)
 
 
 def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, Any]:
@@ -69,7 +85,10 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
     for dataset, stem in zip(value, unique_names(value.names), strict=True):
         _dataset_class(dataset.tag)
         filename = f"{stem}.fits"
-        write_hdulist(_hdulist(dataset), directory / filename, card)
+        with (directory / filename).open("xb") as file:
+            for hdu in _hdus(dataset, card):
+                file.write(hdu.header)
+                file.write(hdu.data)
         entries.append(
             {
                 "name": dataset.name,
@@ -118,29 +137,42 @@ def _dataset_class(tag: str) -> Any:
     raise StoreError(f"no format for datasets of type '{tag}'")
 
 
-def _hdulist(dataset: Any) -> Any:
-    """Return gammapy's HDUs of a dataset."""
-    if not dataset.name.isascii():  # FITS has no other letters; the index keeps the name
-        dataset = dataset.copy(name=dataset.name.encode("ascii", "replace").decode("ascii"))
-    hdulist = dataset.to_hdulist()
-    # gammapy removes the background of an ON/OFF dataset but forgets its region
-    if "COUNTS_OFF" in hdulist and "BACKGROUND" not in hdulist and "BACKGROUND_REGION" in hdulist:
-        del hdulist["BACKGROUND_REGION"]
-    return hdulist
+def _hdus(dataset: Any, card: Mapping[str, str]) -> Iterator[Hdu]:
+    """Yield the HDUs of a dataset as gammapy has them, in its order."""
+    from astropy.io import fits
+
+    extra = stable_cards(dataset.meta.creation.to_header())
+    primary = fits.PrimaryHDU()
+    # FITS has no other letters; the index keeps the name
+    primary.header["NAME"] = dataset.name.encode("ascii", "replace").decode("ascii")
+    primary.header.update(dataset.meta.to_header())
+    tables = fits.HDUList([primary])
+    if dataset.gti is not None:
+        tables.append(dataset.gti.to_table_hdu())
+    if dataset.meta_table is not None:
+        tables.append(fits.BinTableHDU(dataset.meta_table, name=_META_TABLE))
+    first, *others = hdus_of(tables, extra, card)
+    maps = _maps(dataset)
+    yield first
+    for name in (name for name in _BEFORE if name in maps):
+        yield from map_hdus(maps[name], _MAPS[name], extra)
+    yield from others
+    for name in (name for name in _AFTER if name in maps):
+        yield from map_hdus(maps[name], _MAPS[name], extra)
 
 
 def _maps(dataset: Any) -> dict[str, Any]:
     """Return the maps of a dataset that the file holds, by dotted name."""
     is_on_off = dataset.tag.endswith("OnOff")
-    found = {
-        name: getattr(dataset, name, None)
-        for name in _MAPS
-        if not (is_on_off and name == "background")  # computed from the OFF counts
-    }
-    for container, name in _IRF_MAPS:
-        irf = getattr(dataset, container, None)
-        found[f"{container}.{name}"] = getattr(irf, name, None) if irf is not None else None
-    return {name: item for name, item in found.items() if item is not None}
+    found = {}
+    for name in _MAPS:
+        container, _, part = name.rpartition(".")
+        owner = getattr(dataset, container, None) if container else dataset
+        item = getattr(owner, part, None)
+        # the background of ON/OFF datasets is computed from the OFF counts
+        if item is not None and not (is_on_off and name == "background"):
+            found[name] = item
+    return found
 
 
 def _map_details(dataset: Any) -> dict[str, Any]:
@@ -172,31 +204,91 @@ def _decode(value: Any) -> Any:
 
 def _read_one(directory: Path, entry: Mapping[str, Any]) -> Any:
     """Read one dataset and restore what its file alone does not hold."""
-    from astropy.io import fits
+    content = (directory / entry["filename"]).read_bytes()
+    hdus = {hdu.name: hdu for hdu in split(content)}
+    details = entry["gpwf"]["maps"]
+    maps = {}
+    for name, hdu_name in _MAPS.items():
+        if hdu_name in hdus:
+            detail = details.get(name, {})
+            maps[name] = read_map(hdus, hdu_name, detail.get("dtype"))
+            maps[name].meta = {key: _decode(val) for key, val in detail.get("meta", {}).items()}
+    return _assembled(entry, maps, hdus)
+
+
+def _assembled(entry: Mapping[str, Any], maps: Mapping[str, Any], hdus: Mapping[str, Hdu]) -> Any:
+    """Return a dataset as gammapy makes it from its file."""
+    from gammapy.datasets import MapDatasetMetaData
+    from gammapy.irf import EDispKernelMap, EDispMap, PSFMap, RecoPSFMap
 
     cls = _dataset_class(entry["type"])
-    with fits.open(directory / entry["filename"], memmap=False, lazy_load_hdus=False) as hdulist:
-        dataset = cls.from_hdulist(hdulist, name=entry["name"])
-    details = entry["gpwf"]["maps"]
-    for name, item in _maps(dataset).items():
-        detail = details.get(name, {})
-        item.data = native(item.data).astype(detail.get("dtype", item.data.dtype), copy=False)
-        item.meta = {key: _decode(val) for key, val in detail.get("meta", {}).items()}
-    dataset.gti = exact_gti(entry["gpwf"]["gti"])
-    return dataset
+    is_on_off = entry["type"].endswith("OnOff")
+    given = {name: item for name, item in maps.items() if "." not in name}
+    edisp, psf = maps.get("edisp.edisp_map"), maps.get("psf.psf_map")
+    if edisp is not None:
+        kind = EDispKernelMap if edisp.geom.axes[0].name == "energy" else EDispMap
+        given["edisp"] = kind(edisp, maps.get("edisp.exposure_map"))
+    if psf is not None:
+        reco = not is_on_off and "energy" in psf.geom.axes.names
+        given["psf"] = (RecoPSFMap if reco else PSFMap)(psf, maps.get("psf.exposure_map"))
+    if not is_on_off:
+        given["meta"] = MapDatasetMetaData.from_header(_primary_header(hdus[""]))
+    if _META_TABLE in hdus:
+        given["meta_table"] = _meta_table(hdus[_META_TABLE])
+    return cls(name=entry["name"], gti=exact_gti(entry["gpwf"]["gti"]), **given)
+
+
+def _primary_header(hdu: Hdu) -> Any:
+    from astropy.io import fits
+
+    return fits.Header.fromstring(hdu.header.decode("ascii"))
+
+
+def _meta_table(hdu: Hdu) -> Any:
+    """Return a table that is the caller's own."""
+    from astropy.table import Table
+
+    def make() -> Any:
+        with opened([hdu]) as hdulist:
+            table = Table.read(hdulist, hdu=_META_TABLE)
+        for name in table.colnames:
+            table[name] = native(table[name])
+        return table
+
+    return copy.deepcopy(_meta_tables.get((hdu.header, bytes(hdu.data)), make))
 
 
 def _summary(datasets: Any) -> dict[str, Any]:
     """Return counts and livetime inside the safe range, summed."""
-    info = [item.info_dict() for item in datasets]
+    totals = [_totals(item) for item in datasets]
     summary: dict[str, Any] = {
         "n_datasets": len(datasets),
-        "counts": float(sum(item["counts"] for item in info)),
-        "excess": round(float(sum(item["excess"] for item in info)), 2),
+        "counts": float(sum(item["counts"] for item in totals)),
+        "excess": round(float(sum(item["excess"] for item in totals)), 2),
     }
-    livetime_h = float(sum(item["livetime"].to_value("h") for item in info))
+    livetime_h = float(sum(item["livetime_h"] for item in totals))
     if math.isfinite(livetime_h):  # data of satellites have none, and JSON has no NaN
         summary["livetime_h"] = round(livetime_h, 4)
-    if info and "counts_off" in info[0]:
-        summary["counts_off"] = float(sum(item["counts_off"] for item in info))
+    if totals and "counts_off" in totals[0]:
+        summary["counts_off"] = float(sum(item["counts_off"] for item in totals))
     return summary
+
+
+def _totals(dataset: Any) -> dict[str, float]:
+    """Return some numbers of gammapy's ``info_dict``, which predicts counts for others of it."""
+    import numpy as np
+    from astropy import units as u
+
+    mask = slice(None) if dataset.mask_safe is None else dataset.mask_safe.data.astype(bool)
+    totals = {"counts": 0.0, "excess": math.nan, "livetime_h": math.nan}
+    if dataset.counts is not None:
+        totals["counts"] = float(int(dataset.counts.data[mask].sum()))
+        if dataset.background is not None:
+            statistic = dataset._counts_statistic[mask].sum()
+            totals["excess"] = float(statistic.n_sig)
+    if dataset.tag.endswith("OnOff"):
+        totals["counts_off"] = float(int(statistic.n_off)) if dataset.counts_off is not None else 0
+    if dataset.exposure is not None:
+        livetime = dataset.exposure.meta.get("livetime", np.nan * u.s)
+        totals["livetime_h"] = float(livetime.to_value("h"))
+    return totals
