@@ -14,7 +14,7 @@ from gpwf.core.plan_codec import plan_from_plain
 from gpwf.core.runs import RunEvent, RunState, TaskState
 from gpwf.core.view import RunView, fold
 from gpwf.errors import RunError, UsageError
-from gpwf.run.journal import read_journal
+from gpwf.run.journal import JournalScan, read_journal, scan_journal
 from gpwf.run.rundir import lock_holder
 
 __all__ = ["RUNS_FOLDER", "ProductFiles", "Run", "StepProducts", "find_runs", "open_run"]
@@ -69,20 +69,39 @@ class Run:
     @property
     def view(self) -> RunView:
         """How the run stands now."""
+        return self.look()[0]
+
+    def look(self) -> tuple[RunView, str]:
+        """Return how the run stands now, and what of its journal cannot be read: mostly nothing.
+
+        Raises
+        ------
+        RunError
+            Where journal or plan cannot be read, or do not come from the same run.
+        """
+        scan = scan_journal(self.path / "journal.jsonl")
         try:
-            view = fold(self.plan, self.events)
+            view = fold(self.plan, scan.events)
         except KeyError as error:
             raise RunError(
                 f"{self.path}: the journal tells of task {error}, which is not in the plan",
                 hint="plan.json and journal.jsonl must come from the same run",
             ) from None
-        if view.state is RunState.RUNNING and lock_holder(self.path) is None:
-            view.state = RunState.INTERRUPTED
-            for task in view.tasks.values():
-                if task.state is TaskState.RUNNING:
-                    task.state = TaskState.LOST
-            view.reason = "the driver went away; `gpwf run` again goes on"
-        return view
+        if view.state is not RunState.RUNNING or self.is_live:
+            # a driver that works now may be in the middle of a line
+            damage = "" if not scan.is_torn or self.is_live else _damage(scan)
+            return view, damage
+        view.state = RunState.INTERRUPTED
+        for task in view.tasks.values():
+            if task.state is TaskState.RUNNING:
+                task.state = TaskState.LOST
+        view.reason = "the driver went away; `gpwf run` again goes on"
+        return view, _damage(scan) if scan.is_torn else ""
+
+    @property
+    def is_live(self) -> bool:
+        """Return True while a driver works here."""
+        return lock_holder(self.path) is not None
 
     @property
     def state(self) -> RunState:
@@ -189,6 +208,14 @@ class Run:
         )
         head = f"<p><b>{escape(view.workflow)}</b>: {view.state} ({escape(str(self.path))})</p>"
         return f"{head}<table><tr><th>task</th><th>state</th><th>products</th></tr>{rows}</table>"
+
+
+def _damage(scan: JournalScan) -> str:
+    """Return what of a journal cannot be read."""
+    return (
+        f"{scan.total_bytes - scan.good_bytes} bytes at the end of the journal, after event "
+        f"{len(scan.events)}, cannot be read (a crash, or a damaged disk): they are passed over"
+    )
 
 
 def find_runs(root: Path | None = None) -> list[Path]:

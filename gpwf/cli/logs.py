@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections import deque
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gpwf.cli import completion
 from gpwf.cli.options import format_option, run_argument
-from gpwf.errors import UsageError
+from gpwf.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from gpwf.api import Run
+    from gpwf.report.log_lines import LogFilter
 
 __all__ = ["command"]
 
@@ -22,28 +25,66 @@ __all__ = ["command"]
 @click.argument("step", required=False, shell_complete=completion.run_steps)
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run ends.")
 @click.option(
+    "-n", "--tail", type=click.IntRange(min=0), metavar="N", help="Begin with the last N lines."
+)
+@click.option(
     "--level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     help="Lowest level to show.",
 )
+@click.option(
+    "--attempt", type=click.IntRange(min=1), metavar="N", help="Show only the N-th attempts."
+)
 @format_option()
-def command(run: str | None, step: str | None, follow: bool, level: str, form: str) -> None:
+def command(
+    run: str | None,
+    step: str | None,
+    follow: bool,
+    tail: int | None,
+    level: str,
+    attempt: int | None,
+    form: str,
+) -> None:
     """Show the log of a run.
 
     RUN is a run directory, the end of its name, or a workflow; the latest run by default. STEP
-    is a step, or tasks of it: `sim`, `sim[seed=3]`; alone, it is one of the latest run. JSON has
-    one object per line.
+    is a step, or tasks of it: `sim`, `sim[seed=3]`; alone, it is one of the latest run. The log
+    has the messages of tasks that run now, too. JSON has one object per line.
     """
-    from gpwf.report.log_lines import LogFilter, line_text, read_lines
+    from gpwf.report.log_lines import LogFilter, read_log
 
     opened, tasks = _find(run, step)
-    wanted = LogFilter(level=level, tasks=tasks)
-    ended = (lambda: opened.state != "running") if follow else None
-    for line in read_lines(opened.log, ended=ended):
-        if wanted.accepts(line):
-            as_json = form == "json"
-            click.echo(json.dumps(line, ensure_ascii=False) if as_json else line_text(line))
+    wanted = LogFilter(level=level, tasks=tasks, attempt=attempt)
+    blocks = read_log(opened.log, ended=(lambda: not opened.is_live) if follow else None)
+    if tail is not None:
+        blocks = _last(blocks, wanted, tail)
+    try:
+        for block in blocks:
+            texts = [_text(line, form) for line in block if wanted.accepts(line)]
+            if texts:
+                click.echo("\n".join(texts))
+    except KeyboardInterrupt:  # how one stops following
+        raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _text(line: dict[str, Any], form: str) -> str:
+    from gpwf.report.log_lines import line_text
+
+    return json.dumps(line, ensure_ascii=False) if form == "json" else line_text(line)
+
+
+def _last(
+    blocks: Iterator[list[dict[str, Any]]], wanted: LogFilter, number: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the last lines that are wanted of those that are there now, then what follows."""
+    last: deque[dict[str, Any]] = deque(maxlen=number)
+    for block in blocks:
+        if not block:
+            break
+        last.extend(line for line in block if wanted.accepts(line))
+    yield list(last)
+    yield from blocks
 
 
 def _find(run: str | None, step: str | None) -> tuple[Run, frozenset[str] | None]:

@@ -15,43 +15,53 @@ __all__ = ["command"]
 @click.argument(
     "folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-@format_option()
+@click.option("--workflow", metavar="NAME", help="Show only the runs of this workflow.")
 @click.option("-n", "number", type=click.IntRange(min=1), help="Show only the newest N runs.")
-def command(folder: Path | None, form: str, number: int | None) -> None:
+@format_option()
+def command(folder: Path | None, workflow: str | None, form: str, number: int | None) -> None:
     """List the runs, newest first.
 
-    Looks below FOLDER, the current folder by default.
+    Looks below FOLDER, the current folder by default. `running` is a run that a driver works on
+    now, `interrupted` one whose driver went away. The size is that of the run's own files;
+    products are in the store.
     """
     from gpwf import api
+    from gpwf.api.run_summaries import summaries
     from gpwf.cli.failure import say
-    from gpwf.errors import GpwfError
-    from gpwf.report.listings import counts_text, elapsed_s, local_time, run_data
-    from gpwf.report.text import duration, state_cell, table
+    from gpwf.report.listings import counts_text, local_time
+    from gpwf.report.text import duration, memory, state_cell, table
 
-    views = []
-    for path in api.find_runs(folder)[:number]:
-        try:
-            views.append((path, api.open_run(path).view))
-        except GpwfError as error:  # one damaged run must not hide the others
-            say(f"{shown_path(path)}: {error.message}")
+    found = summaries(
+        api.find_runs(folder),
+        workflow=workflow,
+        number=number,
+        on_error=lambda path, error: say(f"{shown_path(path)}: {error.message}"),
+    )
     if form == "json":
-        print_json([run_data(str(path), view) for path, view in views])
+        print_json([item.data() for item in found])
         return
-    if not views:
-        say("no runs here; `gpwf run WORKFLOW` makes one")
+    if not found:
+        which = f" of {workflow}" if workflow else ""
+        say(f"no runs{which} here; `gpwf run WORKFLOW` makes one")
         return
     rows = [
         (
-            local_time(view.started),
-            view.workflow,
-            state_cell(str(view.state)),
-            duration(elapsed_s(view)),
-            counts_text(view.counts()),
-            shown_path(path),
+            local_time(item.started),
+            item.workflow,
+            state_cell(str(item.state)),
+            duration(item.wall_s()),
+            counts_text(item.counts),
+            memory(item.size),
+            shown_path(item.path),
         )
-        for path, view in views
+        for item in found
     ]
-    headers = ("started", "workflow", "state", "took", "tasks", "run")
-    click.echo(
-        table(headers, rows, width=terminal_width(), right=("took",), drop=("tasks", "took"))
+    headers = ("started", "workflow", "state", "took", "tasks", "size", "run")
+    shown = table(
+        headers,
+        rows,
+        width=terminal_width(),
+        right=("took", "size"),
+        drop=("size", "tasks", "took"),
     )
+    click.echo(shown)

@@ -15,6 +15,7 @@ from gpwf.core.diagnostics import Diagnostic
 from gpwf.core.plan import Plan
 from gpwf.core.runs import Failure, Product, TaskState
 from gpwf.core.view import RunView, TaskView
+from gpwf.report.resources import resources_data, run_use
 
 __all__ = [
     "StepSummary",
@@ -24,7 +25,6 @@ __all__ = [
     "plan_data",
     "planned_task_data",
     "product_data",
-    "run_data",
     "status_data",
     "step_summaries",
 ]
@@ -131,22 +131,17 @@ def planned_task_data(plan: Plan, cached: Iterable[str]) -> list[dict[str, Any]]
     ]
 
 
-def run_data(path: str, view: RunView) -> dict[str, Any]:
-    """Return one line of ``gpwf runs``."""
-    return {
-        "run": view.run_id,
-        "workflow": view.workflow,
-        "state": str(view.state),
-        "started": view.started or None,
-        "ended": view.ended or None,
-        "n_tasks": len(view.tasks),
-        "counts": view.counts(),
-        "path": path,
-    }
+def status_data(view: RunView, now: datetime | None = None) -> dict[str, Any]:
+    """Return a run as the JSON of ``gpwf status`` has it.
 
-
-def status_data(view: RunView) -> dict[str, Any]:
-    """Return a run as the JSON of ``gpwf status`` has it."""
+    Parameters
+    ----------
+    view : RunView
+        The run.
+    now : datetime, optional
+        Of a run that goes on; the time now by default.
+    """
+    now = now or datetime.now(UTC)
     return {
         "run": view.run_id,
         "workflow": view.workflow,
@@ -154,11 +149,14 @@ def status_data(view: RunView) -> dict[str, Any]:
         "started": view.started or None,
         "ended": view.ended or None,
         "reason": view.reason or None,
-        "tasks": [_task_data(item) for item in view.tasks.values()],
+        "elapsed_s": elapsed_s(view, now),
+        "counts": view.counts(),
+        "resources": resources_data(run_use(view, now)),
+        "tasks": [_task_data(item, now) for item in view.tasks.values()],
     }
 
 
-def _task_data(item: TaskView) -> dict[str, Any]:
+def _task_data(item: TaskView, now: datetime) -> dict[str, Any]:
     last = item.last
     used = last.resources if last is not None else None
     return {
@@ -172,7 +170,16 @@ def _task_data(item: TaskView) -> dict[str, Any]:
         "peak_rss_bytes": used.peak_rss_bytes if used else None,
         "key": item.key,
         "error": item.reason or None,
+        "elapsed_s": _running_s(item, now),
     }
+
+
+def _running_s(item: TaskView, now: datetime) -> float | None:
+    """Return for how long a task has been running; None for one that does not run."""
+    if item.state is not TaskState.RUNNING or not item.attempts:
+        return None
+    began = datetime.fromisoformat(item.attempts[-1].started_event.time)
+    return max((now - began).total_seconds(), 0.0)
 
 
 def product_data(

@@ -13,9 +13,10 @@ from typing import Any
 from gpwf.report.logging import LEVELS
 from gpwf.report.text import clean, duration
 
-__all__ = ["LogFilter", "line_text", "read_lines"]
+__all__ = ["LogFilter", "line_text", "read_lines", "read_log"]
 
-_POLL_S = 0.3
+_POLL_S = 0.2
+_BLOCK = 1 << 20
 _COLOURS = {"debug": "bright_black", "warning": "yellow", "error": "red", "critical": "red"}
 
 
@@ -29,23 +30,40 @@ class LogFilter:
         Lowest level of `gpwf.report.logging.LEVELS` that is shown.
     tasks : collection of str, optional
         Ids of tasks; everything by default.
+    attempt : int, optional
+        Number of an attempt, counted from 1; everything by default.
     """
 
     level: str = "info"
     tasks: Collection[str] | None = None
+    attempt: int | None = None
 
     def accepts(self, line: Mapping[str, Any]) -> bool:
         """Tell whether a line is shown."""
         level = line.get("level")
         if level in LEVELS and LEVELS.index(level) < LEVELS.index(self.level):
             return False
+        if self.attempt is not None and line.get("attempt") != self.attempt:
+            return False
         return self.tasks is None or line.get("task_id") in self.tasks
 
 
-def read_lines(
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the lines of a log as it is now; a last line that is not complete is left out.
+
+    Parameters
+    ----------
+    path : Path
+        ``log.jsonl`` of a run; one that does not exist yet is empty.
+    """
+    for block in read_log(path):
+        yield from block
+
+
+def read_log(
     path: Path, *, ended: Callable[[], bool] | None = None, poll_s: float = _POLL_S
-) -> Iterator[dict[str, Any]]:
-    """Yield the lines of a log; a last line that is not complete yet is waited for or left out.
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the lines of a log in blocks; an empty one where nothing more is there for now.
 
     Parameters
     ----------
@@ -60,23 +78,34 @@ def read_lines(
     offset = 0
     last_look = ended is None
     while True:
-        data = b""
-        if path.is_file():
-            with path.open("rb") as stream:
-                stream.seek(offset)
-                data = stream.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        offset += len(whole)
-        for raw in whole.splitlines():
-            line = _parse(raw)
-            if line is not None:
-                yield line
+        data = _read(path, offset)
+        whole = data.rfind(b"\n") + 1
+        offset += whole
+        lines = [line for raw in data[:whole].splitlines() if (line := _parse(raw)) is not None]
+        if lines:
+            yield lines
+        if whole:
+            continue
+        yield []
         if last_look:
             return
         # what was written between the reading and the end is read once more
         last_look = ended is not None and ended()
         if not last_look:
             time.sleep(poll_s)
+
+
+def _read(path: Path, offset: int) -> bytes:
+    """Return what a file has from an offset on: at most a block, or as much as its line takes."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            data = stream.read(_BLOCK)
+            while len(data) >= _BLOCK and b"\n" not in data and (more := stream.read(_BLOCK)):
+                data += more
+            return data
+    except FileNotFoundError:
+        return b""
 
 
 def _parse(raw: bytes) -> dict[str, Any] | None:

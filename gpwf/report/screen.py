@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from typing import TextIO
 
+from gpwf.report.text import unstyled
+
 __all__ = ["Screen"]
 
 _HIDE_CURSOR = "\x1b[?25l"
@@ -59,6 +61,23 @@ class Screen:
             self._is_hidden = True
             self._write(hide + self._start() + self._drawn(lines))
             self._lines, self._widths = lines, widths
+
+    def draw_text(self, text: str) -> None:
+        """Show a text, as much of it as the terminal has lines for; see `draw`."""
+        from rich.cells import cell_len
+
+        columns, rows = self.size()
+        lines: list[str] = []
+        widths: list[int] = []
+        for line in text.splitlines():
+            width = cell_len(unstyled(line))
+            rows -= max(-(-width // columns), 1)
+            if rows < 1:
+                lines[-1:], widths[-1:] = ["..."], [3]
+                break
+            lines.append(line)
+            widths.append(width)
+        self.draw(lines, widths)
 
     def above(self, text: str) -> None:
         """Write lines that stay, above the ones that are drawn."""

@@ -8,7 +8,7 @@ import report_fakes as fakes
 import structlog
 
 from gpwf.core.runs import RunState
-from gpwf.report.log_lines import LogFilter, line_text, read_lines
+from gpwf.report.log_lines import LogFilter, line_text, read_lines, read_log
 from gpwf.report.logging import RunLog, event_fields
 
 FIXED = ["time", "level", "event", "run_id", "step", "task_id", "attempt"]
@@ -182,8 +182,37 @@ def test_following_reads_what_is_written_before_the_end_is_noticed(tmp_path):
         write(path, [fakes.begin("fit", 1)])
         return len(looks) == 2
 
-    names = [line["event"] for line in read_lines(path, ended=ended, poll_s=0)]
+    blocks = read_log(path, ended=ended, poll_s=0)
+    names = [line["event"] for block in blocks for line in block]
     assert names == ["run.started", "attempt.started", "attempt.started"]
+
+
+def test_a_long_log_is_read_in_blocks_and_a_half_line_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("gpwf.report.log_lines._BLOCK", 100)
+    path = tmp_path / "log.jsonl"
+    whole = [json.dumps({"event": f"{number:03d}" * 20}) for number in range(30)]
+    path.write_text("\n".join(whole) + '\n{"event": "ha')
+    looks = []
+
+    def ended() -> bool:
+        looks.append(1)
+        if len(looks) == 1:
+            with path.open("a") as stream:
+                stream.write('lf"}\n')
+        return len(looks) == 2
+
+    blocks = list(read_log(path, ended=ended, poll_s=0))
+    assert len(blocks) > 10
+    lines = [line["event"] for block in blocks for line in block]
+    assert lines == [*(f"{number:03d}" * 20 for number in range(30)), "half"]
+    assert blocks[-1] == [], "an empty block says that there is nothing more"
+
+
+def test_reading_filters_by_attempt(tmp_path):
+    lines = write(tmp_path / "log.jsonl", fakes.failed_run())
+    wanted = LogFilter(attempt=2, tasks={"datasets[run=1]"})
+    found = [line["event"] for line in lines if wanted.accepts(line)]
+    assert found == ["attempt.started", "attempt.finished"]
 
 
 def test_a_line_for_people_shows_no_control_characters():
