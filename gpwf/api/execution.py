@@ -15,6 +15,7 @@ from gpwf.core.redact import redact_command
 from gpwf.core.runs import RunEvent
 from gpwf.prov.environment import capture_agent, capture_environment
 from gpwf.run.engine import CATALOG, FORMATS, RunHeader, execute
+from gpwf.run.executors.base import Executor
 from gpwf.run.executors.local import PREPARE, LocalExecutor
 from gpwf.run.executors.server import worker_variables
 from gpwf.run.journal import read_journal
@@ -56,15 +57,14 @@ class Execution:
         )
         with RunDirectory(path) as rundir:
             _keep_earlier_record(rundir)
+            executor = LocalExecutor(self.jobs or plan.execution.jobs, prepare=self.prepare)
             try:
-                with self._watchers(rundir, header) as (on_event, on_log):
+                with self._watchers(rundir, header, executor) as (on_event, on_log):
                     execute(
                         plan,
                         store=self.store,
                         rundir=rundir,
-                        executor=LocalExecutor(
-                            self.jobs or plan.execution.jobs, prepare=self.prepare
-                        ),
+                        executor=executor,
                         text=self.text,
                         header=header,
                         on_event=on_event,
@@ -88,7 +88,7 @@ class Execution:
 
     @contextlib.contextmanager
     def _watchers(
-        self, rundir: RunDirectory, header: RunHeader
+        self, rundir: RunDirectory, header: RunHeader, executor: Executor
     ) -> Iterator[
         tuple[tuple[Callable[[RunEvent], None], ...], Callable[[Mapping[str, Any]], None]]
     ]:
@@ -98,7 +98,7 @@ class Execution:
 
         plan = self.selection.plan
         step_of = {task.id: task.step for task in plan.tasks}
-        console = open_console(plan, mode=self.console)
+        console = open_console(plan, mode=self.console, meter=executor)
         try:
             with RunLog(rundir.log, header.run_id, step_of=step_of.get) as log:
 

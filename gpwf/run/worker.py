@@ -11,6 +11,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from gpwf.run.capture import capture_logging, capture_output, progress_sender, u
 from gpwf.run.executors.base import Freed, Grant, Job, Message, Outcome, Told, Wish
 from gpwf.run.failures import failure_of
 from gpwf.run.publishing import Computed, Publisher
+from gpwf.run.spread import ChildLostError, Spread
 from gpwf.run.usage import Usage
 from gpwf.run.values import DamagedInputError, ExternalFiles, Shelf, read_inputs, write_outputs
 from gpwf.store.atomic import PRIVATE_FOLDER
@@ -29,6 +31,8 @@ from gpwf.store.store import Store
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
+
+    from gpwf.steps.base import StepContext
 
 __all__ = ["serve"]
 
@@ -104,10 +108,13 @@ class _Worker:
         except DamagedInputError as error:
             failure = Failure(kind="damaged", message=str(error), transient=True)
             self._fail(job, TaskState.FAILED, failure, started, before, damaged=error.digests)
+        except ChildLostError as error:
+            failure = replace(failure_of(error), kind="killed", signal=error.signal)
+            failure = replace(failure, exit_code=error.code, transient=True)
+            self._fail(job, TaskState.LOST, failure, started, before)
         # whatever a step raises, sys.exit() too, must not end the worker
         except (Exception, SystemExit) as error:
-            no_data = isinstance(error, NoDataError)
-            state = TaskState.SKIPPED if no_data else getattr(error, "state", TaskState.FAILED)
+            state = TaskState.SKIPPED if isinstance(error, NoDataError) else TaskState.FAILED
             self._fail(job, state, failure_of(error), started, before)
         else:
             self._link.send(Freed(attempt_id=job.attempt_id))
@@ -166,7 +173,8 @@ class _Worker:
         scratch = folder / "scratch"
         scratch.mkdir()
         settings = step.Settings.model_validate(dict(job.settings))
-        values = step.run(settings, inputs, self._context(job, scratch, say))
+        with contextlib.closing(self._spread(job, say)) as spread:
+            values = step.run(settings, inputs, _context(job, scratch, say, spread))
         products, drafts = write_outputs(job, folder / "out", store, formats, values)
         files.check("while the step read it")
         result = StoredResult(
@@ -192,18 +200,36 @@ class _Worker:
         )
         return Computed(outcome=outcome, folder=folder, drafts=tuple(drafts))
 
-    def _context(self, job: Job, scratch: Path, say: Callable[[Mapping[str, Any]], None]) -> Any:
-        from gpwf.steps.base import StepContext
+    def _spread(self, job: Job, say: Callable[[Mapping[str, Any]], None]) -> Spread:
+        """Return what gives a step the cores that nobody else uses."""
 
-        return StepContext(
-            step=job.step,
-            task_id=job.task,
-            work_dir=scratch,
-            n_jobs=job.n_jobs,
-            progress=progress_sender(say),
-            labels=job.labels,
-            stream=job.stream,
-        )
+        def acquire(cores: int) -> int:
+            granted = self._link.ask(Wish(attempt_id=job.attempt_id, cores=cores))
+            if granted:
+                self._publisher.drain()  # children are forked now: no other thread may be at work
+            return granted
+
+        def release(cores: int) -> None:
+            self._link.ask(Wish(attempt_id=job.attempt_id, cores=-cores))
+
+        return Spread(acquire, release, say, cores=job.n_jobs)
+
+
+def _context(
+    job: Job, scratch: Path, say: Callable[[Mapping[str, Any]], None], spread: Spread
+) -> StepContext:
+    from gpwf.steps.base import StepContext
+
+    return StepContext(
+        step=job.step,
+        task_id=job.task,
+        work_dir=scratch,
+        n_jobs=job.n_jobs,
+        progress=progress_sender(say),
+        labels=job.labels,
+        stream=job.stream,
+        spread=spread,
+    )
 
 
 @cache
