@@ -12,13 +12,11 @@ from gpwf.api.runs import Run, find_runs
 from gpwf.core.digests import Digest, TaskKey
 from gpwf.errors import RunError, UsageError
 from gpwf.store.gc import files_of
+from gpwf.store.places import STORE_FOLDER, named_store
 from gpwf.store.results import StoredResult
 from gpwf.store.store import Store, is_store
 
-__all__ = ["STORE_FOLDER", "LostTask", "Verification", "find_store", "verify"]
-
-#: Folder of the store beside a workflow.
-STORE_FOLDER = ".gpwf"
+__all__ = ["LostTask", "Verification", "find_store", "verify"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +89,7 @@ def find_store(named: Path | None = None) -> Path:
     UsageError
         Where there is none, or more than one.
     """
-    given = named or (Path(os.environ["GPWF_STORE"]) if os.environ.get("GPWF_STORE") else None)
+    given = named or named_store()
     if given is not None:
         return given
     found = {}

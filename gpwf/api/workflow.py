@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,6 +16,7 @@ from gpwf.core.diagnostics import Diagnostic
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
 from gpwf.errors import DocumentError, PlanError
+from gpwf.store.places import default_store
 from gpwf.store.store import Store
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from gpwf.core.spec import WorkflowSpec
 
 __all__ = ["PlannedTask", "Workflow", "default_store", "read"]
-
-_STORE_FOLDER = ".gpwf"
 
 
 def read(
@@ -71,15 +70,6 @@ def _text(value: Any) -> str:
     return json.dumps(value)
 
 
-def default_store(workflow: Path) -> Path:
-    """Return the store that a workflow uses unless told otherwise: ``.gpwf`` beside it.
-
-    The environment variable ``GPWF_STORE`` goes first.
-    """
-    named = os.environ.get("GPWF_STORE")
-    return Path(named) if named else workflow.absolute().parent / _STORE_FOLDER
-
-
 class Workflow:
     """A workflow document with the values given for it; see `read`.
 
@@ -111,6 +101,7 @@ class Workflow:
         self._sets = tuple(sets)
         self._profile = profile
         self._params_files = tuple(params_files)
+        self._told: set[str] = set()
 
     def validate(self, *, data: bool = True) -> list[Diagnostic]:
         """Return every problem of the document, in the order of the text.
@@ -317,7 +308,8 @@ class Workflow:
         DocumentError, PlanError, StoreError, RunError, UsageError
             Before any task starts.
         """
-        opened = self._store(store)
+        opened = Store(self._place(store))
+        self._warn(opened.prepare(Path(run_dir) if run_dir is not None else Path.cwd()))
         plan, text = self._planned(opened)
         selection = select(plan, targets=targets, from_=from_, only=only)
         check_known(selection, opened)
@@ -336,7 +328,22 @@ class Workflow:
         ).run()
 
     def _store(self, store: str | Path | None) -> Store:
-        return Store(Path(store) if store is not None else default_store(self.path))
+        """Open the store for looking, which needs no store that can be written."""
+        opened = Store.for_looking(self._place(store))
+        if opened.problem is not None:
+            hint = f" ({opened.problem.hint})" if opened.problem.hint else ""
+            self._warn([f"a run would be refused: {opened.problem.message}{hint}"])
+        return opened
+
+    def _place(self, store: str | Path | None) -> Path:
+        return Path(store) if store is not None else default_store(self.path)
+
+    def _warn(self, texts: Sequence[str]) -> None:
+        """Say each thing once; where nobody has set up logging it goes to standard error."""
+        for text in texts:
+            if text not in self._told:
+                self._told.add(text)
+                logging.getLogger(__name__).warning("warning: %s", text)
 
     def _planned(self, store: Store) -> tuple[Plan, str]:
         """Return plan and text: the ones kept from last time, or made now."""

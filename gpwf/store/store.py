@@ -68,7 +68,10 @@ class Store:
 
     def __init__(self, root: Path, *, create: bool = True) -> None:
         self._open(root)
-        _check_folder(self.root, create=create)
+        try:
+            _check_folder(self.root, create=create)
+        except OSError as error:  # a folder that this user may not enter
+            raise _unreadable(self.root, error) from None
         if create:
             _make(self.root)
         _check_marker(self.root)
@@ -99,13 +102,16 @@ class Store:
             return cls(root)
         except StoreError as error:
             problem = error
-        if is_store(root):
-            store = cls(root, create=False)
-        elif os.path.lexists(root) and Path(root).is_dir() and any(Path(root).iterdir()):
-            raise problem
-        else:
-            store = cls.__new__(cls)
-            store._open(root)
+        try:
+            if is_store(root):
+                store = cls(root, create=False)
+            elif Path(root).is_dir() and any(Path(root).iterdir()):
+                raise problem
+            else:
+                store = cls.__new__(cls)
+                store._open(root)
+        except OSError:
+            raise problem from None
         store.problem = problem
         return store
 
@@ -222,6 +228,10 @@ def _check_folder(root: Path, *, create: bool) -> None:
             )
 
 
+def _unreadable(root: Path, error: OSError) -> StoreError:
+    return StoreError(f"the store {root} cannot be read: {error.strerror or error}", hint=_HINT)
+
+
 def _is_ours(name: str) -> bool:
     return name in _OURS or name.startswith(".")
 
@@ -250,9 +260,7 @@ def _check_marker(root: Path) -> None:
         marker: Any = json.loads((root / _MARKER).read_bytes())
         version = int(marker["version"])
     except OSError as error:
-        raise StoreError(
-            f"the store {root} cannot be read: {error.strerror or error}", hint=_HINT
-        ) from None
+        raise _unreadable(root, error) from None
     except (ValueError, KeyError, TypeError):
         raise StoreError(f"{root / _MARKER} is not the marker of a store", hint=_HINT) from None
     if version > STORE_FORMAT:
