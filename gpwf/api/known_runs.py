@@ -25,7 +25,7 @@ from gpwf.store.clock import ClockReading
 from gpwf.store.registry import Presence, RegisteredRun
 from gpwf.store.store import Store
 
-__all__ = ["KnownRun", "KnownRuns", "is_driven", "known_runs", "read_run", "uses_store"]
+__all__ = ["KnownRun", "KnownRuns", "is_driven", "known_runs", "read_run", "store_of", "uses_store"]
 
 _KEPT_ATTEMPTS = (TaskState.FAILED, TaskState.TIMEOUT, TaskState.OOM, TaskState.LOST)
 
@@ -173,17 +173,28 @@ def uses_store(path: Path, store: Store) -> bool:
     StoreError
         Where the journal of the run cannot be read.
     """
-    events = _scan(path)[0]
-    started = [event for event in events if isinstance(event, RunStarted)]
+    used = store_of(path)
+    return used is not None and os.path.realpath(used) == os.path.realpath(store.root)
+
+
+def store_of(path: Path) -> Path | None:
+    """Return the store of the run in a folder, None where nothing has begun there.
+
+    Raises
+    ------
+    StoreError
+        Where the journal of the run cannot be read.
+    """
+    started = [event for event in _scan(path)[0] if isinstance(event, RunStarted)]
     if not started:
-        return False
+        return None
     named = Path(started[-1].store)
     if named.exists():
-        return os.path.realpath(named) == os.path.realpath(store.root)
+        return named
     try:  # moved, together with its store or alone
-        return os.path.realpath(Run(path).store) == os.path.realpath(store.root)
+        return Run(path).store
     except RunError:
-        return False
+        return named
 
 
 def read_run(path: Path, *, stamp_ns: int = 0, clock: ClockReading | None = None) -> KnownRun:

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpwf.api.known_runs import known_runs
-from gpwf.api.runs import Run, find_runs
+from gpwf.api.known_runs import known_runs, store_of
+from gpwf.api.runs import find_runs
 from gpwf.core.digests import Digest, TaskKey
-from gpwf.errors import RunError, UsageError
+from gpwf.errors import UsageError
 from gpwf.store.gc import files_of
 from gpwf.store.places import STORE_FOLDER, named_store
 from gpwf.store.results import StoredResult
@@ -96,11 +96,8 @@ def find_store(named: Path | None = None) -> Path:
     if is_store(Path(STORE_FOLDER)):
         found[os.path.realpath(STORE_FOLDER)] = Path.cwd() / STORE_FOLDER
     for path in find_runs()[:1]:
-        try:
-            store = Run(path).store
-        except RunError:
-            continue
-        if is_store(store):
+        store = store_of(path)
+        if store is not None and is_store(store):
             found.setdefault(os.path.realpath(store), store)
     if len(found) == 1:
         return next(iter(found.values()))
