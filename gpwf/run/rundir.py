@@ -6,7 +6,9 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -26,6 +28,8 @@ from gpwf.store.objects import ObjectStore
 __all__ = ["RunDirectory", "lock_holder", "new_run_path", "product_folder"]
 
 _HINT = "choose another folder with --run-dir"
+#: Of a product, and of a file: see `gpwf.run.showing` and `gpwf.store.atomic.write_atomic`.
+_DRAFT = re.compile(r"\.([0-9a-f]{12}|.+\.[0-9a-f]{12}\.part)")
 
 
 def new_run_path(root: Path, workflow: str) -> Path:
@@ -78,7 +82,10 @@ class RunDirectory:
         except OSError as error:
             raise self._unwritable(error) from None
         try:
-            self._take_lock()
+            was_killed = self._take_lock()
+            self._clear_work()
+            if was_killed:
+                _clear_drafts(self.path)
             for name in ("work", "products", "prov"):
                 (self.path / name).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         except OSError as error:
@@ -199,7 +206,8 @@ class RunDirectory:
                 hint=_HINT,
             )
 
-    def _take_lock(self) -> None:
+    def _take_lock(self) -> bool:
+        """Take the lock; return True where the driver before was killed."""
         for wait_s in (0.01, 0.05, 0.1, 0.0):  # `lock_holder` asks by taking it for an instant
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -213,6 +221,7 @@ class RunDirectory:
                 hint="wait for it or stop it; `gpwf run` without --run-dir takes a new folder",
             )
         self._is_holder = True
+        was_killed = os.fstat(self._lock).st_size > 0  # who ends in order empties it
         holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
@@ -220,6 +229,17 @@ class RunDirectory:
         }
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, (json.dumps(holder) + "\n").encode(), 0)
+        return was_killed
+
+    def _clear_work(self) -> None:
+        """Remove the folders of attempts of earlier runs here: failed and killed ones."""
+        for wait_s in (0.02, 0.1, 0.5):  # workers of a killed driver may be dying just now
+            found = list(self.work.iterdir()) if self.work.is_dir() else []
+            if not found:
+                return
+            for path in found:
+                shutil.rmtree(path, ignore_errors=True)
+            time.sleep(wait_s)
 
     def _point_latest(self) -> None:
         """Make ``latest`` beside the folder point to it; a convenience, never a reason to fail."""
@@ -234,6 +254,17 @@ class RunDirectory:
     def _unwritable(self, error: OSError) -> RunError:
         reason = error.strerror or str(error)
         return RunError(f"the run directory {self.path} cannot be written: {reason}", hint=_HINT)
+
+
+def _clear_drafts(path: Path) -> None:
+    """Remove what a killed driver was writing when it died."""
+    for folder, names, files in os.walk(path):
+        for name in filter(_DRAFT.fullmatch, tuple(names)):
+            names.remove(name)
+            shutil.rmtree(Path(folder, name), ignore_errors=True)
+        for name in filter(_DRAFT.fullmatch, files):
+            with contextlib.suppress(OSError):
+                Path(folder, name).unlink()
 
 
 def _describe(text: str) -> str:

@@ -60,6 +60,14 @@ def _count(path: str) -> int:
     return len(Path(path).read_text().splitlines())
 
 
+def _note(settings: Any, ctx: Any) -> None:
+    """Leave a line that tells that this task ran, however short it lived."""
+    handle = os.open(settings.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(handle, f"{settings.say}\n".encode())
+    os.close(handle)
+    time.sleep(settings.times)
+
+
 def _die(settings: Any, ctx: Any) -> None:
     if _count(settings.file) <= settings.times:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -125,6 +133,7 @@ def _overwrite(settings: Any, ctx: Any) -> None:
 _ACTS: dict[str, Callable[[Any, Any], Any]] = {
     "": lambda settings, ctx: None,
     "count": lambda settings, ctx: _count(settings.file),
+    "note": _note,
     "die": _die,
     "crash": _crash,
     "transient": _transient,

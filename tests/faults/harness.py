@@ -7,13 +7,14 @@ import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
 from gpwf.core.view import RunView, fold
+from gpwf.errors import GpwfError
 from gpwf.run.engine import execute, exit_code
 from gpwf.run.executors.local import LocalExecutor
 from gpwf.run.journal import read_journal
@@ -60,13 +61,49 @@ def states(view: RunView) -> dict[str, str]:
     return {name: item.state.value for name, item in view.tasks.items()}
 
 
-def start_driver(plan: Plan, folder: Path, *, name: str = "run") -> subprocess.Popen[bytes]:
-    """Run a plan in a process of its own, that can be signalled and killed."""
+def start_driver(
+    plan: Plan, folder: Path, *, name: str = "run", under: Sequence[str] = (), **options: Any
+) -> subprocess.Popen[bytes]:
+    """Run a plan in a process of its own, that can be signalled and killed.
+
+    ``under`` is a command that runs another command: ``strace`` and its options, for example.
+    """
     (folder / "plan.pickle").write_bytes(pickle.dumps(plan))
     return subprocess.Popen(
-        [sys.executable, str(Path(__file__)), str(folder), name],
+        [*under, sys.executable, str(Path(__file__)), str(folder), name],
         stdin=subprocess.DEVNULL,
         cwd=HERE,
+        **options,
+    )
+
+
+def start_cli(
+    *arguments: object, cwd: Path, environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.Popen[bytes]:
+    """Start ``gpwf``, in a process of its own whose workers import nothing heavy."""
+    return subprocess.Popen(
+        [sys.executable, str(HERE / "quickcli.py"), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        **options,
+    )
+
+
+def cli(
+    *arguments: object, cwd: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``gpwf`` to its end; return what it said."""
+    driver = start_cli(
+        *arguments,
+        cwd=cwd,
+        environment=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    said, complained = driver.communicate(timeout=120)
+    return subprocess.CompletedProcess(
+        driver.args, driver.returncode, said.decode(), complained.decode()
     )
 
 
@@ -79,6 +116,12 @@ def wait_for(condition: Callable[[], Any], what: str, limit_s: float = 60.0) -> 
             return value
         time.sleep(0.02)
     raise AssertionError(f"{what} did not come within {limit_s} s")
+
+
+def wait_for_file(path: Path, driver: subprocess.Popen[bytes]) -> None:
+    """Wait until a driver has made a file."""
+    wait_for(lambda: path.exists() or driver.poll() is not None, str(path))
+    assert path.exists(), f"the driver ended with {driver.returncode}"
 
 
 def is_alive(pid: int) -> bool:
@@ -101,8 +144,13 @@ def lines(path: Path) -> list[str]:
 def main() -> None:
     """Be the driver."""
     folder = Path(sys.argv[1])
+    sys.executable = os.environ.get("FAULTS_PYTHON", sys.executable)  # of the workers
     plan = pickle.loads((folder / "plan.pickle").read_bytes())
-    view = run(plan, folder, name=sys.argv[2])
+    try:
+        view = run(plan, folder, name=sys.argv[2], jobs=int(os.environ.get("FAULTS_JOBS", "2")))
+    except GpwfError as error:  # as the command line does
+        sys.stderr.write(f"error: {error.message}\n")
+        os._exit(int(error.exit_code))
     os._exit(int(exit_code(view)))
 
 
