@@ -49,23 +49,37 @@ class NoOp:
             """Return the settings as attributes."""
             return SimpleNamespace(**data)
 
-    def run(self, settings: Any, inputs: Mapping[str, Any], ctx: Any) -> Mapping[str, Any]:
+    def run(
+        self,
+        settings: Any,
+        inputs: Mapping[str, Any],
+        ctx: Any,  # noqa: ARG002  (what every step takes)
+    ) -> Mapping[str, Any]:
         """Do nothing."""
         return {"text": "".join([f"{settings.number}\n", *inputs.get("texts", [])])}
 
 
 def load_catalog() -> Any:
     """Return the catalogue of the workers."""
-    return SimpleNamespace(step=lambda tag: NoOp())
+    return SimpleNamespace(step=lambda _: NoOp())
 
 
-def write(kind: str, value: str, directory: Path, card: Mapping[str, str]) -> Mapping[str, Any]:
+def write(
+    kind: str,  # noqa: ARG001  (what every format takes, here and below)
+    value: str,
+    directory: Path,
+    card: Mapping[str, str],  # noqa: ARG001
+) -> Mapping[str, Any]:
     """Write a product of one small file."""
     (directory / "value.txt").write_text(value)
     return {"length": len(value)}
 
 
-def read(kind: str, directory: Path, locate: Callable[..., Path]) -> str:
+def read(
+    kind: str,  # noqa: ARG001
+    directory: Path,
+    locate: Callable[..., Path],  # noqa: ARG001
+) -> str:
     """Read it."""
     return (directory / "value.txt").read_text()
 
@@ -119,6 +133,7 @@ def drive(folder: str, n_tasks: int, jobs: int, shape: str) -> None:
     """Run once and print what it took."""
     from gpwf.api.execution import Execution
     from gpwf.api.selection import Selection
+    from gpwf.run.executors.local import LocalExecutor
     from gpwf.store.store import Store
 
     plan = make_plan(n_tasks, shape)
@@ -129,14 +144,13 @@ def drive(folder: str, n_tasks: int, jobs: int, shape: str) -> None:
         text="gpwf: 1\n",
         store=Store(Path(folder) / "store"),
         run_dir=Path(folder) / f"run-{os.getpid()}",
-        jobs=jobs,
+        executor=LocalExecutor(jobs, prepare=f"{HERE}:prepare"),
         fail_fast=False,
         console="plain" if sys.stderr.isatty() else "off",
         command=("gpwf", "run"),
         listeners=(),
         catalog=f"{HERE}:load_catalog",
         formats=HERE,
-        prepare=f"{HERE}:prepare",
     ).run()
     wall, driver = time.perf_counter() - start, _cpu(resource.RUSAGE_SELF) - used
     peak_kb = _peak_kb()

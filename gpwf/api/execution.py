@@ -16,7 +16,6 @@ from gpwf.core.runs import RunEvent
 from gpwf.prov.environment import capture_agent, capture_environment
 from gpwf.run.engine import CATALOG, FORMATS, RunHeader, execute
 from gpwf.run.executors.base import Executor
-from gpwf.run.executors.local import PREPARE, LocalExecutor
 from gpwf.run.executors.server import worker_variables
 from gpwf.run.journal import read_journal
 from gpwf.run.rundir import RunDirectory, new_run_path
@@ -29,22 +28,21 @@ __all__ = ["Execution", "write_provenance"]
 class Execution:
     """What a run needs; see `gpwf.api.Workflow.run` for the meaning of the fields.
 
-    ``catalog``, ``formats`` and ``prepare`` are import strings for the workers, see
-    `gpwf.run.engine.execute` and `gpwf.run.executors.local.LocalExecutor`.
+    ``executor`` is closed at the end. ``catalog`` and ``formats`` are import strings for the
+    workers, see `gpwf.run.engine.execute`.
     """
 
     selection: Selection
     text: str
     store: Store
     run_dir: Path | None
-    jobs: int | None
+    executor: Executor
     fail_fast: bool
     console: str
     command: tuple[str, ...]
     listeners: tuple[Callable[[RunEvent], None], ...]
     catalog: str = CATALOG
     formats: str = FORMATS
-    prepare: str = PREPARE
 
     def run(self) -> Run:
         """Run; the record is written whatever the end."""
@@ -57,14 +55,13 @@ class Execution:
         )
         with RunDirectory(path) as rundir:
             _keep_earlier_record(rundir)
-            executor = LocalExecutor(self.jobs or plan.execution.jobs, prepare=self.prepare)
             try:
-                with self._watchers(rundir, header, executor) as (on_event, on_log):
+                with self._watchers(rundir, header) as (on_event, on_log):
                     execute(
                         plan,
                         store=self.store,
                         rundir=rundir,
-                        executor=executor,
+                        executor=self.executor,
                         text=self.text,
                         header=header,
                         on_event=on_event,
@@ -88,7 +85,7 @@ class Execution:
 
     @contextlib.contextmanager
     def _watchers(
-        self, rundir: RunDirectory, header: RunHeader, executor: Executor
+        self, rundir: RunDirectory, header: RunHeader
     ) -> Iterator[
         tuple[tuple[Callable[[RunEvent], None], ...], Callable[[Mapping[str, Any]], None]]
     ]:
@@ -98,7 +95,7 @@ class Execution:
 
         plan = self.selection.plan
         step_of = {task.id: task.step for task in plan.tasks}
-        console = open_console(plan, mode=self.console, meter=executor)
+        console = open_console(plan, mode=self.console, meter=self.executor)
         try:
             with RunLog(rundir.log, header.run_id, step_of=step_of.get) as log:
 

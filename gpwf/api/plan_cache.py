@@ -11,13 +11,14 @@ content of every external file.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gpwf
 from gpwf.core.digests import Digest, digest_bytes, tagged_digest
@@ -26,7 +27,10 @@ from gpwf.core.plan_codec import plan_from_text, plan_to_text
 from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
 from gpwf.store.store import Store
 
-__all__ = ["code_fingerprint", "load_plan", "save_plan"]
+if TYPE_CHECKING:
+    from gpwf.core.spec import WorkflowSpec
+
+__all__ = ["code_fingerprint", "kept_or_made", "load_plan", "save_plan"]
 
 _FORMAT = "gpwf-plan-cache/3"
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
@@ -76,6 +80,52 @@ def _places(package: str) -> list[Path]:
 def _entry_path(store: Store, arguments: Mapping[str, Any]) -> Path:
     name = tagged_digest(_FORMAT, dict(arguments))
     return store.root / "cache" / "plans" / f"{name}.json"
+
+
+def kept_or_made(
+    store: Store,
+    arguments: Mapping[str, Any],
+    spec: Callable[[], WorkflowSpec],
+    before: Callable[[], None],
+) -> tuple[Plan, str]:
+    """Return a plan and the text of its document: those kept from last time, or made now.
+
+    Parameters
+    ----------
+    store : Store
+        Where they are kept.
+    arguments : mapping
+        See `save_plan`.
+    spec : callable
+        Returns the workflow; called where the plan must be made.
+    before : callable
+        Called before that.
+    """
+    kept = load_plan(store, arguments)
+    if kept is not None:
+        return kept
+    before()
+    from gpwf.compiler.compile import compile_plan
+    from gpwf.steps.registry import load_catalog
+
+    with _collector_paused():
+        found = spec()
+        plan = compile_plan(found, load_catalog(), store.inputs)
+        save_plan(store, arguments, plan, found.environment, found.text)
+    store.flush()
+    return plan, found.text
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Do not look for garbage while a plan is made: it is millions of objects that all stay."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def save_plan(

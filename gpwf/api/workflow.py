@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,10 @@ def _text(value: Any) -> str:
     import json
 
     return json.dumps(value)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class Workflow:
@@ -310,22 +314,28 @@ class Workflow:
         """
         opened = Store(self._place(store))
         self._warn(opened.prepare(Path(run_dir) if run_dir is not None else Path.cwd()))
-        plan, text = self._planned(opened)
-        selection = select(plan, targets=targets, from_=from_, only=only)
-        check_known(selection, opened)
         from gpwf.api.execution import Execution
+        from gpwf.run.executors.local import LocalExecutor
 
-        return Execution(
-            selection=selection,
-            text=text,
-            store=opened,
-            run_dir=Path(run_dir) if run_dir is not None else None,
-            jobs=jobs,
-            fail_fast=fail_fast,
-            console=console,
-            command=tuple(command),
-            listeners=tuple(listeners),
-        ).run()
+        executor = LocalExecutor(jobs)
+        with closing(executor):
+            # a plan that must be made will hardly find everything done: import meanwhile
+            plan, text = self._planned(opened, before=executor.start)
+            selection = select(plan, targets=targets, from_=from_, only=only)
+            check_known(selection, opened)
+            if jobs is None and plan.execution.jobs:
+                executor.resize(plan.execution.jobs)
+            return Execution(
+                selection=selection,
+                text=text,
+                store=opened,
+                run_dir=Path(run_dir) if run_dir is not None else None,
+                executor=executor,
+                fail_fast=fail_fast,
+                console=console,
+                command=tuple(command),
+                listeners=tuple(listeners),
+            ).run()
 
     def _store(self, store: str | Path | None) -> Store:
         """Open the store for looking, which needs no store that can be written."""
@@ -345,9 +355,9 @@ class Workflow:
                 self._told.add(text)
                 logging.getLogger(__name__).warning("warning: %s", text)
 
-    def _planned(self, store: Store) -> tuple[Plan, str]:
-        """Return plan and text: the ones kept from last time, or made now."""
-        from gpwf.api.plan_cache import load_plan, save_plan
+    def _planned(self, store: Store, before: Callable[[], None] = _nothing) -> tuple[Plan, str]:
+        """Return plan and text: the ones kept from last time, or made now, after ``before``."""
+        from gpwf.api.plan_cache import kept_or_made
 
         arguments = {
             "path": str(self.path.absolute()),
@@ -358,17 +368,7 @@ class Workflow:
             "profile": self._profile,
             "params_files": [str(item.absolute()) for item in self._params_files],
         }
-        kept = load_plan(store, arguments)
-        if kept is not None:
-            return kept
-        from gpwf.compiler.compile import compile_plan
-        from gpwf.steps.registry import load_catalog
-
-        with _collector_paused():
-            plan = compile_plan(self.spec, load_catalog(), store.inputs)
-            save_plan(store, arguments, plan, self.spec.environment, self.spec.text)
-        store.flush()
-        return plan, self.spec.text
+        return kept_or_made(store, arguments, lambda: self.spec, before)
 
     def __repr__(self) -> str:
         return f"<gpwf workflow {self.path}>"
@@ -382,17 +382,3 @@ class Workflow:
             return workflow_html(self.spec)
         except (DocumentError, PlanError) as error:
             return f"<pre>{escape(str(error))}</pre>"
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Do not look for garbage while a plan is made: it is millions of objects that all stay."""
-    import gc
-
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

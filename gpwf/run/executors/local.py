@@ -89,6 +89,21 @@ class LocalExecutor:
         """Return True where processes have been started."""
         return self._server is not None
 
+    def start(self) -> None:
+        """Import what the steps need, while the caller does something else; `submit` waits for it.
+
+        Raises
+        ------
+        ExecutorError
+            Where no process can be started.
+        """
+        if self._server is None:
+            self._server = start_server(self._prepare, self._environment)
+
+    def resize(self, jobs: int) -> None:
+        """Set the number of workers; before the first `submit`."""
+        self._jobs = max(1, jobs)
+
     def submit(self, job: Job) -> str:
         """Take a job; see `gpwf.run.executors.base.Executor`."""
         self._queue.append(job)
@@ -221,8 +236,8 @@ class LocalExecutor:
 
     def _worker_for(self, job: Job) -> Worker | None:
         """Return who takes a job next: best who has made its inputs."""
-        if self._server is None:
-            self._server = start_server(self._prepare, self._environment)
+        self.start()
+        assert self._server is not None
         workers = self._server.workers
         free = [item for item in workers.values() if item.is_open and item.killed_for is None]
         idle = [item for item in free if not item.jobs]

@@ -15,6 +15,7 @@ from gpwf.core.digests import digest_bytes
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunFinished, RunStarted, RunState
 from gpwf.run.engine import RunHeader
+from gpwf.run.executors.local import LocalExecutor
 from gpwf.run.journal import Journal
 from gpwf.run.rundir import RunDirectory
 from gpwf.store.store import Store
@@ -46,7 +47,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         text="",
         store=Store(tmp_path / "store"),
         run_dir=tmp_path / "run",
-        jobs=1,
+        executor=LocalExecutor(1),
         fail_fast=False,
         console="off",
         command=(),
