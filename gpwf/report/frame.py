@@ -113,7 +113,7 @@ def frame(
     running = [item for item in list(progress.running.values()) if _has_worker(item, used)]
     head = [
         _headline(progress, width, glyphs),
-        _numbers(progress, now_s, started_s, len(running), width),
+        _numbers(progress, now_s, started_s, len(running), width, glyphs),
     ]
     room = max(height - 1 - len(head), 0)
     shown_tasks = min(len(running), max(room // 3, 1), room)
@@ -149,17 +149,19 @@ def _headline(progress: Progress, width: int, glyphs: Glyphs) -> Text:
         line.append(" ")
         line.append_text(_bar(progress.done, progress.total, failed, bar, glyphs))
     line.append(f" {count}")
-    return _cut(line, width)
+    return _cut(line, width, glyphs)
 
 
-def _numbers(progress: Progress, now_s: float, started_s: float, busy: int, width: int) -> Text:
+def _numbers(
+    progress: Progress, now_s: float, started_s: float, busy: int, width: int, glyphs: Glyphs
+) -> Text:
     """Return counts and times; what does not fit is left out, the least important first."""
     left_s = seconds_left(progress, now_s)
-    parts = [(2, f"{_whole(now_s - started_s)} elapsed", "")]
+    parts = [(3, f"{_whole(now_s - started_s)} elapsed", "")]
     if left_s is None:
         parts.append((0, "time left unknown", ""))
     elif left_s:
-        parts.append((3, f"about {_whole(left_s)} left", "bold"))
+        parts.append((4, f"about {_whole(left_s)} left", "bold"))
     if progress.running:
         count = f"{min(busy, progress.workers)}/{progress.workers} workers busy"
         parts.append((1, count if busy else "starting workers", ""))
@@ -167,13 +169,13 @@ def _numbers(progress: Progress, now_s: float, started_s: float, busy: int, widt
     if failed:
         parts.append((5, f"{failed} failed", "red"))
     if cached := progress.ended.get(TaskState.CACHED, 0):
-        parts.append((4, f"{cached} cached", "cyan"))
+        parts.append((2, f"{cached} cached", "cyan"))
     while len(parts) > 1 and sum(len(text) + 3 for _, text, _ in parts) - 1 > width:
         parts.remove(min(parts))
     line = Text("  ")
     for number, (_, text, style) in enumerate(parts):
         line.append("   " if number else "").append(text, style=style or "dim")
-    return _cut(line, width)
+    return _cut(line, width, glyphs)
 
 
 def _whole(seconds: float) -> str:
@@ -225,7 +227,7 @@ def _step_lines(steps: Sequence[StepProgress], width: int, glyphs: Glyphs) -> It
         line.append(count.rjust(count_width), style="dim")
         for word, colour in _words(step):
             line.append(f"  {word}", style=colour)
-        yield _cut(line, width)
+        yield _cut(line, width, glyphs)
 
 
 def _words(step: StepProgress) -> Iterator[tuple[str, str]]:
@@ -257,7 +259,8 @@ def _rest_line(steps: Sequence[StepProgress], width: int, glyphs: Glyphs) -> Tex
         if number
     ]
     many = "step" if len(steps) == 1 else "steps"
-    return Text(glyphs.fit(f"  and {len(steps)} {many}: {', '.join(told)}", width), style="dim")
+    text = glyphs.text(f"and {len(steps)} {many}: {', '.join(told)}")
+    return _cut(Text(f"  {text}", style="dim"), width, glyphs)
 
 
 def _task_lines(
@@ -282,12 +285,10 @@ def _task_lines(
         yield _cut(line, width, glyphs)
 
 
-def _cut(line: Text, width: int, glyphs: Glyphs | None = None) -> Text:
+def _cut(line: Text, width: int, glyphs: Glyphs) -> Text:
     """Cut a line to the width of the terminal."""
     if line.cell_len > width:
-        line.right_crop(line.cell_len - width + bool(glyphs))
-        while line.cell_len > width - bool(glyphs):  # wide characters
-            line.right_crop(1)
-        if glyphs:
-            line.append(glyphs.more)
+        while line.cell_len > width - 1:  # characters may be wide
+            line.right_crop(max((line.cell_len - width + 1) // 2, 1))
+        line.append(glyphs.more)
     return line
