@@ -6,8 +6,8 @@ import contextlib
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from gpwf.compiler.keys import task_key
@@ -137,16 +137,13 @@ class Driver:
     def _start_ready(self, interrupts: Interrupts) -> None:
         self.scheduler.ahead = self.executor.ahead
         while not interrupts.received and (name := self.scheduler.take()) is not None:
-            task = self._with_what_is_there(self.tasks[name])
-            absent = self._absent(task)
+            task = self.made.gathered(self.tasks[name])
+            absent = self.made.absent(task)
             if absent:
                 self._tell_not_run((NotRun(task=name, state=TaskState.SKIPPED, reason=absent),))
                 self._tell_not_run(self.scheduler.finish(name, TaskState.SKIPPED).not_run)
                 continue
-            inputs = {
-                port: tuple(self.made.of(ref.task)[ref.product] for ref in refs)
-                for port, refs in task.inputs.items()
-            }
+            inputs = self.made.inputs(task)
             digests = {port: tuple(item.digest for item in inputs[port]) for port in inputs}
             key = task_key(task, digests)
             if key in self.by_key:  # the same computation runs now: take its result
@@ -158,34 +155,6 @@ class Driver:
                 self._cached(task, key, found, digests)
             else:
                 self._submit(task, key, inputs, digests)
-
-    def _with_what_is_there(self, task: Task) -> Task:
-        """Return a task whose gathering inputs hold only what was made."""
-        missing = {
-            ref
-            for port in task.labels
-            for ref in task.inputs[port]
-            if ref.product not in self.made.of(ref.task)
-        }
-        if not missing:
-            return task
-        inputs, labels = dict(task.inputs), dict(task.labels)
-        for port in task.labels:
-            pairs = zip(task.inputs[port], task.labels[port], strict=True)
-            kept = [(ref, label) for ref, label in pairs if ref not in missing]
-            inputs[port] = tuple(ref for ref, _ in kept)
-            labels[port] = tuple(label for _, label in kept)
-        return replace(task, inputs=inputs, labels=labels)
-
-    def _absent(self, task: Task) -> str:
-        """Return which input an upstream task did not give (its port is optional), or nothing."""
-        for port, refs in task.inputs.items():
-            if not refs:
-                return f"there is nothing to gather for the input {port}"
-            for ref in refs:
-                if ref.product not in self.made.of(ref.task):
-                    return f"{ref.task} gave no {ref.product}"
-        return ""
 
     def _stored(self, task: Task, key: TaskKey) -> StoredResult | None:
         """Return the whole result of a key; damaged objects are set aside."""
@@ -288,7 +257,7 @@ class Driver:
         """Take in the end of an attempt."""
         task, failure = flight.task, outcome.failure
         twins = self.by_key.pop(flight.key)
-        makers = self._makers(task, outcome.damaged)
+        makers = self.made.makers(task, outcome.damaged)
         again = bool(makers) and self.scheduler.reopen(task.id, makers)
         if not again and outcome.state is not TaskState.OK:
             decision = self.scheduler.finish(
@@ -306,16 +275,6 @@ class Driver:
         for twin in twins:
             if self.scheduler.state(twin) is TaskState.RUNNING:
                 self.scheduler.put_back(twin)
-
-    def _makers(self, task: Task, damaged: Collection[Digest]) -> list[str]:
-        """Return the tasks above one whose products hold these bytes."""
-        found = [
-            ref.task
-            for refs in task.inputs.values()
-            for ref in refs
-            if any(item.digest in damaged for item in self.made.of(ref.task)[ref.product].files)
-        ]
-        return list(dict.fromkeys(found))
 
     def _settle(
         self, task: Task, key: TaskKey, state: TaskState, products: Mapping[str, Product]

@@ -148,7 +148,7 @@ def exit_code(end: RunFinished | RunView) -> ExitCode:
     if end.state is RunState.OK:
         return ExitCode.OK
     if end.state is RunState.CANCELLED:
-        return ExitCode.TERMINATED if "SIGTERM" in end.reason else ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED if "SIGINT" in end.reason else ExitCode.TERMINATED
     return ExitCode.RUN_FAILED
 
 

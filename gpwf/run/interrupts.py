@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM during a run."""
+"""SIGINT, SIGTERM and SIGHUP during a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Count SIGINT and SIGTERM while the block runs; nothing is raised.
+    """Count SIGINT, SIGTERM and SIGHUP while the block runs; nothing is raised.
+
+    A terminal that closes sends SIGHUP; under ``nohup`` it is ignored, as before.
 
     Signals reach the main thread only: elsewhere this counts nothing.
 
@@ -37,7 +39,9 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._handle)
         return self
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,9 @@ from gpwf.run.rundir import RunDirectory
 from gpwf.store.store import Store
 
 __all__ = ["Flight", "JobMaker", "RunHeader"]
+
+
+_NO_FILES: Mapping[str, PlannedFile] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,8 @@ class JobMaker:
             "formats": formats,
             "log_level": log_level,
         }
-        self._above: dict[str, dict[str, PlannedFile]] = {}
+        self._above: dict[str, Mapping[str, PlannedFile]] = {}
+        self._own: dict[int, Mapping[str, PlannedFile]] = {}
 
     def job(self, flight: Flight, inputs: Mapping[str, tuple[Product, ...]]) -> Job:
         """Return the job of an attempt whose inputs are known."""
@@ -103,12 +107,35 @@ class JobMaker:
             **self._same,
         )
 
-    def _files_above(self, name: str) -> dict[str, PlannedFile]:
-        """Return the external files that the tasks above one read, by path."""
-        if name not in self._above:
-            files: dict[str, PlannedFile] = {}
-            for up in self._tasks[name].upstream:
-                files.update({item.path: item for item in self._tasks[up].files})
-                files.update(self._files_above(up))
-            self._above[name] = files
+    def _files_above(self, name: str) -> Mapping[str, PlannedFile]:
+        """Return the external files that the tasks above one read, by path.
+
+        Tasks that have the same above them share one mapping: in most plans few tasks read files.
+        """
+        missing = [name]
+        while missing:
+            task = missing[-1]
+            open_ = [up for up in self._tasks[task].upstream if up not in self._above]
+            if open_:
+                missing += open_
+                continue
+            missing.pop()
+            if task not in self._above:
+                self._above[task] = self._joined(self._tasks[task].upstream)
         return self._above[name]
+
+    def _joined(self, upstream: Sequence[str]) -> Mapping[str, PlannedFile]:
+        parts: dict[int, Mapping[str, PlannedFile]] = {}
+        for up in upstream:
+            own = self._tasks[up].files
+            if own:
+                of_own = self._own.setdefault(id(own), {item.path: item for item in own})
+                parts[id(of_own)] = of_own
+            if self._above[up]:
+                parts[id(self._above[up])] = self._above[up]
+        if len(parts) < 2:
+            return next(iter(parts.values()), _NO_FILES)
+        files: dict[str, PlannedFile] = {}
+        for part in parts.values():
+            files.update(part)
+        return files
