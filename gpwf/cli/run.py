@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SIGTERM = "SIGTERM"
+_SIGINT = "SIGINT"
 
 
 @click.command("run")
@@ -124,5 +124,5 @@ def _end(run: Run, quiet: bool) -> int:
         return ExitCode.OK
     click.echo(failure_text(view, run_dir=place, command=shlex.join(again)), err=True)
     if view.state is RunState.CANCELLED:
-        return ExitCode.TERMINATED if _SIGTERM in view.reason else ExitCode.INTERRUPTED
+        return ExitCode.INTERRUPTED if _SIGINT in view.reason else ExitCode.TERMINATED
     return ExitCode.RUN_FAILED
