@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import logging
 import os
 import shutil
@@ -321,14 +322,21 @@ def _start(
             argv, folder=folder, environment=environment, outputs=outputs, limit_s=limit_s
         )
     except OSError as error:
-        reason = error.strerror or str(error)
-        if isinstance(error, FileNotFoundError):  # the program itself is there
-            reason = "the interpreter that its first line names is not there"
-        raise StepError(
-            f"{program} cannot be started: {reason}",
-            hint="a script needs a first line such as `#!/usr/bin/env python3` and leave to be "
-            "executed (chmod +x); or name its interpreter: argv: [python3, …]",
-        ) from None
+        raise _not_started(program, error) from None
+
+
+def _not_started(program: str, error: OSError) -> StepError:
+    """Return the error for a program that is there and cannot be started."""
+    reason = error.strerror or str(error)
+    hint = (
+        "a script needs a first line such as `#!/usr/bin/env python3` and leave to be executed "
+        "(chmod +x); or name its interpreter: argv: [python3, …]"
+    )
+    if isinstance(error, FileNotFoundError):  # the program itself is there
+        reason = "the interpreter that its first line names is not there"
+    elif error.errno == errno.E2BIG:
+        hint = "give it fewer or shorter arguments: gather in two steps, or let it read a list"
+    return StepError(f"{program} cannot be started: {reason}", hint=hint)
 
 
 def _failed(program: str, code: int, outputs: tuple[Output, Output]) -> TransientStepError:

@@ -26,6 +26,8 @@ _LONGEST_LINE = 4096  # bytes
 _LEAST_PER_LINE = 100  # a record of the log is never shorter than this, also for an empty line
 _TAIL = 4096
 _LOOK_EVERY_S = 0.2
+_PAUSE_S = 2.0  # after which the beginning of a line is told
+_BAR_S = 10.0  # between two states of a progress bar
 _SILENCE_S = 2.0  # enough, where processes that hold the pipes cannot be found (see `_children`)
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -66,18 +68,35 @@ class Output:
         self._budget = budget
         self._log = logging.getLogger(f"command.{name}")
         self._line = b""
+        self._heard_s = self._began_s = time.monotonic()
 
     def take(self, chunk: bytes) -> None:
         """Take what the program wrote."""
+        self._heard_s = time.monotonic()
         self.tail = (self.tail + chunk)[-_TAIL:]
         if self._budget.left <= 0:
             self.n_dropped += len(chunk)
             return
+        if not self._line:
+            self._began_s = self._heard_s
         *lines, rest = (self._line + chunk).split(b"\n")
         for line in lines:
             self._say(line)
         # one byte more tells that it was longer
-        self._line = rest[: _LONGEST_LINE + 1]
+        self._line = _last_state(rest)[: _LONGEST_LINE + 1]
+
+    def look(self, now_s: float) -> None:
+        """Tell the beginning of a line that does not end: a question, a progress bar.
+
+        Parameters
+        ----------
+        now_s : float
+            Time of the monotonic clock, in seconds.
+        """
+        pauses = now_s - self._heard_s > _PAUSE_S
+        if self._line and (pauses or now_s - self._began_s > _BAR_S):
+            self._say(self._line)
+            self._line = b""
 
     def end(self) -> None:
         """Take the end of the stream."""
@@ -98,6 +117,11 @@ class Output:
         if text:
             self._budget.left -= max(len(text.encode()), _LEAST_PER_LINE)
             self._log.info("%s%s", text, " …" if len(line) > _LONGEST_LINE else "")
+
+
+def _last_state(line: bytes) -> bytes:
+    """Return what a progress bar shows now, of a line that it writes again and again."""
+    return line[line.rstrip(b"\r").rfind(b"\r") + 1 :]
 
 
 def _clean(line: bytes) -> str:
@@ -198,6 +222,8 @@ def _follow(
                     selector.unregister(key.fileobj)
             now_s = time.monotonic()
             heard_s = now_s if heard else heard_s
+            for output in outputs:
+                output.look(now_s)
             if not has_ended and process.poll() is not None:
                 has_ended = True
                 n_left += _end_children(before)

@@ -31,7 +31,8 @@ def write(
     Parameters
     ----------
     value : Path or MadeFile
-        A regular file; it is copied, a `MadeFile` is moved.
+        A regular file; it is copied, a `MadeFile` is moved unless it has a second name: who writes
+        to that one would change what is in the store.
 
     Raises
     ------
@@ -51,12 +52,13 @@ def write(
         )
     target = directory / path.name
     summary: dict[str, Any] = {"name": path.name, "n_bytes": status.st_size}
-    if isinstance(value, MadeFile):
+    if isinstance(value, MadeFile) and status.st_nlink == 1:
         path.chmod(_OWN)
         shutil.move(path, target)
-        summary |= value.summary
     else:
         shutil.copyfile(path, target)
+    if isinstance(value, MadeFile):
+        summary |= value.summary
     return summary
 
 

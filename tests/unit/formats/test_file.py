@@ -46,6 +46,19 @@ def test_a_file_that_was_made_for_it_is_moved(tmp_path: Path, source: Path) -> N
     assert summary == {"name": source.name, "n_bytes": 18, "version": "2.1"}
 
 
+def test_a_file_with_a_second_name_is_copied(tmp_path: Path, source: Path) -> None:
+    """Who writes to the other name would change what is in the store."""
+    other = tmp_path / "other"
+    other.hardlink_to(source)
+    mode = source.stat().st_mode
+    formats.write("file", MadeFile(path=source), tmp_path / "to", CARD)
+    found = read(tmp_path / "to")
+    assert found.stat().st_ino != other.stat().st_ino
+    assert other.stat().st_mode == mode
+    other.write_text("changed")
+    assert found.read_bytes() == b"\x1f\x8b\0bytes of others"
+
+
 @pytest.mark.parametrize("make", ["link", "folder", "pipe", "nothing"])
 def test_only_regular_files_are_taken(tmp_path: Path, source: Path, make: str) -> None:
     path = tmp_path / "it"

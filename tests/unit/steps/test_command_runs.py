@@ -306,6 +306,49 @@ def test_a_stream_of_any_size_takes_little_memory(caplog: pytest.LogCaptureFixtu
     assert output.last_lines(2) == ["y", "y"]
 
 
+def test_a_line_that_does_not_end_is_told_after_a_while(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    now_s = 100.0
+    monkeypatch.setattr("gpwf.steps.commands.processes.time.monotonic", lambda: now_s)
+    output = Output("stdout", Budget(10_000))
+    output.take(b"first\nsecond?")
+    output.look(now_s + 1.9)
+    assert messages(caplog, "command.stdout") == ["first"]
+    output.look(now_s + 2.1)
+    output.look(now_s + 99)
+    assert messages(caplog, "command.stdout") == ["first", "second?"]
+    output.take(b" yes\n")
+    assert messages(caplog, "command.stdout") == ["first", "second?", " yes"]
+
+
+def test_a_progress_bar_is_told_now_and_then_as_it_stands(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO)
+    now_s = 100.0
+    monkeypatch.setattr("gpwf.steps.commands.processes.time.monotonic", lambda: now_s)
+    output = Output("stderr", Budget(10_000))
+    for percent in range(101):
+        output.take(b"\r" + b"=" * 60 + f" {percent}%".encode())
+        assert len(output._line) < 100
+        output.look(now_s)
+        now_s += 0.3
+    output.take(b"\n")
+    shown = [text.rpartition(" ")[2] for text in messages(caplog, "command.stderr")]
+    assert shown == ["34%", "69%", "100%"]
+    for text in (b"a 1%\r", b"a 2%\r", b"\r\n"):
+        output.take(text)
+    assert messages(caplog, "command.stderr")[-1] == "a 2%"
+
+
+def test_more_arguments_than_the_system_takes(tmp_path: Path) -> None:
+    with pytest.raises(StepError, match="Argument list too long") as caught:
+        run(tmp_path, argv=[sys.executable, "-c", WRITE, *(["x" * 100_000] * 40)])
+    assert "gather in two steps" in str(caught.value.hint)
+
+
 # ---- version -------------------------------------------------------------------------------------
 
 
