@@ -19,7 +19,7 @@ from gpwf.core.runs import (
 from gpwf.report.estimate import seconds_left
 from gpwf.report.progress import Progress
 from gpwf.report.pulse import Pulse
-from gpwf.report.records import record_line
+from gpwf.report.records import progress_note, record_line
 from gpwf.report.text import duration, one_line
 
 __all__ = ["PlainConsole"]
@@ -66,7 +66,8 @@ class PlainConsole:
         self._started_s = self._last_line_s = clock()
         self._talk = _Budget(self._started_s)
         self._alarms = _Budget(self._started_s)
-        self._dropped = 0  # events that a summary has to stand for
+        self._folds = False  # summaries stand for events
+        self._dropped = 0  # events that the next summary stands for
         self._unseen_alarms = 0
         self._summaries = 0
         self._next_summary_s = 0.0
@@ -88,8 +89,11 @@ class PlainConsole:
                 self._pulse.start()
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Print a warning or an error of a library."""
-        if record.get("event") == "task.progress" or (line := record_line(record)) is None:
+        """Print a warning or an error of a library; remember a progress note."""
+        if record.get("event") == "task.progress":
+            self._progress.note(str(record.get("task_id", "")), progress_note(record))
+            return
+        if (line := record_line(record)) is None:
             return
         with self._lock:
             self._flush()
@@ -98,9 +102,8 @@ class PlainConsole:
     def beat(self, now_s: float) -> None:
         """Print a summary where lines were left out, or where there were none for long."""
         with self._lock:
-            if self._dropped or self._unseen_alarms:
-                if now_s >= self._next_summary_s:
-                    self._summary(now_s)
+            if (self._folds or self._unseen_alarms) and now_s >= self._next_summary_s:
+                self._summary(now_s)
             elif now_s - self._last_line_s >= _SILENCE_S:
                 self._print(f"still running: {self._standing(now_s)}")
 
@@ -129,10 +132,8 @@ class PlainConsole:
             self._print(f"run {event.state}: {reason}" if reason else f"run {event.state}")
         elif not isinstance(event, (AttemptStarted, AttemptFinished)):
             return
-        elif self._dropped or not self._talk.take(now_s):
-            if not self._dropped:
-                self._next_summary_s = max(self._next_summary_s, now_s + _SUMMARIES_S[0])
-            self._dropped += 1
+        elif self._folds or not self._talk.take(now_s):
+            self._fold(now_s)
             if now_s >= self._next_summary_s:
                 self._summary(now_s)
         elif isinstance(event, AttemptStarted):
@@ -157,13 +158,22 @@ class PlainConsole:
 
     def _summary(self, now_s: float) -> None:
         more = f"; {self._unseen_alarms} more problems, see the log" if self._unseen_alarms else ""
-        self._print(f"{self._standing(now_s)}{more}")
-        if self._dropped <= _CALM:  # single events can be followed again
+        if self._dropped or more:
+            self._print(f"{self._standing(now_s)}{more}")
+        if self._folds and self._dropped <= _CALM:  # single events can be followed again
+            self._folds = False
             self._talk = _Budget(now_s, _BURST // 4)
         self._dropped = self._unseen_alarms = 0
         wait_s = _SUMMARIES_S[min(self._summaries, len(_SUMMARIES_S) - 1)]
         self._summaries += 1
         self._next_summary_s = now_s + wait_s
+
+    def _fold(self, now_s: float) -> None:
+        """Let the next summary stand for an event."""
+        if not self._folds:
+            self._folds = True
+            self._next_summary_s = max(self._next_summary_s, now_s + _SUMMARIES_S[0])
+        self._dropped += 1
 
     def _standing(self, now_s: float) -> str:
         """Return how the run stands, in a line."""
@@ -204,10 +214,10 @@ class PlainConsole:
             self._held_line, self._held = ("", ""), 0
             if end != "cached":
                 self._alarm(text, self._clock())
-            elif self._talk.take(self._clock()):
+            elif not self._folds and self._talk.take(self._clock()):
                 self._print(text)
             else:
-                self._dropped += 1
+                self._fold(self._clock())
 
     def _print(self, text: str, iso: str = "") -> None:
         moment = datetime.fromisoformat(iso).astimezone() if iso else datetime.now()
