@@ -90,7 +90,7 @@ def test_a_failure_and_another_product_above(folder: Path) -> None:
     assert why()["copy[n=1]"] == ("did not end well last time: failed",)
     (folder / "in.txt").write_text("another text\n")
     gpwf.read("w.gpwf.yaml").run(jobs=1, targets=["make"])
-    assert why()["copy[n=2]"] == ("input made: another product",)
+    assert why()["copy[n=2]"] == ("input made: another product of make",)
 
 
 def test_the_command_shows_tasks_with_one_reason_together(folder: Path) -> None:
