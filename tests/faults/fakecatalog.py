@@ -102,6 +102,23 @@ def _family(settings: Any, ctx: Any) -> None:
     time.sleep(settings.times)
 
 
+def _daemon(settings: Any, ctx: Any) -> None:
+    """Leave a process with a session of its own, forked twice, that ignores SIGTERM and SIGHUP."""
+    code = (
+        "import os, signal, sys, time\n"
+        "if os.fork(): os._exit(0)\n"
+        "os.setsid()\n"
+        "if os.fork(): os._exit(0)\n"
+        "for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)\n"
+        "open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n"
+        "time.sleep(600)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, settings.file], check=True)
+    while not Path(settings.file).exists():
+        time.sleep(0.01)
+    time.sleep(settings.times)
+
+
 def _talk(settings: Any, ctx: Any) -> None:
     print("printed line")
     os.system("echo from a child")
@@ -140,6 +157,7 @@ _ACTS: dict[str, Callable[[Any, Any], Any]] = {
     "sleep": _sleep,
     "stubborn": _stubborn,
     "family": _family,
+    "daemon": _daemon,
     "talk": _talk,
     "bug": _raise(ValueError("division of nothing")),
     "step-error": _raise(StepError("no such source", hint="name one of the model's sources")),
@@ -189,7 +207,28 @@ class Scalar:
 # ---- formats -----------------------------------------------------------------------------------
 
 
+#: Names that a file of a product may have on Linux.
+STRANGE = (
+    "new\nline.txt",
+    "'single' \"double\" `back`.txt",
+    "caf\u00e9.txt",
+    "cafe\u0301.txt",
+    "-rf.txt",
+    "$(touch x);&|<>*?.txt",
+    "\u202eright to left.txt",
+    "x" * 251 + ".txt",
+    ".hidden",
+    "con.",
+    " ",
+)
+
+
 def write(kind: str, value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, Any]:
+    if value == "strange names":
+        for name in STRANGE:
+            (directory / name).write_text(name)
+    if value == "undecodable name":
+        Path(os.fsdecode(os.fsencode(directory) + b"/\xff\xfe.txt")).write_text("bytes")
     if value == "a link":
         (directory / "value.txt").symlink_to("/etc/hostname")
         return {}

@@ -68,7 +68,7 @@ def start_driver(
 
     ``under`` is a command that runs another command: ``strace`` and its options, for example.
     """
-    (folder / "plan.pickle").write_bytes(pickle.dumps(plan))
+    (folder / f"{name}.pickle").write_bytes(pickle.dumps(plan))
     return subprocess.Popen(
         [*under, sys.executable, str(Path(__file__)), str(folder), name],
         stdin=subprocess.DEVNULL,
@@ -145,7 +145,7 @@ def main() -> None:
     """Be the driver."""
     folder = Path(sys.argv[1])
     sys.executable = os.environ.get("FAULTS_PYTHON", sys.executable)  # of the workers
-    plan = pickle.loads((folder / "plan.pickle").read_bytes())
+    plan = pickle.loads((folder / f"{sys.argv[2]}.pickle").read_bytes())
     try:
         view = run(plan, folder, name=sys.argv[2], jobs=int(os.environ.get("FAULTS_JOBS", "2")))
     except GpwfError as error:  # as the command line does
