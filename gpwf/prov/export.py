@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import secrets
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpwf.errors import ProvenanceError
+from gpwf.prov.json_sections import replacing
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
@@ -96,32 +95,13 @@ def write(document: ProvDocument, path: Path, format: str = "json") -> Path:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file so that nobody ever sees a part of it; its mode follows the umask.
 
-    The provenance library writes through a temporary file and leaves its mode 0600, in which
-    colleagues cannot read the record.
-
     Raises
     ------
     ProvenanceError
         Where the file cannot be written.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            draft.replace(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ProvenanceError(
-            f"cannot write {path}: {error.strerror or error}",
-            hint="choose another place with -o, or make the folder writable",
-        ) from error
+    with replacing(path) as stream:
+        stream.write(data)
 
 
 def load(path: Path) -> ProvDocument:

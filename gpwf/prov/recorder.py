@@ -1,31 +1,36 @@
-"""A thin hand over the provenance library: short names in, well-formed records out.
+"""What the mapping of a run says: short names in, well-formed records out.
 
-What the library leaves to its caller is done here once: identifiers are made, declared once and
-used consistently; times carry a zone; None, control characters and lists never reach a value.
+The mapping feeds a `Recorder` and does not know which: `gpwf.prov.document_recorder` builds a
+document of the provenance library, `gpwf.prov.json_recorder` writes PROV-JSON as it goes. Both
+make identifiers in the same way, declare every element once, and keep None, control characters
+and lists out of values.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from json.encoder import encode_basestring
+from math import isfinite
+from operator import itemgetter
+from typing import Any
 
-from gpwf.core.digests import canonical_json
-from gpwf.prov.vocabulary import NAMESPACES, TERMS, hashed_id
-
-if TYPE_CHECKING:
-    from prov.identifier import QualifiedName
-    from prov.model import ProvDocument
-
-__all__ = ["Attributes", "Recorder", "json_text", "parse_time"]
+__all__ = ["Attributes", "Recorder", "Ref", "json_text", "parse_time", "plain_value"]
 
 #: Pairs (name, value): a bare name is a ``gpwf:`` term, others carry their prefix.
-Attributes = Sequence[tuple[str, Any]]
+Attributes = Iterable[tuple[str, Any]]
 
 # XML 1.0 has no place for these, and UTF-8 none for lone surrogates.
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_first = itemgetter(0)
+
+
+class Ref(str):
+    """A local name of the ``gpwf:`` namespace as the value of an attribute."""
+
+    __slots__ = ()
 
 
 def parse_time(text: str) -> datetime | None:
@@ -38,144 +43,152 @@ def parse_time(text: str) -> datetime | None:
 
 
 def json_text(value: Any) -> str:
-    """Return plain data as canonical JSON text; NaN and infinities become their names."""
-    return canonical_json(_writable(value)).decode()
+    """Return plain data as canonical JSON text; NaN and infinities become their names.
 
+    As `gpwf.core.digests.canonical_json` where that takes the data. Put together here because a
+    record has thousands of small ones, and making an encoder for each takes longer than this.
 
-def _writable(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
+    Raises
+    ------
+    TypeError
+        For what is no plain data.
+    """
+    kind = type(value)
+    if kind is int:
         return str(value)
+    if kind is str:
+        return encode_basestring(value if value.isprintable() else _UNWRITABLE.sub("\ufffd", value))
+    if kind is dict:
+        items = [(str(key), item) for key, item in value.items()]
+        items.sort(key=_first)
+        return f"{{{','.join([f'{json_text(key)}:{json_text(item)}' for key, item in items])}}}"
+    if kind is list or kind is tuple:
+        return f"[{','.join([json_text(item) for item in value])}]"
+    if kind is float:
+        return repr(value) if isfinite(value) else f'"{value}"'
+    if value is None:
+        return "null"
+    if kind is bool:
+        return "true" if value else "false"
+    return json_text(_builtin(value))
+
+
+def _builtin(value: Any) -> Any:
+    """Return an instance of a subclass, or of another mapping, as what JSON knows."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    bases: tuple[Any, ...] = (str, int, float, list, tuple)
+    for base in bases:
+        if isinstance(value, base):
+            return base(value)  # also a member of a StrEnum
+    raise TypeError(f"{type(value).__name__} has no place in a record")
+
+
+def plain_value(value: Any) -> Any:
+    """Return a value that every serialisation can hold, None for nothing to say."""
+    if value is None or value == "":
+        return None
     if isinstance(value, str):
         return _UNWRITABLE.sub("\ufffd", str(value))
-    if isinstance(value, Mapping):
-        return {str(key): _writable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_writable(item) for item in value]
+    if isinstance(value, (Mapping, list, tuple)):
+        return json_text(value) if value else None
+    if isinstance(value, float) and not isfinite(value):
+        return str(value)  # a NaN would make the document differ from itself
     return value
 
 
-class Recorder:
-    """Collects the records of one document.
+class Recorder(ABC):
+    """Takes the records of one document.
 
     Identifiers are given as local names in the ``gpwf:`` namespace. Every element is declared
     once: the first declaration wins, because what is declared again is the same by construction
-    of its identifier.
+    of its identifier. The relations of an activity follow its declaration, before that of the
+    next one, so that a recorder need not remember those of earlier activities.
+
+    Attributes whose value is None or empty are left out, but for an empty ``prov:value``. A list
+    or mapping is written as JSON text. Where a name comes several times, it has several values.
     """
 
-    def __init__(self) -> None:
-        from prov.identifier import Namespace
-        from prov.model import ProvDocument
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all records, and what was prepared."""
 
-        self.document: ProvDocument = ProvDocument()
-        self._spaces: dict[str, Namespace] = {}
-        for prefix, uri in NAMESPACES.items():
-            self._spaces[prefix] = self.document.add_namespace(prefix, uri)
-        self._spaces["prov"] = Namespace("prov", "http://www.w3.org/ns/prov#")
-        self._gpwf = self._spaces["gpwf"]
-        self._declared: set[str] = set()
-        self._names: dict[str, QualifiedName] = {}
+    @abstractmethod
+    def prepare(self, attributes: Attributes) -> Any:
+        """Return attributes in a form that can be given as ``notes`` again and again.
 
-    # ---- names and values -------------------------------------------------------------------
+        Raises
+        ------
+        KeyError
+            For a name that is in no vocabulary.
+        """
 
-    def ref(self, local: str) -> QualifiedName:
-        """Return the qualified name of a local name, also as the value of an attribute."""
-        return self._gpwf[local]
-
-    def term(self, name: str) -> QualifiedName:
-        """Return a term of a vocabulary; a bare name is one of `TERMS`."""
-        known = self._names.get(name)
-        if known is None:
-            prefix, colon, local = name.partition(":")
-            if not colon:
-                prefix, local = "gpwf", name
-            if prefix == "gpwf" and local not in TERMS:
-                raise KeyError(f"gpwf:{local} is not in the vocabulary")
-            known = self._spaces[prefix][local]
-            self._names[name] = known
-        return known
-
+    @abstractmethod
     def has(self, local: str) -> bool:
-        """Tell whether an element is declared."""
-        return local in self._declared
-
-    def _pairs(self, types: Iterable[str], attributes: Attributes) -> list[tuple[Any, Any]]:
-        pairs = [(self.term("prov:type"), self.term(name)) for name in types]
-        for name, value in attributes:
-            plain = value if value == "" and name == "prov:value" else _plain(value)
-            if plain is not None:
-                pairs.append((self.term(name), plain))
-        return pairs
+        """Tell whether an element is declared; not for those declared as ``unique``."""
 
     # ---- elements ---------------------------------------------------------------------------
 
-    def entity(self, local: str, types: Iterable[str] = (), attributes: Attributes = ()) -> str:
-        """Declare an entity and return its local name."""
-        if local not in self._declared:
-            self._declared.add(local)
-            self.document.entity(self.ref(local), self._pairs(types, attributes))
-        return local
+    @abstractmethod
+    def entity(
+        self,
+        local: str,
+        types: tuple[str, ...] = (),
+        attributes: Attributes = (),
+        *,
+        unique: bool = False,
+    ) -> str:
+        """Declare an entity and return its local name.
 
+        ``unique`` says that nothing else will declare it, so that nobody need remember it.
+        """
+
+    @abstractmethod
     def activity(
         self,
         local: str,
         start: datetime | None,
         end: datetime | None,
-        types: Iterable[str] = (),
+        types: tuple[str, ...] = (),
         attributes: Attributes = (),
+        notes: Any = None,
     ) -> str:
-        """Declare an activity and return its local name."""
-        if local not in self._declared:
-            self._declared.add(local)
-            pairs = self._pairs(types, attributes)
-            self.document.activity(self.ref(local), start, end, pairs)
-        return local
+        """Declare an activity and return its local name.
 
-    def agent(self, local: str, types: Iterable[str] = (), attributes: Attributes = ()) -> str:
+        ``notes`` are prepared attributes with other names than ``attributes``.
+        """
+
+    @abstractmethod
+    def agent(self, local: str, types: tuple[str, ...] = (), attributes: Attributes = ()) -> str:
         """Declare an agent and return its local name."""
-        if local not in self._declared:
-            self._declared.add(local)
-            self.document.agent(self.ref(local), self._pairs(types, attributes))
-        return local
 
     # ---- relations --------------------------------------------------------------------------
 
+    @abstractmethod
     def used(
         self,
         activity: str,
         entity: str,
         role: str,
         time: datetime | None,
-        attributes: Attributes = (),
+        notes: Any = None,
         again: int | None = None,
     ) -> str:
         """Say that an activity used an entity in a role; return the name of the usage.
 
-        A number that is new, ``again``, tells apart several usages in one role.
+        ``notes`` are prepared attributes. A number that is new, ``again``, tells apart several
+        usages in one role.
         """
-        local = hashed_id("use", activity, entity, role, *([] if again is None else [again]))
-        if local not in self._declared:
-            self._declared.add(local)
-            pairs = self._pairs((), [("prov:role", role), *attributes])
-            self.document.usage(self.ref(activity), self.ref(entity), time, self.ref(local), pairs)
-        return local
 
+    @abstractmethod
     def generated(self, entity: str, activity: str, role: str, time: datetime | None) -> str:
         """Say that an activity made an entity, once; return the name of the generation."""
-        local = hashed_id("gen", entity, activity)
-        if local not in self._declared:
-            self._declared.add(local)
-            pairs = self._pairs((), [("prov:role", role)])
-            self.document.generation(
-                self.ref(entity), self.ref(activity), time, self.ref(local), pairs
-            )
-        return local
 
+    @abstractmethod
     def invalidated(self, entity: str, activity: str, time: datetime | None) -> None:
         """Say that an entity ended with an activity."""
-        self.document.invalidation(
-            self.ref(entity), self.ref(activity), time, self.ref(hashed_id("inv", entity, activity))
-        )
 
+    @abstractmethod
     def derived(
         self,
         new: str,
@@ -185,66 +198,27 @@ class Recorder:
         usage: str | None = None,
     ) -> None:
         """Say that an entity was made from another one, by which activity and how."""
-        local = hashed_id("der", new, old, activity, usage)
-        if local not in self._declared:
-            self._declared.add(local)
-            self.document.derivation(
-                self.ref(new),
-                self.ref(old),
-                self.ref(activity) if activity else None,
-                self.ref(generation) if generation else None,
-                self.ref(usage) if usage else None,
-                self.ref(local),
-            )
 
+    @abstractmethod
     def started(self, activity: str, starter: str, time: datetime | None) -> None:
         """Say that an activity was started by another one; the time is the start of the first."""
-        self.document.start(
-            self.ref(activity), None, self.ref(starter), time, self.ref(hashed_id("sta", activity))
-        )
 
+    @abstractmethod
     def informed(self, informed: str, informant: str) -> None:
         """Say that an activity used something that another one made."""
-        local = hashed_id("inf", informed, informant)
-        self.document.communication(self.ref(informed), self.ref(informant), self.ref(local))
 
+    @abstractmethod
     def associated(self, activity: str, agent: str, plan: str) -> None:
         """Say that an agent was responsible for an activity and followed a plan."""
-        local = hashed_id("ass", activity, agent, plan)
-        self.document.association(
-            self.ref(activity), self.ref(agent), self.ref(plan), self.ref(local)
-        )
 
+    @abstractmethod
     def on_behalf(self, delegate: str, responsible: str, activity: str) -> None:
         """Say that an agent acted for another one in an activity."""
-        local = hashed_id("del", delegate, responsible, activity)
-        self.document.delegation(
-            self.ref(delegate), self.ref(responsible), self.ref(activity), self.ref(local)
-        )
 
+    @abstractmethod
     def specialises(self, specific: str, general: str) -> None:
-        """Say that an entity is an aspect of a more general one, once."""
-        key = f"{specific} {general}"
-        if key not in self._declared:
-            self._declared.add(key)
-            self.document.specialization(self.ref(specific), self.ref(general))
+        """Say that an entity, just declared for the first time, is an aspect of another one."""
 
+    @abstractmethod
     def member(self, collection: str, entity: str) -> None:
-        """Say that an entity belongs to a collection, once."""
-        key = f"{collection} / {entity}"
-        if key not in self._declared:
-            self._declared.add(key)
-            self.document.membership(self.ref(collection), self.ref(entity))
-
-
-def _plain(value: Any) -> Any:
-    """Return a value that every serialisation can hold, None for nothing to say."""
-    if value is None or value == "":
-        return None
-    if isinstance(value, str):
-        return _UNWRITABLE.sub("\ufffd", str(value))
-    if isinstance(value, (Mapping, list, tuple)):
-        return json_text(value) if value else None
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)  # a NaN would make the document differ from itself
-    return value
+        """Say that an entity belongs to a collection, just declared for the first time."""

@@ -7,49 +7,25 @@ from typing import Any
 
 from gpwf.core.plan import Task
 from gpwf.core.redact import redact_text
-from gpwf.core.runs import AttemptFinished, TaskCached, TaskState
-from gpwf.core.view import AttemptView, TaskView
+from gpwf.core.runs import AttemptFinished, AttemptStarted, TaskCached, TaskState
+from gpwf.prov.context import Made, RunContext, Span, Used
 from gpwf.prov.entities import record_content
-from gpwf.prov.flows import (
-    Made,
-    RunContext,
-    Span,
-    Used,
-    record_product,
-    use_files,
-    use_inputs,
-    use_settings,
-)
-from gpwf.prov.recorder import json_text, parse_time
-from gpwf.prov.vocabulary import hashed_id, local_id
+from gpwf.prov.flows import record_product, use_files, use_inputs, use_settings
+from gpwf.prov.recorder import Ref, json_text, parse_time
+from gpwf.prov.vocabulary import local_id
 
-__all__ = ["record_tasks"]
+__all__ = ["record_attempt", "record_cached", "record_original"]
 
 
-def record_tasks(context: RunContext) -> None:
-    """Record every task, upstream first: the order of the plan."""
-    own = {
-        attempt.started_event.attempt_id
-        for view in context.view.tasks.values()
-        for attempt in view.attempts
-    }
-    for view in context.view.tasks.values():
-        for number, attempt in enumerate(view.attempts):
-            earlier = view.attempts[number - 1] if number else None
-            _record_attempt(context, view.task, attempt, earlier)
-        if view.cached_event is not None:
-            if view.cached_event.made_by_attempt not in own:
-                _record_original(context, view.task, view.cached_event)
-            _record_cached(context, view, view.cached_event)
-
-
-# ---- attempts -------------------------------------------------------------------------------
-
-
-def _record_attempt(
-    context: RunContext, task: Task, attempt: AttemptView, earlier: AttemptView | None
+def record_attempt(
+    context: RunContext,
+    task: Task,
+    begun: AttemptStarted,
+    ended: AttemptFinished | None,
+    earlier: str | None,
 ) -> None:
-    recorder, begun, ended = context.recorder, attempt.started_event, attempt.finished_event
+    """Record an attempt; ``earlier`` is the id of the one before it, None for the first."""
+    recorder, shape = context.recorder, context.shape(task)
     start = parse_time(ended.started) if ended else None
     start = start or parse_time(begun.time)
     end = (parse_time(ended.ended) or parse_time(ended.time)) if ended else None
@@ -57,35 +33,35 @@ def _record_attempt(
     if back:
         end = start  # the wall clock was set back; the attribute says by how much
     local = local_id("act", begun.attempt_id)
-    retry_of = local_id("act", earlier.started_event.attempt_id) if earlier else None
     recorder.activity(
         local,
         start,
         end,
-        ["wfprov:ProcessRun"],
+        ("wfprov:ProcessRun",),
         [
             ("prov:label", f"{task.id}, attempt {begun.attempt}"),
-            *_task_attributes(context, task),
+            *_own_attributes(context, task),
             ("attempt", begun.attempt),
-            ("state", _state_of(context, ended)),
-            ("retryOf", recorder.ref(retry_of) if retry_of else None),
+            ("state", _state_of(context, ended).value),
+            ("retryOf", Ref(local_id("act", earlier)) if earlier else None),
             ("taskKey", begun.key),
             ("worker", begun.worker),
             ("clockStep", back or None),
             *_end_attributes(ended),
         ],
+        shape.attempt,
     )
     recorder.started(local, context.run, start)
-    for step in context.steps_of(task):
-        recorder.associated(local, context.engine, context.steps[step])
+    for plan in shape.plans:
+        recorder.associated(local, context.engine, plan)
     span = Span(activity=local, start=start, end=end)
-    use_settings(context, task, span, with_origin=True)
+    use_settings(context, task, shape, span, with_origin=True)
     use_inputs(context, task, span, begun.inputs)
-    use_files(context, task, span)
+    use_files(context, shape, span)
     for port, product in (ended.products if ended else {}).items():
         made = record_product(context, task, span, begun.attempt_id, port, product)
         if ended and ended.state is TaskState.OK:
-            context.made[task.id, port] = made
+            context.keep(task, port, made)
         else:  # what a failed attempt left behind is no result
             recorder.invalidated(made.entity, local, end)
 
@@ -96,27 +72,22 @@ def _state_of(context: RunContext, ended: AttemptFinished | None) -> TaskState:
     return TaskState.RUNNING if context.live else TaskState.LOST
 
 
-def _task_attributes(context: RunContext, task: Task) -> Iterator[tuple[str, Any]]:
-    yield "wfprov:wasPartOfWorkflowRun", context.recorder.ref(context.run)
-    for step in context.steps_of(task):
-        yield "wfprov:describedByProcess", context.recorder.ref(context.steps[step])
-    yield "task", task.id
-    yield "step", task.step
-    yield from _type_attributes(task)
-    yield "place", task.place
-    for axis, value in task.coordinates.items():
-        yield "coordinate", f"{axis}={value if isinstance(value, str) else json_text(value)}"
-    for alias in context.aliases.get(task.id, ()):
-        yield "otherName", alias.id
+def _own_attributes(context: RunContext, task: Task) -> list[tuple[str, Any]]:
+    """Return what a task does not share with the others of its step."""
+    return [
+        ("task", task.id),
+        ("stream", _words(task.stream)),
+        *[
+            ("coordinate", f"{axis}={value if isinstance(value, str) else json_text(value)}")
+            for axis, value in task.coordinates.items()
+        ],
+        *[("otherName", alias.id) for alias in context.aliases.get(task.id, ())],
+    ]
 
 
-def _type_attributes(task: Task) -> Iterator[tuple[str, Any]]:
-    """Yield what the task key holds of the code, so that it also holds of a cached result."""
-    yield "tag", task.tag
-    yield "version", task.version
-    for name, version in sorted(task.packages.items()):
-        yield "software", f"{name}=={version}"
-    yield "stream", list(task.stream)
+def _words(stream: tuple[int, ...]) -> str:
+    """Return the words of a random stream as a JSON list, nothing where there are none."""
+    return f"[{','.join(map(str, stream))}]" if stream else ""
 
 
 def _end_attributes(ended: AttemptFinished | None) -> Iterator[tuple[str, Any]]:
@@ -141,53 +112,54 @@ def _end_attributes(ended: AttemptFinished | None) -> Iterator[tuple[str, Any]]:
 # ---- cached results -------------------------------------------------------------------------
 
 
-def _record_original(context: RunContext, task: Task, event: TaskCached) -> None:
+def record_original(context: RunContext, task: Task, event: TaskCached) -> None:
     """Record the attempt of an earlier run that made a cached result, with its own times.
 
     Of its settings only what the task key holds is known to be the same: paths may have been
     other ones, and so may the origins. The inputs are known by content.
     """
-    recorder = context.recorder
+    recorder, shape = context.recorder, context.shape(task)
     local = local_id("act", event.made_by_attempt)
-    if recorder.has(local):  # one result serves two identical tasks
+    if recorder.has(local):  # this run made it, or one result serves two identical tasks
         return
     start, end = parse_time(event.made_started), parse_time(event.made_ended)
     run = local_id("run", event.made_by_run)
-    recorder.activity(
-        run,
-        None,
-        None,
-        ["wfprov:WorkflowRun"],
-        [("prov:label", f"earlier run {event.made_by_run[:8]}"), ("runId", event.made_by_run)],
-    )
+    if run != context.run and not recorder.has(run):
+        recorder.activity(
+            run,
+            None,
+            None,
+            ("wfprov:WorkflowRun",),
+            [("prov:label", f"earlier run {event.made_by_run[:8]}"), ("runId", event.made_by_run)],
+        )
     recorder.activity(
         local,
         start,
         end,
-        ["wfprov:ProcessRun"],
+        ("wfprov:ProcessRun",),
         [
             ("prov:label", f"{task.id}, made by an earlier run"),
-            ("wfprov:wasPartOfWorkflowRun", recorder.ref(run)),
-            *_type_attributes(task),
-            ("state", TaskState.OK),
+            ("wfprov:wasPartOfWorkflowRun", Ref(run)),
+            ("stream", _words(task.stream)),
             ("taskKey", event.key),
         ],
+        shape.original,
     )
     recorder.started(local, run, start)
     span = Span(activity=local, start=start, end=end)
-    use_settings(context, task, span, with_origin=False)
+    use_settings(context, task, shape, span, with_origin=False)
     use_inputs(context, task, span, event.inputs)
     for item in task.files:
         content = record_content(recorder, item.digest, item.size)
         usage = recorder.used(local, content, f"in.{item.setting}", start)
-        span.used.append(Used(entity=content, usage=usage))
+        span.used.append(Used(content, usage))
     for port, product in event.products.items():
         record_product(context, task, span, event.made_by_attempt, port, product)
 
 
-def _record_cached(context: RunContext, view: TaskView, event: TaskCached) -> None:
+def record_cached(context: RunContext, task: Task, event: TaskCached) -> None:
     """Record that this run took a result instead of running the task."""
-    recorder, task = context.recorder, view.task
+    recorder, shape = context.recorder, context.shape(task)
     local = local_id("act", event.attempt_id)
     moment, made_at = parse_time(event.time), parse_time(event.made_ended)
     ahead = (made_at - moment).total_seconds() if made_at and moment else 0.0
@@ -197,29 +169,23 @@ def _record_cached(context: RunContext, view: TaskView, event: TaskCached) -> No
         local,
         moment,
         moment,
-        ["wfprov:ProcessRun", "gpwf:CacheHit"],
+        ("wfprov:ProcessRun", "gpwf:CacheHit"),
         [
             ("prov:label", f"{task.id}, cached"),
-            *_task_attributes(context, task),
-            ("state", TaskState.CACHED),
+            *_own_attributes(context, task),
             ("taskKey", event.key),
             ("clockStep", ahead if ahead > 0.0 else None),
         ],
+        shape.cached,
     )
-    original = local_id("act", event.made_by_attempt)
     recorder.started(local, context.run, moment)
-    for step in context.steps_of(task):
-        recorder.associated(local, context.engine, context.steps[step])
-    recorder.informed(local, original)
+    for plan in shape.plans:
+        recorder.associated(local, context.engine, plan)
+    recorder.informed(local, local_id("act", event.made_by_attempt))
     span = Span(activity=local, start=moment, end=moment)
-    use_settings(context, task, span, with_origin=True)
-    use_files(context, task, span)
+    use_settings(context, task, shape, span, with_origin=True)
+    use_files(context, shape, span)
     for port, product in event.products.items():
         entity = local_id("product", event.made_by_attempt, port)
         recorder.used(local, entity, f"cached.{port}", moment)
-        context.made[task.id, port] = Made(
-            entity=entity,
-            generation=hashed_id("gen", entity, original),
-            digest=product.digest,
-            time=made_at,
-        )
+        context.keep(task, port, Made(entity, product.digest, made_at))

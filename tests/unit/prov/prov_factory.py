@@ -13,6 +13,7 @@ from prov_plans import (
     identifier,
     key_of,
     make_plan,
+    nested_plan,
     product_of,
     scatter_plan,
 )
@@ -42,15 +43,18 @@ __all__ = [
     "TaskState",
     "at",
     "cached_run",
+    "cancelled_run",
     "digest",
     "early_cut_off",
     "gather_plan",
     "good_run",
+    "healed_run",
     "identifier",
     "key_of",
     "killed_run",
     "make_plan",
     "mixed_run",
+    "nested_plan",
     "product_of",
     "scatter_plan",
     "scattered_failure",
@@ -265,6 +269,32 @@ def killed_run(plan: Plan) -> list[RunEvent]:
     journal.ok(plan.tasks[0])
     journal.start(plan.tasks[1])
     return journal.events
+
+
+def cancelled_run(plan: Plan) -> list[RunEvent]:
+    """Return the journal of a run that was stopped by hand while a task was at work."""
+    journal = Journal(plan, name="cancelled")
+    first, second, *others = plan.tasks
+    journal.ok(first)
+    journal.start(second)
+    journal.end(second, state=TaskState.CANCELLED)
+    for task in others:
+        journal.not_run(task, TaskState.CANCELLED, "interrupted")
+    return journal.finish(RunState.CANCELLED, "interrupted")
+
+
+def healed_run(plan: Plan) -> list[RunEvent]:
+    """Return a run of `make_plan` in which a product was found damaged and made again.
+
+    ``datasets`` ran before the damage; what comes later uses the second product.
+    """
+    journal = Journal(plan, name="healed")
+    first, second, *others = plan.tasks
+    journal.ok(first, second)
+    journal.start(first, 2)
+    journal.end(first, 2)
+    journal.ok(*others)
+    return journal.finish()
 
 
 def early_cut_off(plan: Plan) -> list[RunEvent]:

@@ -210,6 +210,33 @@ def gather_plan() -> Plan:
     return replace(plan, tasks=(source, one, two, fit), steps=steps)
 
 
+def nested_plan() -> Plan:
+    """Return a plan whose tasks come from an included workflow, the first one a command."""
+    plan = make_plan(("models", "fit"))
+    tasks = [
+        replace(
+            task,
+            id=f"crab/{task.id}",
+            step=f"crab/{task.step}",
+            tag="command" if task.step == "models" else task.tag,
+            inputs={
+                port: tuple(replace(ref, task=f"crab/{ref.task}") for ref in refs)
+                for port, refs in task.inputs.items()
+            },
+        )
+        for task in plan.tasks
+    ]
+    command = {"argv": ["make models", "--file", "a b"], "outputs": {"models": "*.yaml"}}
+    tasks[0] = replace(tasks[0], settings={**tasks[0].settings, **command}, packages={"make": "4"})
+    return replace(
+        plan,
+        tasks=tuple(tasks),
+        steps=tuple(replace(step, name=f"crab/{step.name}") for step in plan.steps),
+        outputs={"result": (TaskOutput(task="crab/fit", product="result"),)},
+        sources={**plan.sources, "/home/me/part.gpwf.yaml": digest("part")},
+    )
+
+
 def scatter_plan() -> Plan:
     """Return a plan with a scatter of random numbers, gathers, shared tasks and a step left out.
 

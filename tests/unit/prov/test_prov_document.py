@@ -31,6 +31,10 @@ RUNS: dict[str, tuple[Callable[[], Plan], Callable[[Plan], list[RunEvent]]]] = {
     "scatter": (factory.scatter_plan, factory.good_run),
     "scatter and cached": (factory.scatter_plan, factory.cached_run),
     "scatter and failed": (factory.scatter_plan, factory.scattered_failure),
+    "cancelled": (factory.make_plan, factory.cancelled_run),
+    "healed": (factory.make_plan, factory.healed_run),
+    "nested": (factory.nested_plan, factory.good_run),
+    "nested and cached": (factory.nested_plan, factory.cached_run),
     "one task": (lambda: factory.make_plan(("models",)), factory.good_run),
 }
 
@@ -381,6 +385,24 @@ def test_identical_task_served_by_this_run_is_recorded_once() -> None:
     assert problems(text) == []
     runs = typed(json.loads(text), "activity", "wfprov:WorkflowRun")
     assert list(runs) == [f"gpwf:run-{journal.run_id}"]
+
+
+def test_a_task_that_made_its_product_again_has_two_attempts() -> None:
+    plan = factory.make_plan()
+    data = record("healed")
+    attempts = {
+        int(plain(item["gpwf:attempt"])): (name, item)
+        for name, item in data["activity"].items()
+        if item.get("gpwf:task") == plan.tasks[0].id
+    }
+    assert plain(attempts[2][1]["gpwf:retryOf"]) == attempts[1][0]
+    reader, _ = of_task(data, "datasets", "ok")
+    used = {
+        item["prov:entity"]
+        for item in data["used"].values()
+        if item["prov:activity"] == reader and item["prov:role"] == "in.observations"
+    }
+    assert used == {f"gpwf:product-{attempts[1][0].removeprefix('gpwf:act-')}-observations"}
 
 
 def test_clock_that_goes_back_gives_a_valid_record() -> None:

@@ -56,7 +56,7 @@ def test_failed_write_leaves_the_old_file(
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gpwf.prov.export.os.fsync", full)
+    monkeypatch.setattr("gpwf.prov.json_sections.os.fsync", full)
     with pytest.raises(ProvenanceError, match=r"cannot write .*prov\.json: No space left"):
         write(document, path)
     assert path.read_text() == "old"

@@ -14,8 +14,9 @@ import pytest
 
 from gpwf.core.plan import Plan
 from gpwf.prov.document import build_document
+from gpwf.prov.document_recorder import DocumentRecorder
 from gpwf.prov.export import serialise
-from gpwf.prov.recorder import Recorder
+from gpwf.prov.json_recorder import JsonRecorder
 from gpwf.prov.vocabulary import TERMS, hashed_id, local_id
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "provenance.md"
@@ -63,10 +64,11 @@ def used_terms() -> Iterator[str]:
                         yield value["$"][5:]
 
 
-def test_unknown_term_is_refused() -> None:
-    for name in ("colour", "gpwf:colour"):
+@pytest.mark.parametrize("name", ["colour", "gpwf:colour"])
+def test_unknown_term_is_refused(name: str, tmp_path: Path) -> None:
+    for recorder in (DocumentRecorder(), JsonRecorder(tmp_path)):
         with pytest.raises(KeyError, match="gpwf:colour is not in the vocabulary"):
-            Recorder().entity("x", [], [(name, "red")])
+            recorder.entity("x", (), [(name, "red")])
 
 
 @pytest.mark.parametrize("part", ["a/b", "1:2", "é", "", "a b", "x.", "-a", "\ud800"])

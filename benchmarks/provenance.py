@@ -1,0 +1,256 @@
+"""Measure what the provenance record of a run costs: time per activity, memory, size.
+
+    python benchmarks/provenance.py [--sizes 1000,10000,100000] [--library]
+
+A plan of one step, scattered over one axis, whose tasks do nothing: four settings, one product of
+one file each. Its events are made on the fly, as from a journal, and recorded to `prov.json`; what
+making them takes is measured apart and taken off. Each size runs in a process of its own. Runs:
+
+- ``ok``: every task runs; one activity per task;
+- ``cached``: every result comes from an earlier run; two activities per task;
+- ``gathered``: as ``ok``, and one more task that uses all products.
+
+Columns: processor time and wall time of the record, processor time per activity, growth of the
+largest resident set over that with the plan alone, size of the file. ``--library`` measures the
+document of the library `prov` written as PROV-JSON instead, for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from gpwf.core.digests import Digest, TaskKey
+from gpwf.core.plan import Plan, PlannedStep, Task, TaskOutput
+from gpwf.core.runs import (
+    AttemptFinished,
+    AttemptStarted,
+    Product,
+    ProductFile,
+    Resources,
+    RunEvent,
+    RunFinished,
+    RunStarted,
+    RunState,
+    TaskCached,
+    TaskState,
+)
+from gpwf.core.spec import Port
+
+EPOCH = datetime(2026, 3, 14, 9, 26, 53, 123456, tzinfo=UTC)
+RUN, EARLIER = (str(uuid.uuid5(uuid.NAMESPACE_URL, name)) for name in ("run", "earlier"))
+TYPES = {"seed": "int", "energy": "energy", "method": "str", "stack": "bool"}
+
+
+def digest(*parts: object) -> Digest:
+    """Return a digest that stands for some bytes."""
+    return Digest(hashlib.sha256(repr(parts).encode()).hexdigest())
+
+
+def at(seconds: float) -> str:
+    """Return the time so many seconds after the start of the run."""
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+def make_plan(n_tasks: int, *, gathered: bool = False) -> Plan:
+    """Return a plan of so many tasks that do nothing."""
+    common = Task(
+        id="sim",
+        step="sim",
+        tag="no-op",
+        version="1",
+        settings={"seed": 0, "energy": "1.0 TeV", "method": "reflected", "stack": True},
+        types=TYPES,
+        origins=dict.fromkeys(TYPES, ("workflow", "big.gpwf.yaml:9:5")),
+        inputs={},
+        input_ports=(),
+        output_ports=(Port(name="table", kind="table"),),
+        packages={"gammapy": "2.1", "numpy": "2.1.0"},
+        implementation={"module": "m", "package": "gpwf", "version": "1", "source": "5" * 64},
+        place="big.gpwf.yaml:5:3",
+    )
+    tasks = [
+        replace(
+            common,
+            id=f"sim[seed={n}]",
+            settings={**common.settings, "seed": n},
+            coordinates={"seed": n},
+            stream=(17, n),
+        )
+        for n in range(n_tasks)
+    ]
+    steps = [PlannedStep(name="sim", tag="no-op", title="", axes={"seed": n_tasks})]
+    if gathered:
+        steps.append(PlannedStep(name="all", tag="collect", title="", gather=("seed",)))
+        tasks.append(
+            replace(
+                common,
+                id="all",
+                step="all",
+                inputs={"items": tuple(TaskOutput(task=t.id, product="table") for t in tasks)},
+                input_ports=(Port(name="items", kind="table", multiple=True),),
+                labels={"items": tuple({"seed": str(n)} for n in range(n_tasks))},
+            )
+        )
+    return Plan(name="big", workflow_digest=digest("text"), tasks=tuple(tasks), steps=tuple(steps))
+
+
+def product(task: Task) -> Product:
+    """Return what a task makes."""
+    file = ProductFile(name="table.ecsv", digest=digest("file", task.id), size=1234)
+    return Product(kind="table", digest=digest(task.id), files=(file,), summary={"rows": 7})
+
+
+def start() -> RunStarted:
+    """Return the first event."""
+    return RunStarted(
+        time=at(0),
+        clock_s=0.0,
+        run_id=RUN,
+        plan_digest=digest("plan"),
+        workflow="big",
+        command=("gpwf", "run", "big.gpwf.yaml"),
+        agent={"engine": "gpwf", "version": "0.1", "user": "me", "host": "here"},
+        environment={"distributions": {f"package-{n}": f"1.{n}" for n in range(150)}},
+    )
+
+
+def ran(plan: Plan) -> Iterator[RunEvent]:
+    """Yield the events of a run in which every task runs."""
+    yield start()
+    for n, task in enumerate(plan.tasks):
+        key, attempt_id = TaskKey(digest("key", n)), str(uuid.UUID(int=n, version=4))
+        begun, ended = at(n / 500), at((n + 1) / 500)
+        inputs = {
+            port: tuple(digest(ref.task) for ref in refs) for port, refs in task.inputs.items()
+        }
+        yield AttemptStarted(
+            time=begun,
+            clock_s=n / 500,
+            task=task.id,
+            attempt=1,
+            attempt_id=attempt_id,
+            key=key,
+            worker="worker-1",
+            inputs=inputs,
+        )
+        yield AttemptFinished(
+            time=ended,
+            clock_s=(n + 1) / 500,
+            task=task.id,
+            attempt=1,
+            attempt_id=attempt_id,
+            key=key,
+            state=TaskState.OK,
+            started=begun,
+            ended=ended,
+            products={"table": product(task)},
+            resources=Resources(
+                wall_s=0.0021, cpu_s=0.0019, peak_rss_bytes=90_123_456, pid=4321, host="here"
+            ),
+        )
+    yield RunFinished(time=at(len(plan.tasks)), clock_s=1.0, state=RunState.OK)
+
+
+def cached(plan: Plan) -> Iterator[RunEvent]:
+    """Yield the events of a run that finds every result."""
+    yield start()
+    for n, task in enumerate(plan.tasks):
+        yield TaskCached(
+            time=at(n / 5000),
+            clock_s=n / 5000,
+            task=task.id,
+            attempt_id=str(uuid.UUID(int=n, version=4)),
+            key=TaskKey(digest("key", n)),
+            products={"table": product(task)},
+            made_by_run=EARLIER,
+            made_by_attempt=str(uuid.UUID(int=n, version=5)),
+            made_started=at(n / 500 - 9999),
+            made_ended=at((n + 1) / 500 - 9999),
+        )
+    yield RunFinished(time=at(len(plan.tasks)), clock_s=1.0, state=RunState.OK)
+
+
+RUNS: dict[str, tuple[Callable[[Plan], Iterator[RunEvent]], int]] = {
+    "ok": (ran, 1),  # events, activities per task
+    "cached": (cached, 2),
+    "gathered": (ran, 1),
+}
+
+
+def measure(name: str, n_tasks: int, library: bool) -> dict[str, float]:
+    """Record one run and return what it took."""
+    run, per_task = RUNS[name]
+    plan = make_plan(n_tasks, gathered=name == "gathered")
+    begun = time.process_time()
+    for _ in run(plan):
+        pass
+    making = time.process_time() - begun
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "prov.json"
+        wall, begun = time.perf_counter(), time.process_time()
+        if library:
+            from gpwf.prov.document import build_document
+            from gpwf.prov.export import write
+
+            write(build_document(plan, run(plan)), path)
+        else:
+            from gpwf.prov.stream import write_record
+
+            write_record(path, plan, run(plan))
+        cpu = time.process_time() - begun - making
+        wall = time.perf_counter() - wall - making
+        size = path.stat().st_size
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {
+        "cpu_s": cpu,
+        "wall_s": wall,
+        "us": cpu / (n_tasks * per_task) * 1e6,
+        "memory_mb": grown / 1e3,
+        "size_mb": size / 1e6,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sizes", default="1000,10000,100000", help="numbers of tasks")
+    parser.add_argument("--runs", default=",".join(RUNS), help="kinds of runs")
+    parser.add_argument("--library", action="store_true", help="the document of the library")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    sizes = [int(text) for text in options.sizes.split(",")]
+    if options.one:
+        print(json.dumps(measure(options.one, sizes[0], options.library)))
+        return
+    print(
+        f"{'run':<9}{'tasks':>8}{'cpu':>10}{'wall':>10}"
+        f"{'per activity':>14}{'memory':>10}{'file':>9}"
+    )
+    for name in options.runs.split(","):
+        for size in sizes:
+            command = [sys.executable, __file__, "--one", name, "--sizes", str(size)]
+            command += ["--library"] if options.library else []
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            found = json.loads(done.stdout)
+            print(
+                f"{name:<9}{size:>8}{found['cpu_s']:>8.2f} s{found['wall_s']:>8.2f} s"
+                f"{found['us']:>11.1f} us{found['memory_mb']:>7.0f} MB{found['size_mb']:>6.0f} MB",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""What the records of a task need to know of their run, and what tasks have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from gpwf.core.digests import Digest
+from gpwf.core.plan import Plan, Task, TaskAlias
+from gpwf.core.runs import TaskState
+from gpwf.prov.entities import record_file, record_parameter
+from gpwf.prov.parameters import leaves
+from gpwf.prov.recorder import Recorder, Ref
+
+__all__ = ["Made", "RunContext", "Setting", "Shape", "Span", "Used"]
+
+#: Shapes that are kept; a workflow has one per step and variant of a step.
+_MOST_SHAPES = 1024
+
+
+# Tuples, not dataclasses: there are several per task, and a frozen dataclass takes 1 µs to make.
+
+
+class Made(NamedTuple):
+    """A product, for those who use it."""
+
+    entity: str
+    digest: Digest
+    time: datetime | None
+
+
+class Used(NamedTuple):
+    """An entity that an activity used as data, with the name of the usage."""
+
+    entity: str
+    usage: str
+
+
+class Setting(NamedTuple):
+    """A leaf of the settings as it is used; ``notes`` say where it came from."""
+
+    entity: str
+    role: str
+    notes: Any
+    is_path: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Span:
+    """An activity with its times and what it used as data."""
+
+    activity: str
+    start: datetime | None
+    end: datetime | None
+    used: list[Used] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class Shape:
+    """What the tasks of one step have in common, ready to be recorded.
+
+    Parameters
+    ----------
+    plans : tuple of str
+        Local names of the steps that the tasks are of: several where they compute the same.
+    attempt, cached, original : prepared attributes
+        Of an attempt, of the use of a cached result, and of the attempt of another run.
+    files : tuple of (str, str)
+        External files with their roles.
+    settings : dict
+        By name, the value of the last task and its leaves: mostly those of the next task too.
+    """
+
+    plans: tuple[str, ...]
+    attempt: Any
+    cached: Any
+    original: Any
+    files: tuple[tuple[str, str], ...]
+    settings: dict[str, tuple[Any, tuple[Setting, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """What the records of a task need to know of their run.
+
+    Parameters
+    ----------
+    recorder : Recorder
+        Takes the records.
+    plan : Plan
+        The plan of the run.
+    run, engine : str
+        Local names of the run's activity and of the engine.
+    steps : mapping of str to str
+        Local name of the plan of every declared step.
+    live : bool
+        True where a driver still works on the run.
+    outputs : mapping of str to mapping of str to tuple of str
+        Names of the workflow's results that a product is, by port and task.
+    aliases : mapping of str to tuple of TaskAlias
+        Further names of a task, by its id.
+    wanted : frozenset of str
+        Tasks whose products other tasks use.
+    made : dict
+        Their products by task and port, filled as the tasks are recorded.
+    """
+
+    recorder: Recorder
+    plan: Plan
+    run: str
+    engine: str
+    steps: Mapping[str, str]
+    live: bool
+    outputs: Mapping[str, Mapping[str, tuple[str, ...]]]
+    aliases: Mapping[str, tuple[TaskAlias, ...]]
+    wanted: frozenset[str]
+    made: dict[str, dict[str, Made]] = field(default_factory=dict)
+    shapes: dict[tuple[Any, ...], Shape] = field(default_factory=dict)
+    origins: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    def keep(self, task: Task, port: str, made: Made) -> None:
+        """Remember a product where another task uses it."""
+        if task.id in self.wanted:
+            self.made.setdefault(task.id, {})[port] = made
+
+    def made_by(self, task: str, port: str) -> Made | None:
+        """Return a product that is remembered."""
+        ports = self.made.get(task)
+        return ports.get(port) if ports is not None else None
+
+    def shape(self, task: Task) -> Shape:
+        """Return what a task has in common with others."""
+        others = self.aliases.get(task.id)
+        names = tuple(dict.fromkeys((task.step, *(item.step for item in others or ()))))
+        # What tasks share is one object in a plan, and the plan is kept.
+        shared = (task.types, task.origins, task.packages, task.files)
+        key = (names, task.place, task.tag, task.version, *map(id, shared))
+        found = self.shapes.get(key)
+        if found is None:
+            if len(self.shapes) >= _MOST_SHAPES:
+                self.shapes.clear()
+            found = self.shapes[key] = self._shape(task, names)
+        return found
+
+    def _shape(self, task: Task, names: tuple[str, ...]) -> Shape:
+        recorder = self.recorder
+        plans = tuple(self.steps[name] for name in names)
+        # What the task key holds of the code, so that it also holds of a cached result
+        code: list[tuple[str, Any]] = [
+            ("tag", task.tag),
+            ("version", task.version),
+            *(
+                ("software", f"{name}=={version}")
+                for name, version in sorted(task.packages.items())
+            ),
+        ]
+        here: list[tuple[str, Any]] = [
+            ("wfprov:wasPartOfWorkflowRun", Ref(self.run)),
+            *(("wfprov:describedByProcess", Ref(plan)) for plan in plans),
+            ("step", task.step),
+            *code,
+            ("place", task.place),
+        ]
+        return Shape(
+            plans=plans,
+            attempt=recorder.prepare(here),
+            cached=recorder.prepare([*here, ("state", TaskState.CACHED)]),
+            original=recorder.prepare([*code, ("state", TaskState.OK)]),
+            files=tuple(
+                (
+                    record_file(recorder, item.path, item.name, item.digest, item.size),
+                    f"in.{item.setting}",
+                )
+                for item in task.files
+            ),
+        )
+
+    def settings(self, task: Task, shape: Shape, key: str, value: Any) -> tuple[Setting, ...]:
+        """Return the leaves of a setting, which are declared then."""
+        found = []
+        for item in leaves(str(key), value, task.types):
+            entity = record_parameter(self.recorder, item)
+            origin = task.origins.get(item.name, ("", ""))
+            notes = self.origins.get(origin)
+            if notes is None:
+                notes = self.recorder.prepare([("origin", origin[0]), ("originPlace", origin[1])])
+                self.origins[origin] = notes
+            found.append(Setting(entity, f"in.{item.name}", notes, item.type == "path"))
+        shape.settings[key] = value, tuple(found)
+        return shape.settings[key][1]

@@ -1,0 +1,331 @@
+"""A recorder that writes PROV-JSON as it goes: for runs of any size, in bounded memory.
+
+What it writes reads back as the document that `gpwf.prov.document_recorder` builds, which is
+tested for every kind of run. It is fast because a record is one formatted string: names, roles,
+types and identifiers need no escaping or are escaped once.
+
+References
+----------
+PROV-JSON, https://www.w3.org/submissions/prov-json/
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import IO, Any
+
+from gpwf.prov.json_sections import MOST_LINES, Section, write_sections
+from gpwf.prov.json_values import Keys, Notes, Quoted, Types, encoded, moment, quote, several
+from gpwf.prov.recorder import Attributes, Recorder, plain_value
+from gpwf.prov.vocabulary import NAMESPACES, named_id
+
+__all__ = ["JsonRecorder"]
+
+_SECTIONS = (
+    "entity",
+    "activity",
+    "agent",
+    "used",
+    "wasGeneratedBy",
+    "wasInvalidatedBy",
+    "wasDerivedFrom",
+    "wasStartedBy",
+    "wasInformedBy",
+    "wasAssociatedWith",
+    "actedOnBehalfOf",
+    "specializationOf",
+    "hadMember",
+)
+_PREFIXES = ",\n".join(f'"{prefix}":"{uri}"' for prefix, uri in NAMESPACES.items())
+
+
+class JsonRecorder(Recorder):
+    """Writes records as they come.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder for temporary files; none is made for a small record.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._sections = {name: Section(folder) for name in _SECTIONS}
+        self._all = tuple(self._sections.values())
+        self._lines = {name: section.lines for name, section in self._sections.items()}
+        self._entities = self._lines["entity"]
+        self._used = self._lines["used"]
+        self._generated = self._lines["wasGeneratedBy"]
+        self._derived = self._lines["wasDerivedFrom"]
+        self._started = self._lines["wasStartedBy"]
+        self._associated = self._lines["wasAssociatedWith"]
+        self._special = self._lines["specializationOf"]
+        self._members = self._lines["hadMember"]
+        self._keys = Keys()
+        self._quoted = Quoted()
+        self._types = Types()
+        self._declared: set[bytes] = set()
+        self._n_unnamed = 0
+        self._begin("", None, None)
+
+    def reset(self) -> None:
+        """Forget all records."""
+        for section in self._all:
+            section.clear()
+        self._declared.clear()
+        self._n_unnamed = 0
+        self._begin("", None, None)
+
+    def close(self) -> None:
+        """Give temporary files back."""
+        for section in self._all:
+            section.close()
+
+    def write_to(self, stream: IO[bytes]) -> None:
+        """Write the document; nothing can be recorded any more."""
+        write_sections(stream, self._sections, f'"prefix":{{\n{_PREFIXES}\n}}')
+
+    # ---- names and values -------------------------------------------------------------------
+
+    def prepare(self, attributes: Attributes) -> Notes:
+        """Return attributes as JSON text."""
+        found = self._attributes(attributes)
+        return Notes("".join(found.values()), found.keys())
+
+    def _attributes(self, attributes: Attributes) -> dict[str, str]:
+        """Return the JSON text of attributes by name, each with its key and a comma in front."""
+        keys = self._keys
+        found: dict[str, str] = {}
+        lists: dict[str, dict[str, None]] = {}  # values of names that come again, each once
+        for name, value in attributes:
+            if value is None:
+                continue
+            if type(value) is str and value:
+                text = quote(value)
+                if "\\u" in text:
+                    text = quote(plain_value(value))
+            else:
+                text = encoded(value)
+                if not text:
+                    if value != "" or name != "prov:value":
+                        continue
+                    text = '""'
+            if name not in found:
+                found[name] = keys[name] + text
+            elif name in lists:
+                lists[name][text] = None
+            else:
+                lists[name] = {found[name][len(keys[name]) :]: None, text: None}
+        for name, texts in lists.items():
+            found[name] = keys[name] + several(list(texts))
+        return found
+
+    def _is_new(self, local: str) -> bool:
+        # A digest of 16 bytes instead of the name: a run has several elements per task
+        mark = blake2b(local.encode(), digest_size=16).digest()
+        if mark in self._declared:
+            return False
+        self._declared.add(mark)
+        return True
+
+    def has(self, local: str) -> bool:
+        """Tell whether an element is declared; not for those declared as ``unique``."""
+        return blake2b(local.encode(), digest_size=16).digest() in self._declared
+
+    def _begin(self, activity: str, start: datetime | None, end: datetime | None) -> None:
+        """Take an activity as the one whose relations follow."""
+        self._activity = activity
+        self._start, self._start_text = start, moment(start)
+        self._end = end
+        self._end_text = self._start_text if end is start else moment(end)
+        self._relations: set[str] = set()
+
+    def _time(self, time: datetime | None) -> str:
+        """Return the time of a relation, which is mostly one of its activity's."""
+        if time is self._start:
+            text = self._start_text
+        else:
+            text = self._end_text if time is self._end else moment(time)
+        return f',"prov:time":{text}' if text else ""
+
+    def _check(self, activity: str) -> None:
+        if activity != self._activity:
+            raise ValueError(f"a relation of {activity}, but {self._activity} is being recorded")
+
+    # ---- elements ---------------------------------------------------------------------------
+
+    def entity(
+        self,
+        local: str,
+        types: tuple[str, ...] = (),
+        attributes: Attributes = (),
+        *,
+        unique: bool = False,
+    ) -> str:
+        """Declare an entity and return its local name."""
+        if unique or self._is_new(local):
+            text = self._types[types] + "".join(self._attributes(attributes).values())
+            self._entities.append(f'"gpwf:{local}":{{{text[1:]}}}')
+        return local
+
+    def activity(
+        self,
+        local: str,
+        start: datetime | None,
+        end: datetime | None,
+        types: tuple[str, ...] = (),
+        attributes: Attributes = (),
+        notes: Any = None,
+    ) -> str:
+        """Declare an activity and return its local name."""
+        for section in self._all:
+            if len(section.lines) >= MOST_LINES:
+                section.spill()
+        if self._is_new(local):
+            self._begin(local, start, end)
+            text = f',"prov:startTime":{self._start_text}' if start else ""
+            text += f',"prov:endTime":{self._end_text}' if end else ""
+            text += self._types[types]
+            found = self._attributes(attributes)
+            if notes:
+                if not notes.names.isdisjoint(found):
+                    raise ValueError(f"given twice: {sorted(notes.names & found.keys())}")
+                text += notes.text
+            text += "".join(found.values())
+            self._lines["activity"].append(f'"gpwf:{local}":{{{text[1:]}}}')
+        return local
+
+    def agent(self, local: str, types: tuple[str, ...] = (), attributes: Attributes = ()) -> str:
+        """Declare an agent and return its local name."""
+        if self._is_new(local):
+            text = self._types[types] + "".join(self._attributes(attributes).values())
+            self._lines["agent"].append(f'"gpwf:{local}":{{{text[1:]}}}')
+        return local
+
+    # ---- relations --------------------------------------------------------------------------
+
+    def used(
+        self,
+        activity: str,
+        entity: str,
+        role: str,
+        time: datetime | None,
+        notes: Any = None,
+        again: int | None = None,
+    ) -> str:
+        """Say that an activity used an entity in a role; return the name of the usage."""
+        if activity != self._activity:
+            self._check(activity)
+        word = self._quoted[role]
+        number = "" if again is None else f",{again}"
+        local = named_id("use", f'"{activity}","{entity}",{word}{number}')
+        if local in self._relations:
+            return local
+        self._relations.add(local)
+        self._used.append(
+            f'"gpwf:{local}":{{"prov:activity":"gpwf:{activity}","prov:entity":"gpwf:{entity}"'
+            f'{self._time(time)},"prov:role":{word}{notes.text if notes else ""}}}'
+        )
+        if len(self._used) >= MOST_LINES:
+            self._sections["used"].spill()
+        return local
+
+    def generated(self, entity: str, activity: str, role: str, time: datetime | None) -> str:
+        """Say that an activity made an entity, once; return the name of the generation."""
+        self._check(activity)
+        local = named_id("gen", f'"{entity}","{activity}"')
+        if local not in self._relations:
+            self._relations.add(local)
+            self._generated.append(
+                f'"gpwf:{local}":{{"prov:entity":"gpwf:{entity}","prov:activity":"gpwf:{activity}"'
+                f'{self._time(time)},"prov:role":{self._quoted[role]}}}'
+            )
+        return local
+
+    def invalidated(self, entity: str, activity: str, time: datetime | None) -> None:
+        """Say that an entity ended with an activity."""
+        self._check(activity)
+        local = named_id("inv", f'"{entity}","{activity}"')
+        self._lines["wasInvalidatedBy"].append(
+            f'"gpwf:{local}":{{"prov:entity":"gpwf:{entity}","prov:activity":"gpwf:{activity}"'
+            f"{self._time(time)}}}"
+        )
+
+    def derived(
+        self,
+        new: str,
+        old: str,
+        activity: str | None = None,
+        generation: str | None = None,
+        usage: str | None = None,
+    ) -> None:
+        """Say that an entity was made from another one, by which activity and how."""
+        by = f'"{activity}"' if activity is not None else "null"
+        how = f'"{usage}"' if usage is not None else "null"
+        local = named_id("der", f'"{new}","{old}",{by},{how}')
+        if local in self._relations:
+            return
+        self._relations.add(local)
+        how = f',"prov:activity":"gpwf:{activity}"' if activity else ""
+        how += f',"prov:generation":"gpwf:{generation}"' if generation else ""
+        how += f',"prov:usage":"gpwf:{usage}"' if usage else ""
+        self._derived.append(
+            f'"gpwf:{local}":{{"prov:generatedEntity":"gpwf:{new}",'
+            f'"prov:usedEntity":"gpwf:{old}"{how}}}'
+        )
+        if len(self._derived) >= MOST_LINES:
+            self._sections["wasDerivedFrom"].spill()
+
+    def started(self, activity: str, starter: str, time: datetime | None) -> None:
+        """Say that an activity was started by another one; the time is the start of the first."""
+        self._check(activity)
+        local = named_id("sta", f'"{activity}"')
+        self._started.append(
+            f'"gpwf:{local}":{{"prov:activity":"gpwf:{activity}",'
+            f'"prov:starter":"gpwf:{starter}"{self._time(time)}}}'
+        )
+
+    def informed(self, informed: str, informant: str) -> None:
+        """Say that an activity used something that another one made."""
+        self._check(informed)
+        local = named_id("inf", f'"{informed}","{informant}"')
+        self._lines["wasInformedBy"].append(
+            f'"gpwf:{local}":{{"prov:informed":"gpwf:{informed}",'
+            f'"prov:informant":"gpwf:{informant}"}}'
+        )
+
+    def associated(self, activity: str, agent: str, plan: str) -> None:
+        """Say that an agent was responsible for an activity and followed a plan."""
+        self._check(activity)
+        local = named_id("ass", f'"{activity}","{agent}","{plan}"')
+        self._associated.append(
+            f'"gpwf:{local}":{{"prov:activity":"gpwf:{activity}","prov:agent":"gpwf:{agent}",'
+            f'"prov:plan":"gpwf:{plan}"}}'
+        )
+
+    def on_behalf(self, delegate: str, responsible: str, activity: str) -> None:
+        """Say that an agent acted for another one in an activity."""
+        local = named_id("del", f'"{delegate}","{responsible}","{activity}"')
+        self._lines["actedOnBehalfOf"].append(
+            f'"gpwf:{local}":{{"prov:delegate":"gpwf:{delegate}",'
+            f'"prov:responsible":"gpwf:{responsible}","prov:activity":"gpwf:{activity}"}}'
+        )
+
+    def specialises(self, specific: str, general: str) -> None:
+        """Say that an entity is an aspect of a more general one."""
+        self._n_unnamed += 1
+        self._special.append(
+            f'"_:id{self._n_unnamed}":{{"prov:specificEntity":"gpwf:{specific}",'
+            f'"prov:generalEntity":"gpwf:{general}"}}'
+        )
+
+    def member(self, collection: str, entity: str) -> None:
+        """Say that an entity belongs to a collection."""
+        self._n_unnamed += 1
+        self._members.append(
+            f'"_:id{self._n_unnamed}":{{"prov:collection":"gpwf:{collection}",'
+            f'"prov:entity":"gpwf:{entity}"}}'
+        )
+        if len(self._members) >= MOST_LINES:
+            self._sections["hadMember"].spill()
