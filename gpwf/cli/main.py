@@ -87,6 +87,12 @@ ENTRIES = (
         section=_LOOK,
     ),
     Entry(
+        name="why",
+        module="gpwf.cli.why",
+        help="Say why a task ran, or would run.",
+        section=_LOOK,
+    ),
+    Entry(
         name="gc",
         module="gpwf.cli.gc",
         help="Show what the store no longer needs, and remove it.",

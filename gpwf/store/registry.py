@@ -141,6 +141,13 @@ class RunRegistry:
                 hint="make room, or choose another folder with --store or GPWF_STORE",
             ) from None
 
+    def get(self, run_id: str) -> RegisteredRun | None:
+        """Return the entry of a run, None where there is none that can be read."""
+        try:
+            return _read(self.path(run_id).read_bytes())
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
     def entries(self) -> Iterator[tuple[RegisteredRun, int]]:
         """Yield every entry with the file system's time of it, in nanoseconds.
 
