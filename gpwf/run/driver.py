@@ -26,6 +26,7 @@ from gpwf.core.runs import (
     TaskNotRun,
     TaskState,
 )
+from gpwf.core.spec import StepPolicy
 from gpwf.errors import GpwfError
 from gpwf.run.capture import utc_now
 from gpwf.run.executors.base import Executor, Freed, Message, Outcome, Told, Wish
@@ -82,6 +83,7 @@ class Driver:
     attempts: Counter[str] = field(default_factory=Counter)  # those that were not the last
     flights: dict[str, Flight] = field(default_factory=dict)
     publishing: set[str] = field(default_factory=set)  # attempts that computed
+    limited: dict[str, StepPolicy] = field(default_factory=dict)  # attempts that compute
     by_key: dict[TaskKey, list[str]] = field(default_factory=dict)
     done_keys: set[TaskKey] = field(default_factory=set)  # of tasks whose results are not used
     tolerated: set[str] = field(default_factory=set)
@@ -209,6 +211,8 @@ class Driver:
             started=utc_now(),
         )
         self.flights[flight.attempt_id] = flight
+        if task.policy.limit_s is not None or task.policy.memory_bytes is not None:
+            self.limited[flight.attempt_id] = task.policy
         self.by_key[key] = []
         self.emit(
             AttemptStarted(
@@ -231,6 +235,7 @@ class Driver:
                         self.on_log(item.record)
                 case Freed():
                     self.publishing.add(item.attempt_id)
+                    self.limited.pop(item.attempt_id, None)
                     self.scheduler.hold(self.flights[item.attempt_id].task.id)
                 case Wish():
                     name = self.flights[item.attempt_id].task.id
@@ -239,19 +244,19 @@ class Driver:
                         self.executor.grant(item.attempt_id, lent)
                 case Outcome():
                     self.publishing.discard(item.attempt_id)
+                    self.limited.pop(item.attempt_id, None)
                     self._ended(self.flights.pop(item.attempt_id), item)
 
     def _hold_limits(self) -> None:
         """End the tasks that take more time or memory than they may."""
-        for flight in self.flights.values():
-            policy = flight.task.policy
-            taken_s = self.executor.running_s(flight.attempt_id)
+        for attempt_id, policy in self.limited.items():
+            taken_s = self.executor.running_s(attempt_id)
             if policy.limit_s is not None and taken_s > policy.limit_s:
-                self.executor.cancel(flight.attempt_id, TaskState.TIMEOUT)
+                self.executor.cancel(attempt_id, TaskState.TIMEOUT)
             elif policy.memory_bytes is not None:
-                held = self.executor.resident_bytes(flight.attempt_id)
+                held = self.executor.resident_bytes(attempt_id)
                 if held is not None and held > policy.memory_bytes:
-                    self.executor.cancel(flight.attempt_id, TaskState.OOM)
+                    self.executor.cancel(attempt_id, TaskState.OOM)
 
     def _ended(self, flight: Flight, outcome: Outcome) -> None:
         """Take in the end of an attempt."""

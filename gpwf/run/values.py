@@ -226,8 +226,8 @@ def write_outputs(
     for name, port in ports.items():
         if values.get(name) is None:
             continue
-        target = folder / name
-        target.mkdir(parents=True)
+        target = folder / f"out-{name}"
+        target.mkdir()
         card = {"GPWFKEY": str(job.key), "GPWFPORT": name, "GPWFTAG": job.tag}
         summary = formats.write(port.kind, values[name], target, card)
         products[name], found = store.objects.drafts(

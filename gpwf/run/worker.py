@@ -150,7 +150,9 @@ class _Worker:
             self._link.send(Message(attempt_id=job.attempt_id, record={**record, **about}))
 
         folder = Path(job.work_dir)
-        folder.mkdir(mode=PRIVATE_FOLDER, parents=True)
+        for place in (folder.parent, folder):
+            with contextlib.suppress(FileExistsError):  # of another attempt
+                place.mkdir(mode=PRIVATE_FOLDER)
         if job.memory_bytes is not None:  # it shall not pay for what others have left
             self._shelf.keep_only(item for items in job.inputs.values() for item in items)
         with capture_logging(say, job.log_level), capture_output(folder / "output.log", say):
@@ -175,7 +177,7 @@ class _Worker:
         settings = step.Settings.model_validate(dict(job.settings))
         with contextlib.closing(self._spread(job, say)) as spread:
             values = step.run(settings, inputs, _context(job, scratch, say, spread))
-        products, drafts = write_outputs(job, folder / "out", store, formats, values)
+        products, drafts = write_outputs(job, folder, store, formats, values)
         files.check("while the step read it")
         result = StoredResult(
             key=job.key,

@@ -15,6 +15,7 @@ __all__ = [
     "PRIVATE_FILE",
     "PRIVATE_FOLDER",
     "draft_path",
+    "make_folder",
     "open_private",
     "sync_folder",
     "write_atomic",
@@ -23,6 +24,17 @@ __all__ = [
 #: Stores and run directories may hold data under embargo: they are private to the user.
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
+
+
+def make_folder(path: Path) -> bool:
+    """Make a private folder where it is missing; return True where it was."""
+    if path.is_dir():  # to look costs less than to try
+        return False
+    try:
+        path.mkdir(mode=PRIVATE_FOLDER)
+    except FileExistsError:
+        return False
+    return True
 
 
 def sync_folder(path: Path) -> None:

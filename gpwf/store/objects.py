@@ -14,7 +14,7 @@ from typing import Any
 from gpwf.core.digests import Digest, digest_file, tagged_digest
 from gpwf.core.runs import Product, ProductFile
 from gpwf.errors import StoreError
-from gpwf.store.atomic import PRIVATE_FOLDER, sync_folder
+from gpwf.store.atomic import PRIVATE_FOLDER, make_folder, sync_folder
 from gpwf.store.commit import Committer, Draft
 from gpwf.store.content import digests_of
 
@@ -136,7 +136,7 @@ class ObjectStore:
         finally:
             os.close(handle)
         target = self.path(digest)
-        is_new = _make_folder(target.parent)
+        is_new = make_folder(target.parent)
         return (
             ProductFile(
                 name=name or path.name, digest=digest, size=status.st_size, data_digest=data_digest
@@ -177,12 +177,10 @@ class ObjectStore:
 
         See `publish` for the parameters. The folder must stay until the drafts are published.
         """
-        found = sorted(_files_of(folder), key=lambda path: path.relative_to(folder).as_posix())
+        found = sorted((path.relative_to(folder).as_posix(), path) for path in _files_of(folder))
         if not found:
             raise StoreError(f"{kind}: nothing was written for this product")
-        pairs = [
-            self.draft(path, name=path.relative_to(folder).as_posix(), mark=mark) for path in found
-        ]
+        pairs = [self.draft(path, name=name, mark=mark) for name, path in found]
         files = tuple(item for item, _ in pairs)
         product = Product(
             kind=kind, digest=product_digest(kind, files), files=files, summary=dict(summary)
@@ -211,15 +209,6 @@ class ObjectStore:
         except BaseException:
             copy.unlink(missing_ok=True)
             raise
-
-
-def _make_folder(path: Path) -> bool:
-    """Make a folder where it is missing; return True where it was."""
-    try:
-        path.mkdir(mode=PRIVATE_FOLDER)
-    except FileExistsError:
-        return False
-    return True
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 from gpwf.core.codec import from_plain, to_plain
 from gpwf.core.digests import TaskKey, tagged_digest
 from gpwf.core.runs import Product, Resources
-from gpwf.store.atomic import PRIVATE_FOLDER, draft_path, open_private
+from gpwf.store.atomic import PRIVATE_FOLDER, draft_path, make_folder, open_private
 from gpwf.store.commit import Committer, Draft
 
 __all__ = ["ResultStore", "StoredResult", "read_result"]
@@ -127,11 +127,7 @@ class ResultStore:
             Where the disk is full; nothing is left behind.
         """
         path = self.path(key)
-        try:
-            path.parent.mkdir(mode=PRIVATE_FOLDER)
-            is_new = True
-        except FileExistsError:
-            is_new = False
+        is_new = make_folder(path.parent)
         body = _dumps(to_plain(result)).encode()
         head = f"{_FORMAT} {hashlib.sha256(body).hexdigest()}\n".encode()
         source = draft_path(path)
