@@ -116,6 +116,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         "docs/howto/read-provenance.md",
         "docs/howto/editor.md",
         "docs/howto/command.md",
+        "docs/howto/python.md",
         "docs/howto/controls.md",
     ],
 )
