@@ -142,7 +142,7 @@ def _headline(progress: Progress, width: int, glyphs: Glyphs) -> Text:
     percent = int(100 * progress.done / max(progress.total, 1))
     count = f"{progress.done}/{progress.total} {percent:3d}%"
     name = glyphs.fit(progress.workflow, max(width // 3, 8))
-    line = Text(name, style="bold")
+    line = Text().append(name, style="bold")
     bar = min(width - cell_len(name) - len(count) - 2, _HEAD_BAR)
     if bar >= 4:
         failed = sum(step.failed for step in progress.steps.values())

@@ -3,10 +3,13 @@
 import fcntl
 import json
 import os
+from dataclasses import replace
 
 import pytest
 import report_fakes as fakes
+from click.testing import CliRunner
 
+from gpwf.cli.main import cli
 from gpwf.core.runs import TaskState
 
 
@@ -229,3 +232,15 @@ def test_a_skipped_step_is_shown_as_such(gpwf, make_run):
     assert any(getattr(event, "state", None) is TaskState.BLOCKED for event in events)
     make_run(events)
     assert "datasets[run=2] failed" in gpwf("logs", "fit").stdout
+
+
+def test_a_terminal_without_a_character_shows_its_escape(make_run):
+    events = fakes.failed_run()
+    events[7] = replace(
+        events[7], failure=replace(events[7].failure, message="\u03b1 is no number")
+    )
+    make_run(events)
+    for words in (["status"], ["logs", "--level", "error"], ["runs"]):
+        result = CliRunner(charset="latin-1").invoke(cli, words, prog_name="gpwf")
+        assert result.exit_code == 0, result.output
+        assert ("\\u03b1 is no number" in result.stdout) == (words != ["runs"])
