@@ -299,3 +299,52 @@ def test_every_gathering_ends_whatever_happens_above(
     assert scheduler.is_finished
     strict = [n for n in range(6) if ends[n] in (FAILED, LOST) and n not in tolerant]
     assert (scheduler.state("all") is TaskState.BLOCKED) == bool(strict)
+
+
+def test_short_tasks_are_taken_ahead() -> None:
+    scheduler = Scheduler({"a": (), "b": (), "c": (), "d": ()}, capacity=1)
+    scheduler.ahead = 2
+    assert _take_all(scheduler) == ["a", "b", "c"]
+    scheduler.finish("a", OK)
+    assert _take_all(scheduler) == ["d"]
+
+
+def test_a_large_task_is_not_taken_ahead() -> None:
+    scheduler = Scheduler({"small": (), "large": ()}, capacity=2, slots={"large": 2})
+    scheduler.ahead = 5
+    assert _take_all(scheduler) == ["small"]
+    scheduler.finish("small", OK)
+    assert _take_all(scheduler) == ["large"]
+
+
+def test_free_slots_are_lent_and_come_back() -> None:
+    scheduler = Scheduler({"a": (), "b": (), "c": ("a",)}, capacity=4)
+    assert _take_all(scheduler) == ["a", "b"]
+    assert scheduler.lend("a", 1) == 1
+    assert scheduler.lend("b", 5) == 1
+    assert scheduler.lend("a", 1) == 0
+    assert scheduler.lend("b", -1) == -1
+    assert scheduler.lend("b", -1) == 0  # it has none any more
+    assert scheduler.lend("a", 9) == 1
+    scheduler.finish("a", OK)  # what was lent comes back with the end
+    assert _take_all(scheduler) == ["c"]
+    assert scheduler.lend("c", 9) == 2
+
+
+def test_nothing_is_lent_that_a_waiting_task_needs() -> None:
+    scheduler = Scheduler({"a": (), "large": ()}, capacity=3, slots={"large": 3})
+    assert scheduler.take() == "a"
+    assert scheduler.take() is None
+    assert scheduler.lend("a", 2) == 0
+
+
+def test_a_task_that_publishes_holds_no_slot_and_borrows_none() -> None:
+    scheduler = Scheduler({"a": (), "b": ()}, capacity=2, slots={"b": 2})
+    assert scheduler.take() == "a"
+    assert scheduler.lend("a", 1) == 0  # b waits for both
+    scheduler.hold("a")
+    assert scheduler.take() == "b"
+    assert scheduler.lend("a", 1) == 0
+    scheduler.finish("a", OK)
+    scheduler.finish("b", OK)
+    assert scheduler.is_finished
