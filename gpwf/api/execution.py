@@ -134,8 +134,7 @@ def write_provenance(run: Run, *, live: bool = False) -> Path:
     ProvenanceError, RunError
         Where plan or journal cannot be read.
     """
-    from gpwf.prov.document import build_document
-    from gpwf.prov.export import write
+    from gpwf.prov.stream import write_record
 
     workflow = run.path / "workflow.yaml"
     digests = {
@@ -143,7 +142,8 @@ def write_provenance(run: Run, *, live: bool = False) -> Path:
         for name in ("journal.jsonl", "log.jsonl")
         if not live and (run.path / name).is_file()  # they still grow
     }
-    document = build_document(
+    return write_record(
+        run.provenance.with_name("live.json") if live else run.provenance,
         run.plan,
         read_journal(run.path / "journal.jsonl"),
         workflow_text=workflow.read_text(encoding="utf-8") if workflow.is_file() else None,
@@ -151,6 +151,3 @@ def write_provenance(run: Run, *, live: bool = False) -> Path:
         log_digests=digests,
         live=live,
     )
-    path = run.provenance.with_name("live.json") if live else run.provenance
-    path.parent.mkdir(exist_ok=True)
-    return write(document, path, "json")
