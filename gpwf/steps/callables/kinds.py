@@ -52,7 +52,7 @@ class ProductKind(TextType):
 
     __slots__ = ()
     type_name = "kind of product"
-    examples = KINDS
+    examples = ("table", *(kind for kind in KINDS if kind != "table"))
 
     @classmethod
     def settle(cls, value: Any, base: Path | None = None) -> Self:  # noqa: ARG003
