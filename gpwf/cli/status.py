@@ -49,7 +49,13 @@ def command(run: str | None, tasks: bool, watch: bool, every: float, form: str) 
     if watch:
         _watch(opened, tasks, every, form)
     else:
-        click.echo(_shown(opened, tasks, form, terminal_width())[0], nl=False)
+        import gc
+
+        gc.disable()  # all of a large run is kept until it is shown: nothing is to be collected
+        try:
+            click.echo(_shown(opened, tasks, form, terminal_width())[0], nl=False)
+        finally:
+            gc.enable()
 
 
 def _shown(run: Run, tasks: bool, form: str, width: int | None) -> tuple[str, bool]:

@@ -27,6 +27,7 @@ __all__ = [
     "product_data",
     "status_data",
     "step_summaries",
+    "task_data",
 ]
 
 
@@ -152,11 +153,12 @@ def status_data(view: RunView, now: datetime | None = None) -> dict[str, Any]:
         "elapsed_s": elapsed_s(view, now),
         "counts": view.counts(),
         "resources": resources_data(run_use(view, now)),
-        "tasks": [_task_data(item, now) for item in view.tasks.values()],
+        "tasks": [task_data(item, now) for item in view.tasks.values()],
     }
 
 
-def _task_data(item: TaskView, now: datetime) -> dict[str, Any]:
+def task_data(item: TaskView, now: datetime) -> dict[str, Any]:
+    """Return one task as the JSON of ``gpwf status`` has it."""
     last = item.last
     used = last.resources if last is not None else None
     return {

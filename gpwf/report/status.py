@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from gpwf.core.view import RunView
-from gpwf.report.listings import counts_text, elapsed_s, local_time, status_data
+from gpwf.report.listings import counts_text, elapsed_s, local_time, task_data
 from gpwf.report.resources import RunUse, run_use
 from gpwf.report.text import (
     STATE_COLOURS,
@@ -61,7 +61,7 @@ def status_text(
         Of a run that goes on; the time now by default.
     """
     now = now or datetime.now(UTC)
-    data = status_data(view, now)
+    tasks = [task_data(item, now) for item in view.tasks.values()]
     rows = [
         (
             task["id"],
@@ -72,18 +72,18 @@ def status_text(
             str(task["attempt"] or "-"),
             task["error"] or "",
         )
-        for task in _folded(data["tasks"], 0 if every_task else _MANY)
+        for task in _folded(tasks, 0 if every_task else _MANY)
     ]
     columns = len(_HEADERS) if any(row[-1] for row in rows) else len(_HEADERS) - 1
     shown = [row[:columns] for row in rows]
-    tasks = table(
+    shown_tasks = table(
         _HEADERS[:columns],
         shown,
         width=width,
         right=_HEADERS[2:6],
         drop=("cpu", "attempts", "memory", "wall"),
     )
-    parts = [_head(view, path, damage, now), tasks]
+    parts = [_head(view, path, damage, now), shown_tasks]
     use = run_use(view, now)
     if use is not None:
         parts.append(resources_text(use, width))
