@@ -9,16 +9,19 @@ import contextlib
 import json
 import os
 import pickle
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from gpwf.core.runs import TaskState
 from gpwf.run.executors.base import Freed, Grant, Job, Outcome, Told
+from gpwf.run.executors.processes import tree_bytes, usable_cores
 from gpwf.run.executors.server import Server, Worker, server_died, start_server, unfinished
 
 __all__ = ["PREPARE", "LocalExecutor"]
@@ -30,7 +33,7 @@ _SHORT_S = 0.05
 _LAST = 8  # jobs of a step that tell how long the next will take
 _AT_ONCE = 64
 _AHEAD_BYTES = 32 * 1024  # of a job; less than the smallest buffer of a socket
-_MOVES = 2  # to another worker, of a job that is not to blame
+_MOVES = 20  # to another worker, of a job that is not to blame
 
 
 class LocalExecutor:
@@ -54,7 +57,7 @@ class LocalExecutor:
         prepare: str | None = PREPARE,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        self._jobs = max(1, jobs if jobs is not None else _usable_cores())
+        self._jobs = max(1, jobs if jobs is not None else usable_cores())
         self._prepare = prepare
         self._environment = dict(environment or {})
         self._server: Server | None = None
@@ -184,18 +187,7 @@ class LocalExecutor:
         worker = self._worker_of(handle)
         if worker is None or worker.pid == 0:
             return None
-        import psutil
-
-        try:
-            process = psutil.Process(worker.pid)
-            tree = [process, *process.children(recursive=True)]
-        except psutil.Error:
-            return None
-        total = 0
-        for item in tree:
-            with contextlib.suppress(psutil.Error):  # it has just ended
-                total += item.memory_info().rss
-        return total
+        return tree_bytes(worker.pid)
 
     def close(self) -> None:
         """End every worker at once."""
@@ -387,10 +379,12 @@ class LocalExecutor:
             self._ended.append(unfinished(worker.jobs.popleft(), state, code, worker))
         for job in (*worker.publishing.values(), *worker.jobs):
             self._moved[job.attempt_id] += 1
-            if self._moved[job.attempt_id] > _MOVES:
+            moved = self._moved[job.attempt_id]
+            if moved > _MOVES:
                 self._ended.append(unfinished(job, TaskState.LOST, code, worker))
             else:
-                self._give_back(job)
+                shutil.rmtree(job.work_dir, ignore_errors=True)
+                self._give_back(replace(job, work_dir=f"{job.work_dir}.{moved}"))
         worker.publishing.clear()
         worker.jobs.clear()
 
@@ -417,9 +411,3 @@ class LocalExecutor:
             return timeout
         until_kill = max(0.0, min(times) - time.monotonic())
         return until_kill if timeout is None else min(timeout, until_kill)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
