@@ -32,7 +32,7 @@ Maker = Callable[[Path], Plan]
 
 def small(counter: Path) -> Plan:
     """Return two tasks, one below the other."""
-    note = {"do": "note", "file": str(counter)}
+    note = {"do": "note", "file": str(counter), "times": 0.0}
     return plan(task("a", **note), task("b", "a", **note))
 
 
