@@ -6,8 +6,10 @@ Whatever the code of others raises becomes a failure that names the function and
 from __future__ import annotations
 
 import inspect
+import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -78,6 +80,19 @@ class _OthersCode:
         return f" ({mine[-1].filename}:{mine[-1].lineno})" if mine else ""
 
 
+@contextmanager
+def _surroundings() -> Iterator[None]:
+    """Put back working directory and environment, which the next task would find changed."""
+    folder, variables = os.getcwd(), dict(os.environ)  # noqa: PTH109  (faster)
+    try:
+        yield
+    finally:
+        if os.environ != variables:
+            os.environ.clear()
+            os.environ.update(variables)
+        os.chdir(folder)
+
+
 def call(
     target: str, digest: str, given: Mapping[str, Any], seed: int | None, ctx: StepContext
 ) -> Any:
@@ -114,7 +129,7 @@ def call(
         )
     arguments = {**given, **_offered(target, function, seed, ctx)}
     _check_call(target, function, arguments)
-    with _OthersCode(target, source):
+    with _surroundings(), _OthersCode(target, source):
         value = function(**arguments)
     check_late_imports(target, source)
     return value

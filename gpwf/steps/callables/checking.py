@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from gpwf.core.catalog import SettingProblem
 from gpwf.steps.callables.calling import CONTEXT, RANDOM
-from gpwf.steps.callables.definitions import definition
+from gpwf.steps.callables.definitions import definition, syntax_error
 from gpwf.steps.callables.modules import ModuleNotThereError
 from gpwf.steps.callables.source import split_target
 from gpwf.steps.signatures import Signature, signature
@@ -98,6 +98,9 @@ def look_up(target: str) -> Target:
         public = [item for item in found.names if not item.startswith("_")]
         hint = f"did you mean {near_names[0]!r}?" if near_names else f"it has {_listed(public)}"
         return Target(problem=_not_there(f"{module!r} has no function {name!r}", hint))
+    broken = syntax_error(module) if not found.names else ""
+    if broken:
+        return Target(problem=_not_there(f"{module!r} cannot be read: {broken}", "repair it"))
     if not found.module or not set(found.decorators) <= _KEEPING:
         return Target()
     try:

@@ -17,6 +17,7 @@ __all__ = [
     "definition",
     "find_definition",
     "read_names",
+    "syntax_error",
 ]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -93,6 +94,18 @@ def definition(module: str, name: str) -> Definition:
     if name in names or here.is_open or here.stars:
         return Definition(exists=True if name in names else None, names=names)
     return Definition(exists=False, names=names)
+
+
+def syntax_error(module: str) -> str:
+    """Return why the source of a module cannot be read, with its place; empty where it can."""
+    source = find_module(module).source
+    try:
+        ast.parse(source.read_bytes() if source is not None else b"")
+    except SyntaxError as error:
+        return f"{error.msg} ({source}:{error.lineno})"
+    except (OSError, ValueError) as error:
+        return f"{error} ({source})"
+    return ""
 
 
 def _last_name(node: ast.expr) -> str:

@@ -176,7 +176,10 @@ def test_a_single_module_and_an_installed_package(place: Path) -> None:
     assert "pytest" not in installed.packages  # its files name it, a user need not have it
 
 
-def test_a_folder_hides_a_distribution_of_the_same_name(place: Path) -> None:
+def test_a_folder_hides_a_distribution_of_the_same_name(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "iminuit", raising=False)  # as in a process of its own
     package(place, "iminuit", main="x = 1\n")
     assert read_source("iminuit.main").distribution == ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -241,8 +242,9 @@ def test_a_module_that_cannot_be_imported(run: Run, kit: Path) -> None:
         run("x = 1 / 0\ndef f(): ...\n")
     with pytest.raises(StepError, match=r"f raised ModuleNotFoundError: .*nowhere.*work\.py:1\)"):
         run("import pc_nowhere\ndef f(): ...\n")
-    with pytest.raises(StepError, match=r"raised SyntaxError.*work\.py:1\)"):
-        run("def f(: ...\n")
+    (kit / "part.py").write_text("x = 1\ndef g(: ...\n")
+    with pytest.raises(StepError, match=r"raised SyntaxError.*part\.py:2\)"):
+        run("from . import part\ndef f(): ...\n")
 
 
 def test_what_only_python_can_tell(run: Run) -> None:
@@ -252,6 +254,18 @@ def test_what_only_python_can_tell(run: Run) -> None:
         run("f = lambda x: x\n")
     with pytest.raises(StepError, match="takes none of rng, random_state, seed"):
         run("f = lambda: 1\n", seed=3)
+
+
+def test_the_next_task_finds_everything_as_it_was(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PC_KEPT", "as it was")
+    before, folder = dict(os.environ), Path.cwd()
+    run(
+        TABLE + "import os\ndef f(context):\n    os.chdir(context.work_dir)\n"
+        "    del os.environ['PC_KEPT']\n    os.environ['PC_NEW'] = 'x'\n    return Table()\n"
+    )
+    assert (dict(os.environ), Path.cwd()) == (before, folder)
 
 
 # ---- the code that runs is that of the plan ------------------------------------------------------

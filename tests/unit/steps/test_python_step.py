@@ -174,6 +174,16 @@ def test_arguments_are_those_of_the_function(
     assert told(got) == found
 
 
+def test_a_module_that_is_no_python(catalog: Catalog, tmp_path: Path) -> None:
+    (tmp_path / "pt_kit" / "broken.py").write_text("x = 1\ndef g(: ...\n")
+    (found,) = problems(catalog, "pt_kit.broken:g")
+    assert (found.code, found.path) == ("GP307", ("callable",))
+    assert f"({tmp_path / 'pt_kit' / 'broken.py'}:2)" in found.message
+    (tmp_path / "pt_kit" / "empty.py").write_text("")
+    (found,) = problems(catalog, "pt_kit.empty:g")
+    assert found.message == "'pt_kit.empty' has no function 'g'"
+
+
 @pytest.mark.parametrize(
     ("config", "found", "hint"),
     [
