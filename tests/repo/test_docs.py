@@ -113,6 +113,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     [
         "docs/tutorial/first-run.md",
         "docs/howto/run-again.md",
+        "docs/howto/watch.md",
         "docs/howto/read-provenance.md",
         "docs/howto/editor.md",
         "docs/howto/command.md",
