@@ -12,6 +12,7 @@ from gpwf.api.pins import keep_pins_whole
 from gpwf.api.retention import Fate, fates
 from gpwf.api.work_folders import sweep_work
 from gpwf.core.ages import age_text
+from gpwf.errors import StoreError
 from gpwf.store.clock import file_system_now, moved_ns, read_clock
 from gpwf.store.gc import Freed, Roots, Sweep, SweptRun
 from gpwf.store.pins import Pin
@@ -147,13 +148,14 @@ def clean(
             known.runs, keep=keep, older_than_s=older_than_s, pinned={p.run_id for p in pins}
         )
         if apply:
-            _adopt(store, known)
-            keep_pins_whole(store, pins, known.runs)
+            with contextlib.suppress(StoreError):  # a full disk; it is done the next time
+                _adopt(store, known)
+                keep_pins_whole(store, pins, known.runs)
         cache_s = min(_CACHE_S, older_than_s) if older_than_s is not None else _CACHE_S
         roots = _roots(decided, pins, limits, now_ns - int(max(cache_s, grace_s) * 1e9))
         sweep = Sweep(store, roots, apply=apply)
         sweep.run()
-        remover = Remover(store.root / "tmp" / "gc-work", apply=apply)
+        remover = Remover(apply=apply)
         work = sweep_work(decided, remover, limits.young_ns)
         entries = _sweep_entries(store, known, limits.young_ns, remover)
     return Cleaning(

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from gpwf.api.known_runs import KnownRun
 from gpwf.api.retention import Fate
-from gpwf.core.plan import TaskAlias
-from gpwf.run.rundir import product_folder
+from gpwf.run.showing import safe_name
 from gpwf.store.gc import Freed
 from gpwf.store.removal import Remover, youngest_ns
 
@@ -47,7 +46,7 @@ def sweep_work(decided: Iterable[Fate], remover: Remover, young_ns: int) -> Free
 
 def _left(run: KnownRun, *, keeps: bool) -> Iterator[Path]:
     """Yield what a run left behind that nobody needs."""
-    failed = {(_folder_of(task), number) for task, number in run.failed} if keeps else set()
+    failed = {(safe_name(task), number) for task, number in run.failed} if keeps else set()
     for task in _entries(run.path / "work"):
         if task.name.startswith(".gc-"):  # left by a cleaner that was killed
             yield task
@@ -88,12 +87,6 @@ def _locked(run: KnownRun) -> Iterator[bool]:
             yield True
     finally:
         os.close(handle)
-
-
-def _folder_of(task: str) -> str:
-    """Return the name that the folders of a task have."""
-    name = TaskAlias(id=task, step=task, coordinates={}, task=task)
-    return product_folder(Path(), name, "port").parts[0]
 
 
 def _is_draft(name: str) -> bool:

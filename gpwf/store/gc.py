@@ -110,9 +110,7 @@ class Sweep:
         self._store = store
         self._roots = roots
         self._apply = apply
-        aside = store.root / "tmp"
-        self._results = Remover(aside / "gc-results", apply=apply)
-        self._objects = Remover(aside / "gc-objects", apply=apply)
+        self._remover = Remover(apply=apply)
         self._needed: set[Digest] = set(roots.digests)
         self._known: set[str] = set()
         self._owner: dict[Digest, str] = {}
@@ -130,15 +128,14 @@ class Sweep:
         """
         root = self._store.root
         try:
-            self._objects.put_back(root / "objects")
-            self._results.put_back(root / "results")
+            for name in ("objects", "results"):
+                for folder in _entries(root / name):
+                    self._remover.put_back(folder)
             if not self._roots.frozen:
                 self._sweep_results()
                 self._sweep_objects()
                 self._sweep_drafts()
             self._sweep_caches()
-            self._results.close()
-            self._objects.close()
         except OSError as error:
             raise StoreError(
                 f"the store {root} cannot be cleaned: {error.filename}: {error.strerror or error}",
@@ -159,7 +156,7 @@ class Sweep:
                 continue
             if result is None and youngest_ns(status) >= self._roots.young_ns:
                 continue
-            size = self._results.remove(path, status)
+            size = self._remover.remove(path, status)
             if size is None:  # used in this instant: read again before the objects go
                 continue
             changed.add(path.parent)
@@ -207,7 +204,7 @@ class Sweep:
             if digest in self._needed:
                 self.kept.objects.add(allocated(status))
                 continue
-            size = self._objects.remove(path, status)
+            size = self._remover.remove(path, status)
             if size is not None:
                 self._of(self._owner.get(digest, "")).objects.add(size)
 
@@ -224,8 +221,7 @@ class Sweep:
         root = self._store.root
         for folder, freed in ((root / "tmp", self.drafts), (root / "damaged", self.damaged)):
             for path in _entries(folder):
-                if not path.name.startswith("gc-"):
-                    self._remove_old(path, freed, self._roots.old_draft_ns)
+                self._remove_old(path, freed, self._roots.old_draft_ns)
         folders = [root, root / "runs", root / "pins", root / "objects", root / "cache"]
         folders += [root / "cache" / name for name in _CACHES]
         for name in ("results", "objects"):
@@ -249,7 +245,7 @@ class Sweep:
                 return
         except FileNotFoundError:
             return
-        freed.add(self._objects.remove_tree(path))
+        freed.add(self._remover.remove_tree(path))
 
 
 def files_of(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

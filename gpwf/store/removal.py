@@ -13,13 +13,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from gpwf.store.atomic import PRIVATE_FOLDER
-
 __all__ = ["Identity", "Remover", "allocated", "identity", "youngest_ns"]
 
 Identity = tuple[int, int, int, int]
 """What does not change as long as nobody touches a file: device, inode, size, mtime."""
 
+_ASIDE = ".gc-"
 _BLOCK = 512  # unit of st_blocks, whatever the file system's own (POSIX.1-2017, sys/stat.h)
 
 
@@ -45,16 +44,15 @@ def allocated(status: os.stat_result) -> int:
 class Remover:
     """Removes files and folders, and counts what that gives back.
 
+    It works on a full disk: nothing is made, only renamed in its own folder.
+
     Parameters
     ----------
-    aside : Path
-        Folder of this process alone, on the same file system as what is removed.
     apply : bool
         False to count only.
     """
 
-    def __init__(self, aside: Path, *, apply: bool) -> None:
-        self._aside = aside
+    def __init__(self, *, apply: bool) -> None:
         self._apply = apply
 
     @property
@@ -62,24 +60,10 @@ class Remover:
         """False where things are counted only."""
         return self._apply
 
-    def close(self) -> None:
-        """Remove the folder for what is aside; it is empty, or a killed process left something."""
-        if self._apply:
-            with contextlib.suppress(OSError):
-                self._aside.rmdir()
-
-    def put_back(self, home: Path) -> None:
-        """Return what a killed process had moved aside to where it came from.
-
-        Parameters
-        ----------
-        home : Path
-            Folder ``<home>/<first two>/<name>`` that the files came from.
-        """
-        if not self._apply or not self._aside.is_dir():
-            return
-        for path in self._aside.iterdir():
-            _return(path, home / path.name[:2] / path.name)
+    def put_back(self, folder: Path) -> None:
+        """Return what a killed process had moved aside in a folder to its name."""
+        for path in folder.glob(f"{_ASIDE}*") if self._apply else ():
+            _return(path, path.with_name(path.name.removeprefix(_ASIDE)))
 
     def remove(self, path: Path, seen: os.stat_result) -> int | None:
         """Remove a file that is still the one that was judged.
@@ -98,8 +82,7 @@ class Remover:
         """
         if not self._apply:
             return allocated(seen)
-        self._aside.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        away = self._aside / path.name
+        away = path.with_name(f"{_ASIDE}{path.name}")
         try:
             path.rename(away)
         except FileNotFoundError:

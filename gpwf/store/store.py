@@ -15,13 +15,14 @@ from typing import Any
 from gpwf.core.digests import Digest, TaskKey
 from gpwf.core.runs import Product
 from gpwf.errors import StoreError
-from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
+from gpwf.store.atomic import PRIVATE_FILE, PRIVATE_FOLDER, write_atomic
 from gpwf.store.checks import check_name, check_space, check_writing
 from gpwf.store.inputs import InputDigests, StatCache
 from gpwf.store.objects import ObjectStore
 from gpwf.store.pins import PinStore
 from gpwf.store.registry import RunRegistry
 from gpwf.store.results import ResultStore, StoredResult
+from gpwf.store.sweep_lock import LOCK_NAME
 
 __all__ = ["STORE_FORMAT", "Store", "is_store"]
 
@@ -30,7 +31,7 @@ STORE_FORMAT = 1
 
 _MARKER = "gpwf-store.json"
 _FOLDERS = ("objects", "results", "damaged", "cache", "tmp", "runs", "pins")
-_OURS = (*_FOLDERS, "gc.lock")
+_OURS = (*_FOLDERS, LOCK_NAME)
 _HINT = "choose another folder with --store or GPWF_STORE"
 
 
@@ -243,6 +244,7 @@ def _make(root: Path) -> None:
             _check_marker(root)  # nothing is written into a store of another version
         for name in _FOLDERS:
             (root / name).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
+        (root / LOCK_NAME).touch(mode=PRIVATE_FILE)  # a full disk would not take it later
         probe = root / "tmp" / f"probe-{secrets.token_hex(6)}"
         probe.touch()
         probe.unlink()

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from gpwf.errors import StoreError
 
-__all__ = ["sweep_lock"]
+__all__ = ["LOCK_NAME", "sweep_lock"]
+
+#: File in a store that is locked.
+LOCK_NAME = "gc.lock"
 
 _BUSY = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
@@ -36,7 +39,7 @@ def sweep_lock(root: Path) -> Iterator[None]:
     StoreError
         Where another process holds it, locks do not work, or the store cannot be written.
     """
-    path = root / "gc.lock"
+    path = root / LOCK_NAME
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:

@@ -227,6 +227,25 @@ def test_a_full_disk_is_refused_before_anything_runs(folder: Path) -> None:
 
 
 @needs_mount
+def test_a_full_disk_can_be_cleaned(folder: Path) -> None:
+    (folder / "disk").mkdir()
+    before = (
+        f"mount -t tmpfs -o size=4m none {folder}/disk\n"
+        f"export GPWF_STORE={folder}/disk/store\n"
+        f"{sys.executable} -m gpwf run w.gpwf.yaml --run-dir gone\n"
+        f"rm -r gone\n"
+        f"head -c 9000000 /dev/zero > {folder}/disk/store/tmp/draft || true\n"
+        f"touch -d '3 days ago' {folder}/disk/store/tmp/draft\n"
+        f"! {sys.executable} -m gpwf run w.gpwf.yaml"
+    )
+    done = gpwf("gc", "--apply", "--grace", "0", "--format", "json", before=before)
+    assert done.returncode == 0, done.stderr
+    assert "is full" in done.stderr
+    data = json.loads(done.stdout)
+    assert (data["n_results"], data["n_objects"]) == (1, 1)
+
+
+@needs_mount
 def test_a_store_for_reading_only_can_be_looked_at(folder: Path) -> None:
     assert gpwf("run", "w.gpwf.yaml").returncode == 0
     store = folder / ".gpwf"

@@ -405,11 +405,11 @@ def test_drafts_work_folders_and_caches_of_the_dead_go(world: World, later: Call
 
 def test_the_work_of_a_live_run_is_left_alone(world: World, later: Callable) -> None:
     path = world.run("one", made={"a": "A"})
-    (path / "work" / "t" / "1-aa").mkdir(parents=True)
     later()
     with RunDirectory(path):
+        (path / "work" / "t" / "1-aa").mkdir(parents=True)
         assert sweep(world, older_than_s=0.0).rest["work"].files == 0
-    assert (path / "work" / "t" / "1-aa").is_dir()
+        assert (path / "work" / "t" / "1-aa").is_dir()
 
 
 def test_what_is_freed_is_what_du_says(world: World, later: Callable) -> None:
