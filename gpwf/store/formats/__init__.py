@@ -21,8 +21,11 @@ from typing import Any
 
 from gpwf.core.digests import Digest
 from gpwf.errors import StoreError
+from gpwf.store.formats._kept import Kept
+from gpwf.store.formats._kept import keep as _keep
+from gpwf.store.formats._kept import take as _take
 
-__all__ = ["kinds", "main_file", "main_path", "read", "write"]
+__all__ = ["Kept", "hand_on", "handed", "keep", "kinds", "main_file", "main_path", "read", "write"]
 
 # kind → (module of this package, the file that a person opens first; None for a whole directory)
 _KINDS: Mapping[str, tuple[str, str | None]] = {
@@ -38,6 +41,13 @@ _KINDS: Mapping[str, tuple[str, str | None]] = {
     "figure": ("figure", "figure.png"),
     "file": ("file", None),  # the only one, whatever its name
 }
+
+# Values that are all in memory. Not those that are paths, or that open files when they are used:
+# these files belong to a task, or must be watched by one. Nor figures, which nobody changes.
+_IN_MEMORY = frozenset(
+    ("datasets", "models", "fit-result", "flux-points", "light-curve", "flux-maps", "table")
+)
+_AS_READ = frozenset(("fit-result",))  # their modules have a function ``as_read``
 
 
 def kinds() -> tuple[str, ...]:
@@ -135,6 +145,81 @@ def read(kind: str, directory: Path, locate: Callable[[Digest], Path]) -> Any:
         For an unknown kind, and for files that are not what the kind needs.
     """
     return _module(kind).read(directory, locate)
+
+
+def keep(kind: str, value: Any) -> Kept | None:
+    """Keep a value that was read, for others that will read the same product in this process.
+
+    Parameters
+    ----------
+    kind : str
+        Product kind.
+    value : object
+        As `read` gave it: nobody has changed it or used it yet.
+
+    Returns
+    -------
+    Kept or None
+        From which `handed` makes equal values; its ``size`` is known. None for a kind that has to
+        be read every time.
+
+    Raises
+    ------
+    StoreError
+        For a kind that nobody knows how to store.
+    """
+    _entry(kind)
+    return _keep(value) if kind in _IN_MEMORY else None
+
+
+def hand_on(kind: str, value: Any) -> Kept | None:
+    """Keep a value that was written, in the form in which `read` would give it.
+
+    What gammapy makes is not what it reads: the last bits of axes, positions and regions, number
+    types, metadata and what is attached differ. A result must not depend on who computed its inputs
+    where, so this is for kinds alone whose values are as good as read: that is cheaper than to read
+    them. All others are read once, and kept then.
+
+    Parameters
+    ----------
+    kind : str
+        Product kind.
+    value : object
+        As it was given to `write`, unchanged since.
+
+    Returns
+    -------
+    Kept or None
+        None where the product has to be read.
+
+    Raises
+    ------
+    StoreError
+        For a kind that nobody knows how to store.
+    """
+    _entry(kind)
+    if kind not in _AS_READ:
+        return None
+    return _keep(_module(kind).as_read(value))
+
+
+def handed(kind: str, kept: Kept) -> Any:
+    """Return a value of its own for whoever asks, equal to what `read` gives field by field.
+
+    Parameters
+    ----------
+    kind : str
+        Product kind.
+    kept : Kept
+        Of `keep` or `hand_on`, in this process.
+
+    Raises
+    ------
+    StoreError
+        For a kind that nobody knows how to store.
+    """
+    _entry(kind)
+    return _take(kept)
 
 
 def _entry(kind: str) -> tuple[str, str | None]:

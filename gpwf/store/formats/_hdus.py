@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gpwf.errors import StoreError
 from gpwf.store.formats._fits import without_dates
 
-__all__ = ["Hdu", "Memo", "hdus_of", "named", "opened", "split"]
+__all__ = ["Hdu", "Memo", "hdus_of", "named", "opened", "split", "write_hdus"]
 
 _BLOCK = 2880  # bytes, FITS standard 4.0, section 3.1
 _CARD = 80
@@ -79,6 +80,14 @@ def hdus_of(
         hdulist[0].header[name] = value
     hdulist.writeto(stream, checksum=False)
     return split(stream.getvalue())
+
+
+def write_hdus(hdus: Iterable[Hdu], path: Path) -> None:
+    """Write HDUs as a new file; the first one is the primary HDU."""
+    with path.open("xb") as file:
+        for hdu in hdus:
+            file.write(hdu.header)
+            file.write(hdu.data)
 
 
 def opened(hdus: list[Hdu]) -> Any:

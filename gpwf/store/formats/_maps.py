@@ -33,6 +33,9 @@ _LOGICAL = "u1"
 _FORMS = {"I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8", "L": _LOGICAL}
 _SCALES = frozenset(("BZERO", "BSCALE", "TZERO2", "TSCAL2", "ZIMAGE"))
 
+# gives a geometry that is the caller's own, but for what is shared
+_Copy = Callable[[dict[int, Any]], Any]
+
 _headers = Memo(64)
 _axes = Memo(64)
 _regions = Memo(64)
@@ -74,7 +77,12 @@ def map_hdus(item: Any, name: str, extra: Mapping[str, Any]) -> list[Hdu]:
     return found
 
 
-def read_map(hdus: Mapping[str, Hdu], name: str, dtype: str | None = None) -> Any:
+def read_map(
+    hdus: Mapping[str, Hdu],
+    name: str,
+    dtype: str | None = None,
+    shared: dict[int, Any] | None = None,
+) -> Any:
     """Return the map of an HDU, with its metadata as they are in the header.
 
     Parameters
@@ -85,6 +93,9 @@ def read_map(hdus: Mapping[str, Hdu], name: str, dtype: str | None = None) -> An
         Of the HDU with the values.
     dtype : str, optional
         Number type of the map; that of the file where it is not given.
+    shared : dict, optional
+        Maps that are read with the same one, empty at first, share equal axes, regions and
+        coordinate systems, as the maps of a dataset do that gammapy made.
     """
     from gammapy.maps import Map
 
@@ -98,7 +109,7 @@ def read_map(hdus: Mapping[str, Hdu], name: str, dtype: str | None = None) -> An
         item.data = data.astype(dtype or data.dtype, copy=False)
         return item
     unit, geom = known
-    geom = geom()
+    geom = geom({} if shared is None else shared)
     return Map.from_geom(geom, data=_decoded(found[0], geom, dtype), unit=unit)
 
 
@@ -200,7 +211,7 @@ def _digest(values: Hdu | None, *others: Hdu) -> bytes:
     return digest.digest()
 
 
-def _understood(found: Sequence[Hdu], name: str) -> tuple[Any, Callable[[], Any]] | None:
+def _understood(found: Sequence[Hdu], name: str) -> tuple[Any, _Copy] | None:
     """Read a map as gammapy does.
 
     Returns
@@ -217,19 +228,19 @@ def _understood(found: Sequence[Hdu], name: str) -> tuple[Any, Callable[[], Any]
         if _cards(found[0].header)["XTENSION"] == "BINTABLE" and len(found) > 1:
             geom = _region_geometry(found[1:], name)
             values = Table.read(hdulist[name], mask_invalid=False)[_DATA].quantity
-            values, unit = values.value.reshape(geom().data_shape), values.unit
+            values, unit = values.value.reshape(geom({}).data_shape), values.unit
         else:
             item = Map.from_hdulist(hdulist, hdu=name, format="gadf")
             geom, values, unit = partial(copy.deepcopy, item.geom), native(item.data), item.unit
     try:
-        data = _decoded(found[0], geom(), values.dtype.name)
+        data = _decoded(found[0], geom({}), values.dtype.name)
     except StoreError:
         return None
     same = np.array_equal(data, values, equal_nan=data.dtype.kind == "f")
     return (unit, geom) if same else None
 
 
-def _region_geometry(found: Sequence[Hdu], name: str) -> Callable[[], Any]:
+def _region_geometry(found: Sequence[Hdu], name: str) -> _Copy:
     """Return a function that gives the geometry that gammapy reads from these HDUs."""
     from gammapy.maps import MapAxes, RegionGeom
 
@@ -246,8 +257,8 @@ def _region_geometry(found: Sequence[Hdu], name: str) -> Callable[[], Any]:
     axes = _read_axes.get(_digest(None, bands), read_axes)
     region, wcs = _read_regions.get(_digest(None, *others), read_region) if others else (None, None)
 
-    def make() -> Any:
-        return RegionGeom(*copy.deepcopy((region, axes, wcs)))
+    def make(shared: dict[int, Any]) -> Any:
+        return RegionGeom(*(copy.deepcopy(part, shared) for part in (region, axes, wcs)))
 
     return make
 

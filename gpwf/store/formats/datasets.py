@@ -25,7 +25,7 @@ from gpwf.store.formats._fits import (
     stable_cards,
     unique_names,
 )
-from gpwf.store.formats._hdus import Hdu, Memo, hdus_of, opened, split
+from gpwf.store.formats._hdus import Hdu, Memo, hdus_of, opened, split, write_hdus
 from gpwf.store.formats._maps import map_hdus, read_map
 from gpwf.store.formats.models import read_models, write_models
 
@@ -85,10 +85,7 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
     for dataset, stem in zip(value, unique_names(value.names), strict=True):
         _dataset_class(dataset.tag)
         filename = f"{stem}.fits"
-        with (directory / filename).open("xb") as file:
-            for hdu in _hdus(dataset, card):
-                file.write(hdu.header)
-                file.write(hdu.data)
+        write_hdus(_hdus(dataset, card), directory / filename)
         entries.append(
             {
                 "name": dataset.name,
@@ -208,10 +205,11 @@ def _read_one(directory: Path, entry: Mapping[str, Any]) -> Any:
     hdus = {hdu.name: hdu for hdu in split(content)}
     details = entry["gpwf"]["maps"]
     maps = {}
+    shared: dict[int, Any] = {}
     for name, hdu_name in _MAPS.items():
         if hdu_name in hdus:
             detail = details.get(name, {})
-            maps[name] = read_map(hdus, hdu_name, detail.get("dtype"))
+            maps[name] = read_map(hdus, hdu_name, detail.get("dtype"), shared)
             maps[name].meta = {key: _decode(val) for key, val in detail.get("meta", {}).items()}
     return _assembled(entry, maps, hdus)
 

@@ -9,9 +9,9 @@ from typing import Any
 from gpwf.core.digests import Digest
 from gpwf.core.products import FitSummary
 from gpwf.errors import StoreError
-from gpwf.store.formats._fits import read_json, write_json
+from gpwf.store.formats._fits import plain, read_json, write_json
 
-__all__ = ["read", "write"]
+__all__ = ["as_read", "read", "write"]
 
 _FILE = "fit_result.json"
 
@@ -39,3 +39,8 @@ def read(directory: Path, locate: Callable[[Digest], Path]) -> FitSummary:  # no
         return FitSummary.from_plain(read_json(directory / _FILE))
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{directory / _FILE} is not a fit result: {error}") from error
+
+
+def as_read(value: FitSummary) -> FitSummary:
+    """Return a `FitSummary` as `read` gives it: with plain numbers in tuples."""
+    return FitSummary.from_plain(plain(value.to_plain()))

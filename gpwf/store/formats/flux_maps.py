@@ -16,12 +16,12 @@ from gpwf.core.digests import Digest
 from gpwf.store.formats._fits import (
     exact_gti,
     gti_to_plain,
-    native,
     plain,
     read_json,
-    write_hdulist,
     write_json,
 )
+from gpwf.store.formats._hdus import hdus_of, split, write_hdus
+from gpwf.store.formats._maps import map_hdus, read_map
 from gpwf.store.formats.models import read_models, write_models
 
 __all__ = ["read", "write"]
@@ -37,12 +37,12 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
 
     primary = fits.PrimaryHDU()
     primary.header["SED_TYPE"] = "likelihood"
-    hdulist = fits.HDUList([primary])
-    for name, item in value._data.items():
-        hdulist.extend(item.to_hdulist(hdu=name)[1:])
+    tables = fits.HDUList([primary])
     if value.gti is not None:
-        hdulist.append(value.gti.to_table_hdu())
-    write_hdulist(hdulist, directory / f"{_STEM}.fits", card)
+        tables.append(value.gti.to_table_hdu())
+    first, *others = hdus_of(tables, {}, card)
+    maps = [hdu for name, item in value._data.items() for hdu in map_hdus(item, name, {})]
+    write_hdus([first, *maps, *others], directory / f"{_STEM}.fits")
     write_models(Models([value.reference_model]), directory, card, stem=_REFERENCE)
     details = {
         "format": "gpwf-flux-maps/1",
@@ -56,18 +56,16 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
 
 def read(directory: Path, locate: Callable[[Digest], Path]) -> Any:  # noqa: ARG001
     """Read `gammapy.estimators.FluxMaps`, see `gpwf.store.formats.read`."""
-    from astropy.io import fits
     from gammapy.estimators import FluxMaps
-    from gammapy.maps import Map
 
     details = read_json(directory / f"{_STEM}.json")
+    content = (directory / f"{_STEM}.fits").read_bytes()
+    hdus = {hdu.name: hdu for hdu in split(content)}
     maps = {}
-    with fits.open(directory / f"{_STEM}.fits", memmap=False, lazy_load_hdus=False) as hdulist:
-        for name, dtype in details["quantities"].items():
-            item = Map.from_hdulist(hdulist, hdu=name)
-            item.data = native(item.data).astype(dtype, copy=False)
-            item.meta = {}
-            maps[name] = item
+    shared: dict[int, Any] = {}
+    for name, dtype in details["quantities"].items():
+        maps[name] = read_map(hdus, name, dtype, shared)
+        maps[name].meta = {}
     return FluxMaps(
         data=maps,
         reference_model=read_models(directory, stem=_REFERENCE)[0],

@@ -234,6 +234,25 @@ def test_covariance_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(formats.read("models", tmp_path, never).covariance.data, matrix)
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e22, 0.0, -1e-300, 123456789.0])
+def test_the_table_of_covariance_is_the_one_of_astropy(value: float, tmp_path: Path) -> None:
+    from astropy.table import Table
+
+    from gpwf.store.formats.models import _read_covariance, _write_covariance
+
+    models = make_models()
+    matrix = models.covariance.data.copy()
+    matrix[0, 1] = value  # not symmetric
+    _write_covariance(models, matrix, tmp_path / "ours.dat")
+    table = Table()
+    table["Parameters"] = models.parameters_unique_names
+    for index, row in enumerate(matrix):
+        table[str(index)] = row
+    table.write(tmp_path / "theirs.dat", format="ascii.fixed_width", delimiter="|")
+    assert written(tmp_path)["ours.dat"] == written(tmp_path)["theirs.dat"]
+    np.testing.assert_array_equal(_read_covariance(tmp_path / "ours.dat"), matrix)
+
+
 def test_models_are_read_by_gammapy(tmp_path: Path) -> None:
     from gammapy.modeling.models import Models
 
