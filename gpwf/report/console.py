@@ -16,7 +16,8 @@ from gpwf.report.records import progress_note, record_line
 from gpwf.report.text import one_line
 
 if TYPE_CHECKING:
-    from gpwf.report.live import LiveView, Meter
+    from gpwf.report.live import LiveView
+    from gpwf.report.meter import Meter
 
 __all__ = ["LiveConsole", "PlainConsole", "QuietConsole", "RunConsole", "open_console"]
 
@@ -65,7 +66,7 @@ def open_console(
     if mode == "live":
         return LiveConsole(Progress(plan), stream, meter)
     if mode == "plain":
-        return PlainConsole(Progress(plan), stream)
+        return PlainConsole(Progress(plan), stream, meter=meter)
     if mode == "off":
         return QuietConsole()
     raise ValueError(f"no console mode {mode!r}: use auto, live, plain or off")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -119,7 +120,7 @@ def frame(
     shown_tasks = min(len(running), max(room // 3, 1), room)
     steps, rest = _choose(list(progress.steps.values()), room - shown_tasks)
     shown_tasks = min(len(running), room - len(steps) - bool(rest))
-    lines = [*head, *_step_lines(steps, width, glyphs)]
+    lines = [*head, *_step_lines(steps, Counter(item.step for item in running), width, glyphs)]
     if rest:
         lines.append(_rest_line(rest, width, glyphs))
     longest = sorted(running, key=lambda item: _taken_s(item, used, now_s), reverse=True)
@@ -213,7 +214,9 @@ def _choose(
     )
 
 
-def _step_lines(steps: Sequence[StepProgress], width: int, glyphs: Glyphs) -> Iterator[Text]:
+def _step_lines(
+    steps: Sequence[StepProgress], busy: Mapping[str, int], width: int, glyphs: Glyphs
+) -> Iterator[Text]:
     names = [glyphs.fit(step.name, max(width * 2 // 5, 8)) for step in steps]
     counts = [f"{step.done}/{step.total}" for step in steps]
     name_width = max((cell_len(name) for name in names), default=0)
@@ -225,22 +228,21 @@ def _step_lines(steps: Sequence[StepProgress], width: int, glyphs: Glyphs) -> It
             line.append_text(_bar(step.done, step.total, step.failed, bar_width, glyphs))
             line.append(" ")
         line.append(count.rjust(count_width), style="dim")
-        for word, colour in _words(step):
+        for word, colour in _words(step, busy.get(step.name, 0)):
             line.append(f"  {word}", style=colour)
         yield _cut(line, width, glyphs)
 
 
-def _words(step: StepProgress) -> Iterator[tuple[str, str]]:
+def _words(step: StepProgress, busy: int) -> Iterator[tuple[str, str]]:
     """Return how a step stands: a word where all its tasks share one, else numbers."""
-    is_alone = step.total == 1 and not step.running
-    if is_alone or (step.done == step.total and len(step.ended) == 1):
+    is_over = step.done == step.total
+    if is_over and (step.total == 1 or len(step.ended) == 1):
         yield step.state, STATE_COLOURS.get(step.state, "dim")
         return
-    if not step.done and not step.running:
+    if busy:
+        yield ("running" if step.total == 1 else f"{busy} running"), "blue"
+    elif not step.done:
         yield "waiting", "dim"
-        return
-    if step.running:
-        yield ("running" if step.total == 1 else f"{step.running} running"), "blue"
     for state, number in sorted(step.ended.copy().items(), key=lambda item: item[0].has_products):
         if state is not TaskState.OK:
             yield f"{number} {state}", STATE_COLOURS.get(state, "dim")

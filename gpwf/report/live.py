@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from gpwf.report.meter import Meter
 from gpwf.report.progress import Progress, Running
 from gpwf.report.pulse import Pulse
 from gpwf.report.screen import Screen
@@ -15,25 +16,12 @@ if TYPE_CHECKING:
 
     from gpwf.report.frame import Used
 
-__all__ = ["LiveView", "Meter"]
+__all__ = ["LiveView"]
 
 _EVERY_S = 0.2
 _DRAWING_SHARE = 0.03  # of one core
 _LOOK_EVERY_S = 2.0
 _LOOKING_SHARE = 0.02
-
-
-class Meter(Protocol):
-    """Whoever knows what running tasks use: the executor.
-
-    Asked from the thread that draws.
-    """
-
-    def running_s(self, handle: str) -> float:
-        """Return for how many seconds a worker has had an attempt; 0 while it waits for one."""
-
-    def resident_bytes(self, handle: str) -> int | None:
-        """Return the memory that an attempt holds, its children's too; None where unknown."""
 
 
 class LiveView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,7 +18,8 @@ from gpwf.core.runs import (
     TaskNotRun,
 )
 from gpwf.report.estimate import seconds_left
-from gpwf.report.progress import Progress
+from gpwf.report.meter import Meter
+from gpwf.report.progress import Progress, Running
 from gpwf.report.pulse import Pulse
 from gpwf.report.records import progress_note, record_line
 from gpwf.report.text import duration, one_line
@@ -45,6 +47,8 @@ class PlainConsole:
         Of the plan that is to be run.
     stream : text file
         Where the lines go.
+    meter : Meter, optional
+        Knows which tasks wait for a worker.
     clock : callable
         Returns seconds that only grow.
     """
@@ -54,9 +58,11 @@ class PlainConsole:
         progress: Progress,
         stream: TextIO,
         *,
+        meter: Meter | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._progress = progress
+        self._meter = meter
         self._stream = stream
         self._clock = clock
         self._lock = threading.RLock()
@@ -180,10 +186,10 @@ class PlainConsole:
         progress = self._progress
         failed = sum(step.failed for step in progress.steps.values())
         parts = [f"{progress.done}/{progress.total} tasks{f', {failed} failed' if failed else ''}"]
-        longest = sorted(progress.running.values(), key=lambda item: item.since_s)
+        longest = sorted(self._taken(now_s), key=lambda pair: -pair[0])
         told = [
-            f"{item.task} {duration(now_s - item.since_s)}{f' {item.note}' if item.note else ''}"
-            for item in longest[:_NAMED]
+            f"{item.task} {duration(taken_s)}{f' {item.note}' if item.note else ''}"
+            for taken_s, item in longest[:_NAMED]
         ]
         if len(longest) > _NAMED:
             told.append(f"{len(longest) - _NAMED} more")
@@ -193,6 +199,16 @@ class PlainConsole:
         if left_s:
             parts.append(f"about {duration(left_s)} left")
         return "; ".join(parts)
+
+    def _taken(self, now_s: float) -> list[tuple[float, Running]]:
+        """Return the tasks that workers have, each with its time; all there are where unknown."""
+        running = list(self._progress.running.values())
+        if self._meter is not None:
+            # a table of workers that changes while it is read is no reason to say nothing
+            with contextlib.suppress(RuntimeError):
+                pairs = [(self._meter.running_s(item.handle), item) for item in running]
+                return [(taken_s, item) for taken_s, item in pairs if taken_s > 0]
+        return [(now_s - item.since_s, item) for item in running]
 
     def _counter(self) -> str:
         return f" ({self._progress.done}/{self._progress.total})"

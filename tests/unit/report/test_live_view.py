@@ -122,6 +122,7 @@ def test_a_task_that_waits_for_a_worker_does_not_run():
     used = {f"datasets[run={n}]-1": Used(wall_s=3.0 * (n == 1)) for n in (1, 2)}
     lines = shown(progress, 0.25, width=80, used=used)
     assert "1/2 workers busy" in lines[1]
+    assert lines[3] == "  datasets     ──────────── 0/2  1 running"
     assert [line for line in lines if "▸" in line] == ["  ▸ datasets[run=1]  3.0 s"]
     used = {handle: Used(wall_s=0.0) for handle in used}
     assert "starting workers" in shown(progress, 0.25, width=80, used=used)[1]

@@ -77,6 +77,21 @@ def test_a_silent_run_says_that_it_goes_on():
     ]
 
 
+def test_a_task_that_waits_for_a_worker_is_not_told_to_run():
+    watched = Watched()
+
+    class Meter:
+        def running_s(self, handle: str) -> float:
+            return 61.0 if handle == "fit-1" else 0.0
+
+    watched.console._meter = Meter()
+    for task in ("datasets[run=1]", "fit"):
+        watched.console.event(fakes.begin(task, 0))
+    watched.console.beat(31.0)
+    watched.console.close()
+    assert watched.lines[-1] == "still running: 0/4 tasks; running: fit 1:01"
+
+
 def test_of_thousands_of_failures_the_first_ones_have_lines():
     watched = Watched(wide_plan(1, 5000))
     for number in range(5000):
