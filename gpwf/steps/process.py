@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from gpwf.steps.hasten import hasten_gammapy
+
 __all__ = ["prepare_process"]
 
 
@@ -20,6 +22,7 @@ def prepare_process() -> None:
     import gammapy.modeling.models  # noqa: F401 - imported for the workers forked from here
     from astropy.utils import data, iers
 
+    hasten_gammapy()
     iers.conf.auto_download = False
     iers.conf.auto_max_age = None
     iers.conf.iers_degraded_accuracy = "warn"
