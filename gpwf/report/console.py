@@ -13,6 +13,7 @@ from gpwf.core.runs import AttemptFinished, AttemptStarted, RunEvent, TaskState
 from gpwf.report.plain import PlainConsole
 from gpwf.report.progress import Progress
 from gpwf.report.records import progress_note, record_line
+from gpwf.report.screen import is_foreground
 from gpwf.report.text import one_line
 
 if TYPE_CHECKING:
@@ -73,7 +74,10 @@ def open_console(
 
 
 def _can_redraw(stream: TextIO) -> bool:
-    return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+    """Tell whether a stream is a terminal that redraws, and is ours: ``gpwf run … &`` leaves it."""
+    if not stream.isatty() or os.environ.get("TERM", "") in ("", "dumb"):
+        return False
+    return is_foreground(stream)
 
 
 class QuietConsole:

@@ -76,6 +76,9 @@ class LiveView:
 
         from gpwf.report.frame import Glyphs, frame
 
+        if not self._screen.is_ours:  # the run was put into the background
+            self._screen.forget()
+            return _LOOK_EVERY_S
         begin_s = time.thread_time()
         if self._console is None:
             self._console = Console(

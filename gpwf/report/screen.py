@@ -10,12 +10,20 @@ from typing import TextIO
 
 from gpwf.report.text import unstyled
 
-__all__ = ["Screen"]
+__all__ = ["Screen", "is_foreground"]
 
 _HIDE_CURSOR = "\x1b[?25l"
 _SHOW_CURSOR = "\x1b[?25h"
 _ERASE_LINE = "\x1b[K"
 _ERASE_BELOW = "\x1b[J"
+
+
+def is_foreground(stream: TextIO) -> bool:
+    """Return False where a terminal belongs to somebody else now: the shell, another job."""
+    try:
+        return os.tcgetpgrp(stream.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # not the terminal of this session, or none
+        return True
 
 
 class Screen:
@@ -45,6 +53,16 @@ class Screen:
             size = shutil.get_terminal_size()
         # some terminals do not know
         return size.columns or 80, size.lines or 24
+
+    @property
+    def is_ours(self) -> bool:
+        """False while the terminal belongs to somebody else."""
+        return is_foreground(self._stream)
+
+    def forget(self) -> None:
+        """Leave what is drawn where it is, and begin anew below the next time."""
+        with self._lock:
+            self._lines, self._widths = (), ()
 
     def draw(self, lines: Sequence[str], widths: Sequence[int]) -> None:
         """Show lines in place of the ones shown now.

@@ -1,12 +1,14 @@
 """What the live view shows, at fixed sizes, and how it is drawn in place."""
 
 import io
+import os
 
 import pytest
 import report_fakes as fakes
 
 from gpwf.core.plan import Plan, PlannedStep, Task
 from gpwf.core.runs import TaskState
+from gpwf.report.console import PlainConsole, open_console
 from gpwf.report.frame import Glyphs, Used, frame
 from gpwf.report.live import LiveView
 from gpwf.report.progress import Progress
@@ -285,3 +287,21 @@ def test_progress_knows_ends_by_state_and_by_step():
     assert progress.ended[TaskState.CACHED] == 1
     assert progress.steps["datasets"].failed == 1
     assert progress.steps["fit"].left == 0
+
+
+def test_a_terminal_of_somebody_else_is_left_alone(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = Terminal()
+    view = LiveView(at_second(0.25), stream, started_s=0.0)
+    view.draw()
+    before = stream.getvalue()
+    monkeypatch.setattr(stream, "fileno", lambda: 2)
+    monkeypatch.setattr("os.tcgetpgrp", lambda handle: os.getpgrp() + 1)
+    assert isinstance(open_console(fakes.make_plan(), stream=stream), PlainConsole)
+    view.draw()
+    assert stream.getvalue() == before
+    monkeypatch.setattr("os.tcgetpgrp", lambda handle: os.getpgrp())
+    view.draw()
+    again = stream.getvalue().removeprefix(before)
+    assert again.startswith("\x1b[1mcrab"), "drawn anew, not over what others wrote"
+    view.stop()
