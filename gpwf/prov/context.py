@@ -14,7 +14,7 @@ from gpwf.prov.entities import record_file, record_parameter
 from gpwf.prov.parameters import leaves
 from gpwf.prov.recorder import Recorder, Ref
 
-__all__ = ["Made", "RunContext", "Setting", "Shape", "Span", "Used"]
+__all__ = ["Made", "RunContext", "Settings", "Shape", "Span", "Used"]
 
 #: Shapes that are kept; a workflow has one per step and variant of a step.
 _MOST_SHAPES = 1024
@@ -38,13 +38,15 @@ class Used(NamedTuple):
     usage: str
 
 
-class Setting(NamedTuple):
-    """A leaf of the settings as it is used; ``notes`` say where it came from."""
+class Settings(NamedTuple):
+    """The leaves of a setting as they are used: prepared usages.
 
-    entity: str
-    role: str
-    notes: Any
-    is_path: bool
+    ``here`` say where they came from; ``anywhere`` do not, and paths are left out.
+    """
+
+    value: Any
+    here: tuple[Any, ...]
+    anywhere: tuple[Any, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,7 +72,7 @@ class Shape:
     files : tuple of (str, str)
         External files with their roles.
     settings : dict
-        By name, the value of the last task and its leaves: mostly those of the next task too.
+        By name, those of the last task: mostly those of the next task too.
     """
 
     plans: tuple[str, ...]
@@ -78,7 +80,7 @@ class Shape:
     cached: Any
     original: Any
     files: tuple[tuple[str, str], ...]
-    settings: dict[str, tuple[Any, tuple[Setting, ...]]] = field(default_factory=dict)
+    settings: dict[str, Settings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,16 +179,22 @@ class RunContext:
             ),
         )
 
-    def settings(self, task: Task, shape: Shape, key: str, value: Any) -> tuple[Setting, ...]:
+    def settings(self, task: Task, shape: Shape, key: str, value: Any) -> Settings:
         """Return the leaves of a setting, which are declared then."""
-        found = []
+        known = shape.settings.get(key)
+        if known is not None and known.value is value:
+            return known
+        recorder = self.recorder
+        here, anywhere = [], []
         for item in leaves(str(key), value, task.types):
-            entity = record_parameter(self.recorder, item)
+            entity, role = record_parameter(recorder, item), f"in.{item.name}"
             origin = task.origins.get(item.name, ("", ""))
             notes = self.origins.get(origin)
             if notes is None:
-                notes = self.recorder.prepare([("origin", origin[0]), ("originPlace", origin[1])])
+                notes = recorder.prepare([("origin", origin[0]), ("originPlace", origin[1])])
                 self.origins[origin] = notes
-            found.append(Setting(entity, f"in.{item.name}", notes, item.type == "path"))
-        shape.settings[key] = value, tuple(found)
-        return shape.settings[key][1]
+            here.append(recorder.usage(entity, role, notes))
+            if item.type != "path":
+                anywhere.append(recorder.usage(entity, role))
+        found = shape.settings[key] = Settings(value, tuple(here), tuple(anywhere))
+        return found

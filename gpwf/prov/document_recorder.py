@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +134,15 @@ class DocumentRecorder(Recorder):
                 self._ref(activity), self._ref(entity), time, self._ref(local), pairs
             )
         return local
+
+    def usage(self, entity: str, role: str, notes: Any = None) -> tuple[str, str, Any]:
+        """Return the arguments of `used`."""
+        return entity, role, notes
+
+    def used_all(self, activity: str, usages: Iterable[Any], time: datetime | None) -> None:
+        """Say that an activity used entities, each in a role of its own."""
+        for entity, role, notes in usages:
+            self.used(activity, entity, role, time, notes)
 
     def generated(self, entity: str, activity: str, role: str, time: datetime | None) -> str:
         """Say that an activity made an entity, once; return the name of the generation."""

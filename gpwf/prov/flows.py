@@ -21,18 +21,11 @@ def use_settings(
     context: RunContext, task: Task, shape: Shape, span: Span, *, with_origin: bool
 ) -> None:
     """Record the settings of a task; paths and origins only where they are those of this run."""
-    used, activity, start = context.recorder.used, span.activity, span.start
+    usages: list[Any] = []
     for key, value in task.settings.items():
-        known = shape.settings.get(key)
-        if known is not None and known[0] is value:
-            items = known[1]
-        else:
-            items = context.settings(task, shape, key, value)
-        for entity, role, notes, is_path in items:
-            if with_origin:
-                used(activity, entity, role, start, notes)
-            elif not is_path:
-                used(activity, entity, role, start)
+        found = context.settings(task, shape, key, value)
+        usages += found.here if with_origin else found.anywhere
+    context.recorder.used_all(span.activity, usages, span.start)
 
 
 def use_inputs(

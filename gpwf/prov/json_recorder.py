@@ -11,8 +11,9 @@ PROV-JSON, https://www.w3.org/submissions/prov-json/
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,6 +42,10 @@ _SECTIONS = (
 _PREFIXES = ",\n".join(f'"{prefix}":"{uri}"' for prefix, uri in NAMESPACES.items())
 
 
+#: After so many activities all sections are looked at; those that a gather fills look themselves.
+LOOK_AFTER = 32
+
+
 class JsonRecorder(Recorder):
     """Writes records as they come.
 
@@ -66,7 +71,7 @@ class JsonRecorder(Recorder):
         self._quoted = Quoted()
         self._types = Types()
         self._declared: set[bytes] = set()
-        self._n_unnamed = 0
+        self._n_unnamed = self._n_activities = 0
         self._begin("", None, None)
 
     def reset(self) -> None:
@@ -179,9 +184,11 @@ class JsonRecorder(Recorder):
         notes: Any = None,
     ) -> str:
         """Declare an activity and return its local name."""
-        for section in self._all:
-            if len(section.lines) >= MOST_LINES:
-                section.spill()
+        self._n_activities += 1
+        if self._n_activities % LOOK_AFTER == 0:
+            for section in self._all:
+                if len(section.lines) >= MOST_LINES:
+                    section.spill()
         if self._is_new(local):
             self._begin(local, start, end)
             text = f',"prov:startTime":{self._start_text}' if start else ""
@@ -230,6 +237,26 @@ class JsonRecorder(Recorder):
         if len(self._used) >= MOST_LINES:
             self._sections["used"].spill()
         return local
+
+    def usage(self, entity: str, role: str, notes: Any = None) -> tuple[str, str, str]:
+        """Return what the name of a usage is made of, and its text before and after the time."""
+        word = self._quoted[role]
+        return (
+            f'","{entity}",{word}]',
+            f'","prov:entity":"gpwf:{entity}"',
+            f',"prov:role":{word}{notes.text if notes else ""}}}',
+        )
+
+    def used_all(self, activity: str, usages: Iterable[Any], time: datetime | None) -> None:
+        """Say that an activity used entities, each in a role of its own."""
+        self._check(activity)
+        # As `used`, without what is the same for all: most records of a run are made here.
+        begin, when, append = f'["gpwf-prov-use/1","{activity}', self._time(time), self._used.append
+        for name, before, after in usages:
+            local = sha256((begin + name).encode()).hexdigest()
+            append(f'"gpwf:use-{local}":{{"prov:activity":"gpwf:{activity}{before}{when}{after}')
+        if len(self._used) >= MOST_LINES:
+            self._sections["used"].spill()
 
     def generated(self, entity: str, activity: str, role: str, time: datetime | None) -> str:
         """Say that an activity made an entity, once; return the name of the generation."""

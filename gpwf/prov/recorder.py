@@ -181,6 +181,14 @@ class Recorder(ABC):
         """
 
     @abstractmethod
+    def usage(self, entity: str, role: str, notes: Any = None) -> Any:
+        """Return a usage in a form that can be given to `used_all` again and again."""
+
+    @abstractmethod
+    def used_all(self, activity: str, usages: Iterable[Any], time: datetime | None) -> None:
+        """Say that an activity used entities, each in a role of its own."""
+
+    @abstractmethod
     def generated(self, entity: str, activity: str, role: str, time: datetime | None) -> str:
         """Say that an activity made an entity, once; return the name of the generation."""
 

@@ -25,7 +25,7 @@ from gpwf.errors import ProvenanceError
 from gpwf.prov.context import RunContext
 from gpwf.prov.recorder import Recorder, parse_time
 from gpwf.prov.run_activity import RunEnd, record_engine, record_run, record_step
-from gpwf.prov.tasks import record_attempt, record_cached, record_original
+from gpwf.prov.tasks import record_attempt, record_cached
 from gpwf.prov.vocabulary import local_id
 
 __all__ = ["RunRecord"]
@@ -98,9 +98,8 @@ class RunRecord:
             self._meet(event.time)
             self._left.pop(task.id, None)
             self._states[task.id] = TaskState.CACHED
-            if event.made_by_attempt not in self._open:
-                record_original(context, task, event)
-            record_cached(context, task, event)
+            by_this_run = event.made_by_attempt in self._open
+            record_cached(context, task, event, by_this_run=by_this_run)
         elif task.id in self._states:
             self._states[task.id] = event.state
         else:

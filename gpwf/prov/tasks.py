@@ -8,13 +8,13 @@ from typing import Any
 from gpwf.core.plan import Task
 from gpwf.core.redact import redact_text
 from gpwf.core.runs import AttemptFinished, AttemptStarted, TaskCached, TaskState
-from gpwf.prov.context import Made, RunContext, Span, Used
+from gpwf.prov.context import Made, RunContext, Shape, Span, Used
 from gpwf.prov.entities import record_content
 from gpwf.prov.flows import record_product, use_files, use_inputs, use_settings
 from gpwf.prov.recorder import Ref, json_text, parse_time
 from gpwf.prov.vocabulary import local_id
 
-__all__ = ["record_attempt", "record_cached", "record_original"]
+__all__ = ["record_attempt", "record_cached"]
 
 
 def record_attempt(
@@ -112,13 +112,13 @@ def _end_attributes(ended: AttemptFinished | None) -> Iterator[tuple[str, Any]]:
 # ---- cached results -------------------------------------------------------------------------
 
 
-def record_original(context: RunContext, task: Task, event: TaskCached) -> None:
+def _record_original(context: RunContext, task: Task, shape: Shape, event: TaskCached) -> None:
     """Record the attempt of an earlier run that made a cached result, with its own times.
 
     Of its settings only what the task key holds is known to be the same: paths may have been
     other ones, and so may the origins. The inputs are known by content.
     """
-    recorder, shape = context.recorder, context.shape(task)
+    recorder = context.recorder
     local = local_id("act", event.made_by_attempt)
     if recorder.has(local):  # this run made it, or one result serves two identical tasks
         return
@@ -157,9 +157,14 @@ def record_original(context: RunContext, task: Task, event: TaskCached) -> None:
         record_product(context, task, span, event.made_by_attempt, port, product)
 
 
-def record_cached(context: RunContext, task: Task, event: TaskCached) -> None:
-    """Record that this run took a result instead of running the task."""
+def record_cached(context: RunContext, task: Task, event: TaskCached, *, by_this_run: bool) -> None:
+    """Record that this run took a result instead of running the task, and who made the result.
+
+    ``by_this_run`` says that this run made it and has yet to tell of its end.
+    """
     recorder, shape = context.recorder, context.shape(task)
+    if not by_this_run:
+        _record_original(context, task, shape, event)
     local = local_id("act", event.attempt_id)
     moment, made_at = parse_time(event.time), parse_time(event.made_ended)
     ahead = (made_at - moment).total_seconds() if made_at and moment else 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -121,6 +123,7 @@ def test_a_large_record_is_the_same(
         spill(section)
 
     monkeypatch.setattr(json_recorder, "MOST_LINES", 2)
+    monkeypatch.setattr(json_recorder, "LOOK_AFTER", 1)
     monkeypatch.setattr(json_sections.Section, "spill", counted)
     again = write_record(tmp_path / "two.json", plan, run(plan), **OPTIONS)
     assert len(spilled) > 50
@@ -157,6 +160,22 @@ def test_no_event_is_kept(tmp_path: Path) -> None:
     # one is the name that goes over the events
     assert len(counts) == len(plan.tasks)
     assert set(counts) <= {0, 1}
+
+
+def test_the_provenance_library_is_not_needed(tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import prov_factory as factory
+        from gpwf.prov.stream import write_record
+        plan = factory.make_plan()
+        write_record(Path("prov.json"), plan, factory.mixed_run(plan))
+        assert "prov" not in sys.modules
+    """
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = os.environ | {"PYTHONPATH": path}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+    assert problems((tmp_path / "prov.json").read_text()) == []
 
 
 def test_each_record_is_a_line(tmp_path: Path) -> None:
@@ -240,6 +259,8 @@ def recorded(recorder: Recorder) -> None:
     recorder.agent("agent", ("prov:Person", "prov:SoftwareAgent"), [("user", "é")])
     notes = recorder.prepare([("name", 1), ("state", ""), ("name", 2)])
     recorder.activity("act-x", None, None, (), [("task", "a")], notes)
+    usages = [recorder.usage("y", "in.a", notes), recorder.usage("z", "in.é")]
+    recorder.used_all("act-x", usages, None)
     for again in (None, None, 1, 2):
         recorder.used("act-x", "y", 'in."x"', None, notes, again)
 
