@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from gpwf.core.digests import digest_bytes
 from gpwf.core.plan import Plan, PlannedFile, PlannedStep, Task, TaskOutput
 from gpwf.core.runs import TaskState
 from gpwf.core.spec import StepPolicy
-from gpwf.core.view import RunView
+from gpwf.core.view import RunView, fold
 from gpwf.run.engine import execute
 from gpwf.run.executors.local import LocalExecutor
+from gpwf.run.journal import read_journal
 from gpwf.run.rundir import RunDirectory
 from gpwf.steps.registry import load_catalog
 from gpwf.store.store import Store
@@ -72,7 +73,12 @@ def command(
     )
 
 
-def run(folder: Path, *tasks: Task, logs: list[Any] | None = None) -> RunView:
+def run(
+    folder: Path,
+    *tasks: Task,
+    logs: list[Any] | None = None,
+    on_log: Callable[[Any], None] | None = None,
+) -> RunView:
     """Run tasks in ``folder/run`` over the store ``folder/store``."""
     plan = Plan(
         name="commands",
@@ -81,7 +87,7 @@ def run(folder: Path, *tasks: Task, logs: list[Any] | None = None) -> RunView:
         steps=tuple(PlannedStep(name=item.step, tag="command", title="") for item in tasks),
     )
     with RunDirectory(folder / "run") as rundir:
-        return execute(
+        execute(
             plan,
             store=Store(folder / "store"),
             rundir=rundir,
@@ -89,8 +95,9 @@ def run(folder: Path, *tasks: Task, logs: list[Any] | None = None) -> RunView:
             text="gpwf: 1\n",
             catalog="gpwf.steps.registry:load_catalog",
             formats="gpwf.store.formats",
-            on_log=None if logs is None else logs.append,
+            on_log=on_log if logs is None else logs.append,
         )
+        return fold(plan, read_journal(rundir.journal))
 
 
 def shown(folder: Path, task: str) -> str:
@@ -226,6 +233,42 @@ def test_a_gigabyte_of_output_fills_neither_memory_nor_disk(tmp_path: Path) -> N
     assert written < 5e6, "what the command printed is on the disk"
     dropped = [str(item) for item in logs if "more than max_log" in str(item)]
     assert len(dropped) == 2
+
+
+def test_what_a_command_prints_is_in_the_log_while_it_runs(tmp_path: Path) -> None:
+    """The command waits for an answer to what it has printed."""
+    answer = tmp_path / "answer"
+    code = (
+        "import pathlib, sys, time\n"
+        "print('is anybody there?', flush=True)\n"
+        "for _ in range(300):\n"
+        "    if pathlib.Path(sys.argv[1]).exists():\n"
+        "        pathlib.Path('out.txt').write_text('heard')\n"
+        "        sys.exit()\n"
+        "    time.sleep(0.1)\n"
+        "sys.exit('nobody')\n"
+    )
+
+    def hear(item: Any) -> None:
+        if "is anybody there?" in str(item):
+            answer.touch()
+
+    view = run(tmp_path, command("a", code, str(answer)), on_log=hear)
+    assert states(view) == {"a": "ok"}
+    assert shown(tmp_path, "a") == "heard"
+
+
+def test_a_command_that_fails_leaves_nothing_in_the_store(tmp_path: Path) -> None:
+    """Neither an output that was made before it failed, nor one of two that it should make."""
+    secret = "half a product, 0x6b1d"
+    fails = f"import sys; open('out.txt', 'w').write('{secret}'); sys.exit(3)"
+    lacks = f"open('out.txt', 'w').write('{secret}')"
+    outputs = {"out": "out.txt", "more": "more.txt"}
+    view = run(tmp_path, command("a", fails), command("b", lacks, outputs=outputs))
+    assert states(view) == {"a": "failed", "b": "failed"}
+    kept = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert not [path for path in kept if secret.encode() in path.read_bytes()]
+    assert not list((tmp_path / "run" / "products").rglob("out.txt"))
 
 
 @pytest.mark.parametrize(
