@@ -195,7 +195,8 @@ def explain_run(run: Run, name: str) -> list[Why]:
             event = seen.cached_event
             found.append(_why_cached(task, store, event.made_by_run, event.made_ended))
         elif seen.attempts:
-            found.append(_compared(task, now, earlier, state=seen.state, told=f"ran: {seen.state}"))
+            told = "runs now" if seen.state is TaskState.RUNNING else f"ran: {seen.state}"
+            found.append(_compared(task, now, earlier, state=seen.state, told=told))
         else:
             reason = f": {seen.reason}" if seen.reason else ""
             found.append(
@@ -203,10 +204,15 @@ def explain_run(run: Run, name: str) -> list[Why]:
                     task=task.id,
                     step=task.step,
                     state=seen.state,
-                    told=f"did not run: {seen.state}{reason}",
+                    told=f"{_did_not(seen)}{reason}",
                 )
             )
     return found
+
+
+def _did_not(seen: TaskView) -> str:
+    waits = seen.state is TaskState.WAITING
+    return "has not run yet" if waits else f"did not run: {seen.state}"
 
 
 def _store_of(run: Run) -> Store | None:

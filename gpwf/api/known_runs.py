@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gpwf.api.runs import Run, find_runs
@@ -148,8 +148,10 @@ def _registered(entry: RegisteredRun, stamp: int, store: Store) -> KnownRun | No
         if not path.is_dir():
             continue
         run = read_run(path.resolve(), stamp_ns=stamp, clock=entry.clock)
-        if entry.run_id in (*run.run_ids, *run.earlier_ids) or run.is_live:
+        if entry.run_id in (*run.run_ids, *run.earlier_ids):
             return run
+        if run.is_live:  # its journal does not say yet what it is
+            return replace(run, run_ids=(*run.run_ids, entry.run_id))
     return None
 
 

@@ -87,7 +87,7 @@ class Remover:
             path.rename(away)
         except FileNotFoundError:
             return None
-        if identity(away.lstat()) != identity(seen):
+        if identity(_fresh(away)) != identity(seen):
             _return(away, path)
             return None
         away.unlink()
@@ -104,6 +104,18 @@ class Remover:
             with contextlib.suppress(OSError):
                 path.unlink()
         return size - _size(path)  # what could not be removed stays
+
+
+def _fresh(path: Path) -> os.stat_result:
+    """Return what a file is now: opening it makes a network file system ask its server."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # not a file that may be read
+        return path.lstat()
+    try:
+        return os.fstat(handle)
+    finally:
+        os.close(handle)
 
 
 def _return(away: Path, home: Path) -> None:

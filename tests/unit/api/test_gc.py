@@ -16,7 +16,7 @@ from storeworld import World, digest_of, key_of
 
 import gpwf.api.gc as gc_module
 from gpwf.api.gc import Cleaning, clean
-from gpwf.api.known_runs import KnownRun
+from gpwf.api.known_runs import KnownRun, is_driven, known_runs
 from gpwf.api.pins import find_pin, make_pin
 from gpwf.api.retention import fates
 from gpwf.core.runs import RunState
@@ -170,6 +170,19 @@ def test_a_live_run_keeps_what_it_has_not_written_down(world: World, later: Call
         assert world.has_result("mine")
         assert world.has("published, and no result yet")
         assert clean(world.store).fates[0].reason == "it works now"
+
+
+def test_a_live_run_is_known_before_its_journal_says_who_it_is(world: World) -> None:
+    place = world.folder / "runs" / "w" / "live"
+    with RunDirectory(place):
+        world.store.register_run(place, "live", workflow="w")
+        (run,) = known_runs(world.store).runs
+        assert (run.is_live, run.run_ids) == (True, ("live",))
+        assert is_driven(place)
+    assert not is_driven(place)
+    found = known_runs(world.store)
+    assert found.runs == ()
+    assert [entry.run_id for entry, _ in found.gone] == ["live"]
 
 
 def test_a_live_run_keeps_what_it_found(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
