@@ -17,6 +17,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,7 @@ def save_plan(
     path = _entry_path(store, arguments)
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-        write_atomic(path, head + b"\n" + plan_to_text(plan), durable=False)
+        write_atomic(path, chain([head, b"\n"], plan_to_text(plan)), durable=False)
 
 
 def _implied(plan: Plan) -> dict[str, str | None]:

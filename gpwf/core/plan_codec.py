@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from itertools import islice
 from typing import Any
 
 from gpwf.core.codec import from_plain, to_plain
@@ -34,16 +35,14 @@ _SHARED: Mapping[str, Any] = {
     "place": str,
 }
 _LARGEST_TO_READ = 200  # tasks
+_dumps = json.JSONEncoder(ensure_ascii=False).encode
 _OWN = ("tasks", "aliases")
 _IGNORED = ("index", "kept")
 
 
 def plan_to_plain(plan: Plan) -> dict[str, Any]:
     """Return a plan as plain data: dict, list, str, int, float, bool, None."""
-    data: dict[str, Any] = {"format": PLAN_FORMAT}
-    for item in fields(Plan):
-        if item.name not in (*_OWN, *_IGNORED):
-            data[item.name] = to_plain(getattr(plan, item.name))
+    data = _head(plan)
     writer = _Writer(plan)
     data["tasks"] = [writer.task(task) for task in plan.tasks]
     data["aliases"] = [writer.alias(alias) for alias in plan.aliases]
@@ -51,13 +50,43 @@ def plan_to_plain(plan: Plan) -> dict[str, Any]:
     return data
 
 
-def plan_to_text(plan: Plan) -> bytes:
-    """Return the bytes of a plan as JSON: those that it was read from, or new ones."""
+def _head(plan: Plan) -> dict[str, Any]:
+    data: dict[str, Any] = {"format": PLAN_FORMAT}
+    for item in fields(Plan):
+        if item.name not in (*_OWN, *_IGNORED):
+            data[item.name] = to_plain(getattr(plan, item.name))
+    return data
+
+
+def plan_to_text(plan: Plan) -> Iterator[bytes]:
+    """Yield the bytes of a plan as JSON: those that it was read from, or new ones.
+
+    Of a large plan nobody reads the file: it has a line per task, and comes in many pieces, none
+    of them large.
+    """
     if "text" in plan.kept:
-        return plan.kept["text"]
-    # of a large plan nobody reads the file, and indentation would double it
-    indent = 1 if len(plan.tasks) <= _LARGEST_TO_READ else None
-    return (json.dumps(plan_to_plain(plan), ensure_ascii=False, indent=indent) + "\n").encode()
+        yield plan.kept["text"]
+        return
+    if len(plan.tasks) <= _LARGEST_TO_READ:
+        yield (json.dumps(plan_to_plain(plan), ensure_ascii=False, indent=1) + "\n").encode()
+        return
+    head, writer = _head(plan), _Writer(plan)
+    yield (_dumps(head)[:-1] + ',\n"tasks": [\n').encode()
+    yield from _lines(writer.task(task) for task in plan.tasks)
+    yield b'],\n"aliases": [\n'
+    yield from _lines(writer.alias(alias) for alias in plan.aliases)
+    yield b'],\n"shapes": [\n'
+    yield from _lines(iter(writer.shapes))  # known when the tasks have been written
+    yield b"]}\n"
+
+
+def _lines(items: Iterator[Any]) -> Iterator[bytes]:
+    """Yield JSON lines with commas between them, some hundred at a time."""
+    end = ""
+    while part := list(islice(items, 500)):
+        yield (end + ",\n".join(map(_dumps, part))).encode()
+        end = ",\n"
+    yield b"\n"
 
 
 def plan_from_text(data: bytes) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -11,12 +12,12 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from gpwf.core.digests import Digest, digest_bytes
+from gpwf.core.digests import Digest
 from gpwf.core.plan import Plan, Task, TaskAlias
 from gpwf.core.plan_codec import plan_to_text
 from gpwf.core.runs import Product
@@ -139,15 +140,21 @@ class RunDirectory:
         RunError
             Where they cannot be written.
         """
-        data = plan_to_text(plan)
-        plan.kept.clear()  # large, and not needed any more
+        digest = hashlib.sha256()
+
+        def parts() -> Iterator[bytes]:
+            for part in plan_to_text(plan):
+                digest.update(part)
+                yield part
+
         try:
-            write_atomic(self.plan, data)
+            write_atomic(self.plan, parts())
             if text is not None:
                 write_atomic(self.workflow, text.encode())
         except OSError as error:
             raise self._unwritable(error) from None
-        return digest_bytes(data)
+        plan.kept.clear()  # large, and not needed any more
+        return Digest(digest.hexdigest())
 
     def attempt_folder(self, task: str, attempt: int) -> Path:
         """Return a path for a new attempt that nobody else uses; it is not made."""

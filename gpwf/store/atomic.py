@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,15 +63,15 @@ def open_private(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "wb")
 
 
-def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
+def write_atomic(path: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
     """Write a file so that a reader sees the old bytes or the new ones, never a part.
 
     Parameters
     ----------
     path : Path
         File to write or replace; its folder exists.
-    data : bytes
-        The whole content.
+    data : bytes or iterable of bytes
+        The whole content, also in pieces.
     durable : bool
         False for what may be lost in a power cut (a cache).
 
@@ -82,7 +83,8 @@ def write_atomic(path: Path, data: bytes, *, durable: bool = True) -> None:
     draft = draft_path(path)
     try:
         with open_private(draft) as stream:
-            stream.write(data)
+            for part in (data,) if isinstance(data, bytes) else data:
+                stream.write(part)
             if durable:
                 stream.flush()
                 os.fsync(stream.fileno())

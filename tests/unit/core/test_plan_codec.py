@@ -11,7 +11,7 @@ import pytest
 from gpwf.core.codec import to_plain
 from gpwf.core.digests import Digest
 from gpwf.core.plan import Plan, PlannedFile, PlannedStep, Task, TaskAlias, TaskOutput
-from gpwf.core.plan_codec import plan_from_plain, plan_to_plain
+from gpwf.core.plan_codec import plan_from_plain, plan_from_text, plan_to_plain, plan_to_text
 from gpwf.core.spec import Execution, Port, StepPolicy
 
 SHARED: dict[str, Any] = {
@@ -98,3 +98,16 @@ def test_tasks_are_found_by_id_and_by_alias() -> None:
     assert plan.of_step("b") == (plan.tasks[1],)
     with pytest.raises(KeyError):
         plan.task("c")
+
+
+@pytest.mark.parametrize("count", [0, 3, 1300])
+def test_the_text_of_a_plan_is_read_back_and_kept(count: int) -> None:
+    tasks = tuple(task(f"fit[seed={n}]", "fit", n) for n in range(count))
+    plan = Plan(name="p", workflow_digest=Digest("ab"), tasks=tasks, steps=())
+    parts = list(plan_to_text(plan))
+    assert max(len(part) for part in parts) < 2**20
+    text = b"".join(parts)
+    assert json.loads(text) == json.loads(json.dumps(plan_to_plain(plan)))
+    found = plan_from_text(text)
+    assert found == plan
+    assert b"".join(plan_to_text(found)) == text
