@@ -101,7 +101,7 @@ class PythonStep(Step):
     A parameter `context` gets a `gpwf.steps.base.StepContext`: `work_dir`, `n_jobs`, `progress`
     and, for products that were gathered, `labels`. With the setting `seed`, the first of the
     parameters `rng` (a `numpy.random.Generator`), `random_state` (a `numpy.random.RandomState`) and
-    `seed` (a whole number below 2**32) gets random numbers; every task of a scatter has its own.
+    `seed` (a whole number below `2**32`) gets random numbers; every task of a scatter has its own.
 
     The result is taken from the store as long as the settings, the inputs, the content of the
     files, the source and the versions of the packages are the same. The source is that of the
