@@ -194,6 +194,26 @@ class Run:
         ]
         return [found for place in places for found in place.files(folder, store).values()]
 
+    def output_paths(self, view: RunView | None = None) -> dict[str, list[Path]]:
+        """Return the files of the workflow's named results that exist.
+
+        Parameters
+        ----------
+        view : RunView, optional
+            How the run stands, where the caller knows; read now by default.
+        """
+        view = self.view if view is None else view
+        folder = self.path / "products"
+        found: dict[str, list[Path]] = {}
+        for name, refs in self.plan.outputs.items():
+            for ref in refs:
+                item = view.tasks[ref.task]
+                if ref.product in item.products:
+                    # paths need no store
+                    files = Place(name=item.task, view=item).files(folder, store=folder)
+                    found.setdefault(name, []).append(files[ref.product].path)
+        return found
+
     def __repr__(self) -> str:
         return f"<gpwf run {self.path.name}: {self.plan.name}, {self.state}>"
 

@@ -105,14 +105,10 @@ def _end(run: Run, quiet: bool) -> int:
     again = ["gpwf", *sys.argv[1:]]
     place = shown_path(run.path)
     if not quiet:
-        outputs: dict[str, list[str]] = {}
-        files = {(item.task, item.port): item.path for item in run.products()}
-        for name, refs in run.plan.outputs.items():
-            found = [
-                files[ref.task, ref.product] for ref in refs if (ref.task, ref.product) in files
-            ]
-            if found:
-                outputs[name] = [shown_path(path) for path in found]
+        outputs = {
+            name: [shown_path(path) for path in paths]
+            for name, paths in run.output_paths(view).items()
+        }
         text = summary_text(
             view,
             products=shown_path(run.path / "products"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -147,7 +148,7 @@ class LiveConsole:
             self._view.stop()
             self._view = None
         if self._unseen:
-            self._stream.write(f"and {self._unseen} more messages, see the log\n")
+            self._write(f"and {self._unseen} more messages, see the log\n")
             self._unseen = 0
 
     def _begin(self, event: RunEvent, now_s: float) -> None:
@@ -174,7 +175,11 @@ class LiveConsole:
         if self._view is not None:
             self._view.say(line)
         else:
-            self._stream.write(line + "\n")
+            self._write(line + "\n")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # a closed terminal is no reason to lose what runs
+            self._stream.write(text)
 
 
 def _coloured(text: str, colour: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
@@ -82,7 +83,12 @@ class LiveView:
         begin_s = time.thread_time()
         if self._console is None:
             self._console = Console(
-                file=self._stream, highlight=False, markup=False, emoji=False, soft_wrap=True
+                file=io.StringIO(),  # it ends the process when it finds its terminal closed
+                force_terminal=True,
+                highlight=False,
+                markup=False,
+                emoji=False,
+                soft_wrap=True,
             )
             begin_s = time.thread_time()  # without the import
         width, height = self._screen.size()

@@ -77,6 +77,7 @@ class PlainConsole:
         self._unseen_alarms = 0
         self._summaries = 0
         self._next_summary_s = 0.0
+        self._is_gone = False
 
     def event(self, event: RunEvent) -> None:
         """Print the line of one event."""
@@ -121,7 +122,6 @@ class PlainConsole:
             self._flush()
             if self._unseen_alarms:
                 self._summary(self._clock())
-            self._stream.flush()
 
     def _beat(self) -> float:
         self.beat(self._clock())
@@ -237,9 +237,14 @@ class PlainConsole:
 
     def _print(self, text: str, iso: str = "") -> None:
         moment = datetime.fromisoformat(iso).astimezone() if iso else datetime.now()
-        self._stream.write(f"{moment:%H:%M:%S} {one_line(text)}\n")
-        self._stream.flush()
         self._last_line_s = self._clock()
+        if self._is_gone:
+            return
+        try:
+            self._stream.write(f"{moment:%H:%M:%S} {one_line(text)}\n")
+            self._stream.flush()
+        except OSError:  # nobody reads any more, or the disk is full: no reason to lose what runs
+            self._is_gone = True
 
 
 class _Budget:

@@ -44,6 +44,7 @@ class Screen:
         self._lines: Sequence[str] = ()
         self._widths: Sequence[int] = ()
         self._is_hidden = False
+        self._is_gone = False
 
     def size(self) -> tuple[int, int]:
         """Return width and height of the terminal."""
@@ -131,8 +132,13 @@ class Screen:
         return f"{_ERASE_LINE}\n".join(lines) + f"{_ERASE_LINE}{_ERASE_BELOW}\r"
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        if self._is_gone:
+            return
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError:  # somebody closed the terminal: no reason to lose what runs
+            self._is_gone = True
 
 
 def _up(rows: int) -> str:

@@ -167,3 +167,20 @@ def test_progress_counts_ends_and_forgets_tasks_that_run_no_more():
     assert progress.steps["datasets"].ended == {TaskState.OK: 1, TaskState.FAILED: 1}
     assert progress.steps["datasets"].state == "failed"
     assert progress.steps["fit"].state == "blocked"
+
+
+class Closed(Terminal):
+    """A terminal that somebody closed, a pipe that nobody reads."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize("mode", ["plain", "live"])
+def test_a_console_that_nobody_reads_does_not_end_the_run(mode, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    console = open_console(fakes.make_plan(), mode=mode, stream=Closed())
+    console.record({"level": "warning", "message": "x"})
+    for event in fakes.failed_run():
+        console.event(event)
+    console.close()
