@@ -28,8 +28,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = Path(__file__).parent
 GPWF = [sys.executable, "-c", "import sys; from gpwf.cli import main; sys.exit(main())"]
-# fitted values may differ where a minimiser stops, by far less than their errors
-TOLERANCE = 1e-3
+# in units of the error: a minimiser stops a little elsewhere where positions are bound
+TOLERANCE = 0.02
 FIRST = "first run"
 AGAIN = "again"
 BY_HAND = "by hand"

@@ -73,17 +73,20 @@ light_curve.write(
     out / "light_curve.fits", format="lightcurve", sed_type="likelihood", overwrite=True
 )
 
-# figures
+# figures, in the three formats that the workflow writes
 figure, axes = plt.subplots()
 FluxPointsDataset(data=flux_points, models=models).plot_spectrum(ax=axes)
-figure.savefig(out / "spectrum.png", dpi=150)
+for ending in ("png", "pdf", "svg"):
+    figure.savefig(out / f"spectrum.{ending}", dpi=150)
 for dataset in datasets:
     dataset.mask_fit = dataset.counts.geom.energy_mask(1 * u.TeV, 30 * u.TeV)
 stacked = datasets.stack_reduce(name="stacked")
 stacked.models = models
-plt.figure()
+figure = plt.figure()
 stacked.plot_fit()
-plt.savefig(out / "residuals.png", dpi=150)
+for ending in ("png", "pdf", "svg"):
+    figure.savefig(out / f"residuals.{ending}", dpi=150)
 figure, axes = plt.subplots()
 light_curve.plot(ax=axes, sed_type="flux", axis_name="time")
-figure.savefig(out / "light_curve.png", dpi=150)
+for ending in ("png", "pdf", "svg"):
+    figure.savefig(out / f"light_curve.{ending}", dpi=150)
