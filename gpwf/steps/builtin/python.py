@@ -16,6 +16,7 @@ from gpwf.steps.callables.checking import (
     CallableName,
     Target,
     argument_problems,
+    is_target,
     look_up,
     name_problems,
 )
@@ -136,7 +137,7 @@ class PythonStep(Step):
         target = config.get("callable")
         if config.get("source_digest") is not None or not isinstance(target, str):
             return config
-        source = self._source(target)
+        source = self._source(target.strip()) if is_target(target.strip()) else None
         return config if source is None else {**config, "source_digest": source.digest}
 
     def inputs(self, settings: PythonSettings) -> tuple[Port, ...]:

@@ -18,9 +18,10 @@ from gpwf.steps.callables.source import split_target
 from gpwf.steps.signatures import Signature, signature
 from gpwf.steps.texts import TextType, kind_of, problem
 
-__all__ = ["CallableName", "Target", "argument_problems", "look_up", "name_problems"]
+__all__ = ["CallableName", "Target", "argument_problems", "is_target", "look_up", "name_problems"]
 
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_LONGEST = 500
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 
 # decorators behind which a function takes what its definition says
@@ -42,10 +43,15 @@ class CallableName(TextType):
         if not isinstance(value, str):
             raise problem("GP302", f"expected package.module:function, not {kind_of(value)}")
         text = value.strip()
-        if _TARGET.fullmatch(text) is None or ".py:" in text:
+        if not is_target(text):
             message = f"{value[:80]!r} is not of the form package.module:function"
             raise problem("GP304", message, _form_hint(text))
         return cls(text)
+
+
+def is_target(text: str) -> bool:
+    """Tell whether a text is of the form ``package.module:function``."""
+    return len(text) <= _LONGEST and ".py:" not in text and _TARGET.fullmatch(text) is not None
 
 
 def _form_hint(text: str) -> str:

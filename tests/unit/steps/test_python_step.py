@@ -103,6 +103,9 @@ def test_an_input_with_a_default_may_stay_open_and_one_in_brackets_takes_several
         ("pt_kit.spectra:rows()", "a module, a colon"),
         ("pt kit:rows", "a module, a colon"),
         (":rows", "a module, a colon"),
+        ("a." * 3000 + "b:rows", "a module, a colon"),
+        ("\0:rows", "a module, a colon"),
+        ("..pt_kit.spectra:rows", "a module, a colon"),
     ],
 )
 def test_a_name_that_is_none(catalog: Catalog, name: str, words: str) -> None:
@@ -172,6 +175,28 @@ def test_arguments_are_those_of_the_function(
         assert "did you mean" in str(got[0].hint)
         return
     assert told(got) == found
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        ({"callable": 3}, ("GP302", "callable")),
+        ({"callable": ["pt_kit.spectra:rows"]}, ("GP302", "callable")),
+        ({"callable": None}, ("GP302", "callable")),
+        ({"inputs": ["table"]}, ("GP302", "inputs")),
+        ({"inputs": {"table": {}}}, ("GP302", "inputs.table")),
+        ({"outputs": "table"}, ("GP302", "outputs")),
+        ({"arguments": [1]}, ("GP302", "arguments")),
+        ({"files": {"table": 3}}, ("GP302", "files.table")),
+        ({"seed": "x"}, ("GP302", "seed")),
+    ],
+)
+def test_values_of_the_wrong_type(
+    catalog: Catalog, config: dict[str, Any], found: tuple[str, str]
+) -> None:
+    given = {"callable": "pt_kit.spectra:anything", "outputs": {"t": "table"}, **config}
+    settled = catalog.settle("python", given, base=Path("/"))
+    assert told(list(settled.problems)) == [found]
 
 
 def test_a_module_that_is_no_python(catalog: Catalog, tmp_path: Path) -> None:
