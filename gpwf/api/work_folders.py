@@ -39,7 +39,7 @@ def sweep_work(decided: Iterable[Fate], remover: Remover, young_ns: int) -> Free
             continue
         for path in _left(fate.run, keeps=fate.keeps):
             with contextlib.suppress(OSError):
-                if youngest_ns(path.lstat()) < young_ns:
+                if _youngest_ns(path) < young_ns:
                     _remove(fate.run, path, remover, freed)
     return freed
 
@@ -48,15 +48,24 @@ def _left(run: KnownRun, *, keeps: bool) -> Iterator[Path]:
     """Yield what a run left behind that nobody needs."""
     failed = {(safe_name(task), number) for task, number in run.failed} if keeps else set()
     for task in _entries(run.path / "work"):
-        if task.name.startswith(".gc-"):  # left by a cleaner that was killed
-            yield task
-            continue
-        for attempt in _entries(task) if task.is_dir() and not task.is_symlink() else ():
-            number = attempt.name.partition("-")[0]
-            if not (number.isdigit() and (task.name, int(number)) in failed):
-                yield attempt
+        attempts = _entries(task) if task.is_dir() and not task.is_symlink() else []
+        doomed = [item for item in attempts if (task.name, _number(item)) not in failed]
+        # as a whole where nothing is left, and what a killed cleaner had moved aside
+        yield from doomed if len(doomed) < len(attempts) else [task]
     for folder in (run.path, run.path / "prov"):
         yield from (item for item in _entries(folder) if _is_draft(item.name))
+
+
+def _number(attempt: Path) -> int:
+    """Return the number of an attempt from the name of its folder: ``2-8f3a91c0``."""
+    number = attempt.name.partition("-")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _youngest_ns(path: Path) -> int:
+    """Return when a folder, or something right inside it, was last changed."""
+    inside = _entries(path) if path.is_dir() and not path.is_symlink() else []
+    return max(youngest_ns(item.lstat()) for item in (path, *inside))
 
 
 def _remove(run: KnownRun, path: Path, remover: Remover, freed: Freed) -> None:
@@ -68,9 +77,6 @@ def _remove(run: KnownRun, path: Path, remover: Remover, freed: Freed) -> None:
         if not is_ours:  # a driver has taken the folder up again
             return
         path.rename(aside)
-        if path.parent.parent == run.path / "work":
-            with contextlib.suppress(OSError):  # there are other attempts
-                path.parent.rmdir()
     freed.add(remover.remove_tree(aside))
 
 

@@ -8,7 +8,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gpwf.errors import StoreError
@@ -126,7 +126,7 @@ def check_writing(root: Path) -> list[str]:
                 with _removed(target):
                     _rename(place, target)
                     _rename(target, place)
-            sync_folder(root / "objects")
+            _force(root / "objects", lambda: sync_folder(root / "objects"))
     except OSError as error:
         where = Path(error.filename).parent if error.filename else root
         raise StoreError(
@@ -140,16 +140,7 @@ def _write(place: Path, notices: list[str]) -> None:
     try:
         if os.write(handle, _PROBE) < len(_PROBE):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(place))
-        try:
-            os.fsync(handle)
-        except OSError as error:
-            if error.errno in _NO_SYNC:
-                raise StoreError(
-                    f"the file system of {place.parent} cannot force data to the disk (fsync): "
-                    "finished work would be lost with the power",
-                    hint=_HINT,
-                ) from None
-            raise OSError(error.errno, error.strerror, str(place)) from None
+        _force(place.parent, lambda: os.fsync(handle))
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -159,6 +150,19 @@ def _write(place: Path, notices: list[str]) -> None:
             )
     finally:
         os.close(handle)
+
+
+def _force(folder: Path, sync: Callable[[], None]) -> None:
+    try:
+        sync()
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise OSError(error.errno, error.strerror, str(folder / "probe")) from None
+        raise StoreError(
+            f"the file system of {folder} cannot force data to the disk (fsync): "
+            "finished work would be lost with the power",
+            hint=_HINT,
+        ) from None
 
 
 def _look_at_clock(place: Path, before: float, notices: list[str]) -> None:

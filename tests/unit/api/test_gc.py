@@ -445,6 +445,19 @@ def _du(folder: Path) -> int:
     )
 
 
+def test_what_is_freed_in_run_directories_is_what_du_says(world: World, later: Callable) -> None:
+    path = world.run("dead", made={"a": "A"}, failed=("bad",), state=RunState.FAILED)
+    for name in ("killed/1-aa/in", "bad/1-bb", "bad/2-cc"):
+        (path / "work" / name).mkdir(parents=True)
+        (path / "work" / name / "file").write_text("x" * 9000)
+    (path / ".plan.json.ab12.part").write_text("half")
+    later()
+    before = _du(path)
+    told, found = clean(world.store), sweep(world)
+    assert told.bytes == found.bytes == found.rest["work"].bytes == before - _du(path)
+    assert found.bytes > 18000
+
+
 def test_a_second_cleaner_is_told_who_is_first(world: World) -> None:
     with (
         sweep_lock(world.store.root),
