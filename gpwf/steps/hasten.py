@@ -2,7 +2,7 @@
 
 Every replacement gives the same numbers to the last bit (``tests/science/test_hasten.py``), and is
 made only where gammapy's function still is the one that was looked at: another version runs as it
-is. See ``docs/design/0010-hasten-gammapy.md``.
+is. See ``docs/design/0013-one-task-on-many-cores.md``.
 """
 
 from __future__ import annotations
