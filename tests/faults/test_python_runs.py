@@ -43,6 +43,9 @@ def once(context, marker):
 def wrong():
     return {{}}["key"]
 
+def spread(context):
+    return Table({{"x": context.map(lambda number: number * FACTOR, range(10), label="numbers")}})
+
 def edit(path):
     from pathlib import Path
     with Path(path).open("a") as stream:
@@ -136,6 +139,7 @@ def test_how_functions_end(kit: Path) -> None:
         "steps:\n"
         "  - {name: none, tag: python, config: {callable: KIT.work:nothing, outputs: {t: table}}}\n"
         "  - {name: wrong, tag: python, config: {callable: KIT.work:wrong, outputs: {t: table}}}\n"
+        "  - {name: many, tag: python, config: {callable: KIT.work:spread, outputs: {t: table}}}\n"
         "  - name: once\n    tag: python\n    retries: 1\n"
         "    config: {callable: KIT.work:once, outputs: {t: table}, arguments: {marker: marker}}\n",
         kit,
@@ -145,7 +149,8 @@ def test_how_functions_end(kit: Path) -> None:
         text.replace("marker: marker", f"marker: {Path('marker').absolute()}")
     )
     found = run("ends")
-    assert states(found) == {"none": "skipped", "wrong": "failed", "once": "ok"}
+    assert states(found) == {"none": "skipped", "wrong": "failed", "many": "ok", "once": "ok"}
+    assert list(found["many"].t.read()["x"]) == [float(number) for number in range(10)]
     failure = failure_of(found, "wrong")
     line = WORK[: WORK.index('["key"]')].count("\n") + 1
     words = f"{kit.name}.work:wrong raised KeyError: 'key' ({kit / 'work.py'}:{line})"
