@@ -96,11 +96,18 @@ def make_plan(n_tasks: int, shape: str) -> Any:
     """Return a plan of one scattered step, or of two hundred chains of steps."""
     from gpwf.core.digests import digest_bytes
     from gpwf.core.plan import Plan, PlannedStep, Task, TaskOutput
-    from gpwf.core.spec import Port
+    from gpwf.core.spec import Port, StepPolicy
 
     out = (Port(name="text", kind=TEXT),)
     into = (Port(name="texts", kind=TEXT, multiple=True, optional=True),)
-    types, origins = {"number": "int"}, {"number": ("workflow", "w.yaml:3:5")}
+    # what the tasks of a scatter have in common they share, as after planning
+    shared: dict[str, Any] = {
+        "types": {"number": "int"},
+        "origins": {"number": ("workflow", "w.yaml:3:5")},
+        "packages": {},
+        "implementation": {},
+        "policy": StepPolicy(),
+    }
     chains = n_tasks if shape == "wide" else 200
 
     def task(number: int) -> Task:
@@ -112,12 +119,10 @@ def make_plan(n_tasks: int, shape: str) -> Any:
             tag="noop",
             version="1",
             settings={"number": number},
-            types=types,
-            origins=origins,
             inputs={"texts": refs} if above >= 0 else {},
             input_ports=into,
             output_ports=out,
-            packages={},
+            **shared,
             coordinates={"number": number},
         )
 
