@@ -12,11 +12,10 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from gpwf.errors import StoreError
-from gpwf.store.formats._fits import native
+from gpwf.store.formats._fits import native, without_dates
 from gpwf.store.formats._hdus import Hdu, Memo, hdus_of, named, opened
 from gpwf.store.formats._map_keys import axes_key, image_key
 
@@ -24,7 +23,6 @@ __all__ = ["map_hdus", "read_map"]
 
 _ANY = "MAP"  # the name in headers that are kept
 _BANDS, _REGION = "_BANDS", "_REGION"
-_DATA = "DATA"  # the column of the values
 _BLOCK = 2880
 _TRUE, _FALSE = ord("T"), ord("F")
 _NUMBERS = frozenset(("int16", "int32", "int64", "float32", "float64"))  # FITS has no unsigned ones
@@ -131,22 +129,35 @@ def _header(item: Any, extra: Mapping[str, Any]) -> tuple[bytes, str] | None:
 
     None where the values are not as `_encoded` has them.
     """
-    from astropy.io import fits
-
-    if item.geom.is_region:
-        table = item.to_table(format="gadf")
-        table.meta.update(item.geom.axes.to_header())
-        hdu = fits.BinTableHDU(table, name=_ANY)
-    else:
-        hdu = item.to_hdu(hdu=_ANY, hdu_bands=f"{_ANY}{_BANDS}" if item.geom.axes else None)
-        hdu.header["META"] = _meta_json(item)
-        hdu.header["BUNIT"] = item.unit.to_string("fits")
-    made = hdus_of(fits.HDUList([fits.PrimaryHDU(), hdu]), extra)[1]
+    made = _region_header(item, extra) if item.geom.is_region else _pixel_header(item, extra)
     try:
-        kind = _kind(_cards(made.header))
+        return made, _kind(_cards(made))
     except StoreError:
         return None
-    return (made.header, kind) if made.data == _encoded(item, kind) else None
+
+
+def _region_header(item: Any, extra: Mapping[str, Any]) -> bytes:
+    from astropy.io import fits
+
+    table = item.to_table(format="gadf")
+    table.meta.update(item.geom.axes.to_header())
+    hdu = fits.BinTableHDU(table, name=_ANY)
+    return hdus_of(fits.HDUList([fits.PrimaryHDU(), hdu]), extra)[1].header
+
+
+def _pixel_header(item: Any, extra: Mapping[str, Any]) -> bytes:
+    import numpy as np
+    from astropy.io import fits
+
+    empty = copy.copy(item)  # of the same shape and type: they decide, and no values are copied
+    empty.data = np.broadcast_to(np.zeros((), dtype=item.data.dtype), item.data.shape)
+    hdu = empty.to_hdu(hdu=_ANY, hdu_bands=f"{_ANY}{_BANDS}" if item.geom.axes else None)
+    hdu.header["META"] = _meta_json(item)
+    hdu.header["BUNIT"] = item.unit.to_string("fits")
+    hdu.header.update(extra)
+    without_dates(fits.HDUList([fits.PrimaryHDU(), hdu]))
+    text: str = hdu.header.tostring()
+    return text.encode("ascii")
 
 
 def _geometry_hdus(
@@ -166,8 +177,8 @@ def _geometry_hdus(
         return hdus_of(fits.HDUList([fits.PrimaryHDU(), hdu]), extra)[1]
 
     def make_region() -> Hdu:
-        hdulist = geom.to_hdulist(format="gadf", hdu_bands=bands, hdu_region=region)
-        return hdus_of(fits.HDUList([fits.PrimaryHDU(), hdulist[region]]), extra)[1]
+        hdu = fits.BinTableHDU(geom._to_region_table(), name=region)
+        return hdus_of(fits.HDUList([fits.PrimaryHDU(), hdu]), extra)[1]
 
     found = []
     if geom.is_region or geom.axes:
@@ -220,33 +231,55 @@ def _understood(found: Sequence[Hdu], name: str) -> tuple[Any, _Copy] | None:
         Its unit, and a function that gives its geometry anew; None where `_decoded` would not find
         the values that gammapy finds.
     """
-    import numpy as np
-    from astropy.table import Table
-    from gammapy.maps import Map
+    from astropy.units import Unit
 
-    with opened(list(found)) as hdulist:
-        if _cards(found[0].header)["XTENSION"] == "BINTABLE" and len(found) > 1:
-            geom = _region_geometry(found[1:], name)
-            values = Table.read(hdulist[name], mask_invalid=False)[_DATA].quantity
-            values, unit = values.value.reshape(geom({}).data_shape), values.unit
-        else:
-            item = Map.from_hdulist(hdulist, hdu=name, format="gadf")
-            geom, values, unit = partial(copy.deepcopy, item.geom), native(item.data), item.unit
+    cards = _cards(found[0].header)
     try:
-        data = _decoded(found[0], geom({}), values.dtype.name)
-    except StoreError:
+        _kind(cards)
+        if cards["XTENSION"] == "BINTABLE" and len(found) > 1:
+            unit = Unit(cards.get("TUNIT2", ""), format="fits")
+            return unit, _region_geometry(found[1:], name)
+    except (StoreError, ValueError):  # not as gammapy writes it, or a unit that FITS does not know
         return None
-    same = np.array_equal(data, values, equal_nan=data.dtype.kind == "f")
-    return (unit, geom) if same else None
+    return _pixel_geometry(found)
+
+
+def _pixel_geometry(found: Sequence[Hdu]) -> tuple[Any, _Copy] | None:
+    """Return the unit of a map of pixels and a function that gives its geometry."""
+    from astropy.io import fits
+    from gammapy.maps import MapAxes, WcsGeom
+    from gammapy.utils.units import unit_from_fits_image_hdu
+
+    axes = MapAxes([])
+    if len(found) > 1:
+        if b"'NPIX    '" in found[1].header:  # pixels of many sizes
+            return None
+        axes = _axes_of(found[1])
+    header = fits.Header.fromstring(found[0].header.decode("ascii"))
+    image = WcsGeom.from_header(header, None, format="gadf")
+    npix = (header["NAXIS1"], header["NAXIS2"])
+
+    def make(shared: dict[int, Any]) -> Any:
+        wcs, own = (copy.deepcopy(part, shared) for part in (image.wcs, axes))
+        return WcsGeom(wcs, npix, axes=own)
+
+    return unit_from_fits_image_hdu(header), make
+
+
+def _axes_of(bands: Hdu) -> Any:
+    """Return the axes of a map, which the caller must not change."""
+    from gammapy.maps import MapAxes
+
+    def read() -> Any:
+        with opened([bands]) as hdulist:
+            return MapAxes.from_table_hdu(hdulist[bands.name], format="gadf")
+
+    return _read_axes.get(_digest(None, bands), read)
 
 
 def _region_geometry(found: Sequence[Hdu], name: str) -> _Copy:
     """Return a function that gives the geometry that gammapy reads from these HDUs."""
-    from gammapy.maps import MapAxes, RegionGeom
-
-    def read_axes() -> Any:
-        with opened([bands]) as hdulist:
-            return MapAxes.from_table_hdu(hdulist[bands.name], format="gadf")
+    from gammapy.maps import RegionGeom
 
     def read_region() -> tuple[Any, Any]:
         with opened(list(found)) as hdulist:
@@ -254,7 +287,7 @@ def _region_geometry(found: Sequence[Hdu], name: str) -> _Copy:
         return geom.region, geom.wcs
 
     bands, *others = found
-    axes = _read_axes.get(_digest(None, bands), read_axes)
+    axes = _axes_of(bands)
     region, wcs = _read_regions.get(_digest(None, *others), read_region) if others else (None, None)
 
     def make(shared: dict[int, Any]) -> Any:

@@ -93,6 +93,8 @@ MAPS: dict[str, Callable[[], Any]] = {
     },
     **{f"pixels of {dtype}": (lambda dtype=dtype: pixels(dtype)) for dtype in IN_PIXELS},
     "region with two axes": lambda: region_map(shapes()["circle"], n_axes=2),
+    "region of flux": lambda: region_map(shapes()["circle"], unit="cm-2 s-1 TeV-1"),
+    "region of solid angle": lambda: region_map(shapes()["circle"], unit="1e-3 sr-1"),
     "pixels with metadata": with_meta,
     "pixels without axes": lambda: pixels(axes=[]),
     "pixels with two axes": lambda: pixels(axes=axes()),
