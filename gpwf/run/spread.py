@@ -69,6 +69,9 @@ class Spread:
         Takes records for the driver; see `say`.
     cores : int
         Cores that the task has of its own.
+    prepare : callable, optional
+        Called before children are forked: no other thread of this process may be at work then, it
+        could hold a lock that nobody gives back in the child.
     """
 
     def __init__(
@@ -78,7 +81,9 @@ class Spread:
         say: Callable[[Mapping[str, Any]], None],
         *,
         cores: int = 1,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
+        self._prepare = prepare
         self._acquire = acquire
         self._release = release
         self._say = say
@@ -139,6 +144,11 @@ class Spread:
         if os.getpid() == self._pid:
             self._say(record)
 
+    def prepare(self) -> None:
+        """Have everything else in this process come to rest."""
+        if self._prepare is not None:
+            self._prepare()
+
     def acquire(self, n: int) -> int:
         """Ask for up to n further cores; children get none."""
         return self._acquire(n) if os.getpid() == self._pid else 0
@@ -154,6 +164,7 @@ class Spread:
         self._acquire = lambda _: 0
         self._release = lambda _: None
         self._say = say
+        self._prepare = None
         self._cores = 1
         self._calls = []
 
@@ -251,6 +262,7 @@ class _Call:
 
     def _start(self, number: int) -> None:
         """Start children; where the machine allows no more, go on with those that there are."""
+        self._spread.prepare()
         for _ in range(number):
             try:
                 child = start_child(self._work)

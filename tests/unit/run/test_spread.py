@@ -355,6 +355,32 @@ def test_cores_of_the_task_are_used_without_asking() -> None:
     assert len({pid for _, pid in pids} - {os.getpid()}) == 2
 
 
+@pytest.mark.parametrize(("free", "cores"), [(0, 2), (1, 1)])
+def test_everything_rests_before_children_are_forked(free: int, cores: int) -> None:
+    lender = Cores(free)
+    rested: list[int] = []
+    spread = Spread(
+        lender.acquire,
+        lender.release,
+        lender.said.append,
+        cores=cores,
+        prepare=lambda: rested.append(os.getpid()),
+    )
+    assert context(spread).map(lambda _: len(rested), range(3)) == [1, 1, 1]
+    assert rested == [os.getpid()]
+
+
+def test_a_machine_that_allows_no_process(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    cores = Cores(3)
+    monkeypatch.setattr(os, "fork", refuse)
+    assert context(cores.spread()).map(lambda item: item, range(3)) == [0, 1, 2]
+    assert cores.lent == 0
+    assert caplog.text.count("no further process") == 1
+
+
 def test_a_core_is_given_back_when_no_item_waits(tmp_path: Path) -> None:
     cores = Cores(1)
     given_back: list[bool] = []
