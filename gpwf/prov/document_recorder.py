@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from gpwf.prov.recorder import Attributes, Recorder, Ref, plain_value
+from gpwf.prov.recorder import Attributes, Form, Recorder, Ref, plain_value
 from gpwf.prov.vocabulary import NAMESPACES, TERMS, hashed_id
 
 if TYPE_CHECKING:
@@ -92,6 +92,21 @@ class DocumentRecorder(Recorder):
         """Declare an entity and return its local name."""
         if self._is_new(local):
             self.document.entity(self._ref(local), self._pairs(types, attributes))
+        return local
+
+    def entity_of(
+        self,
+        form: Form,
+        local: str,
+        values: tuple[Any, ...],
+        notes: Any = None,
+        *,
+        unique: bool = False,  # noqa: ARG002
+    ) -> str:
+        """Declare an entity of a form by the values of its attributes; return its local name."""
+        if self._is_new(local):
+            pairs = self._pairs(form.types, zip(form.names, values, strict=True))
+            self.document.entity(self._ref(local), [*pairs, *(notes or ())])
         return local
 
     def activity(

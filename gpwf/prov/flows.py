@@ -11,10 +11,18 @@ from gpwf.core.plan import Task, TaskOutput
 from gpwf.core.runs import Product
 from gpwf.prov.context import Made, RunContext, Shape, Span, Used
 from gpwf.prov.entities import record_content, record_value
-from gpwf.prov.recorder import Recorder
+from gpwf.prov.recorder import Form, Recorder
 from gpwf.prov.vocabulary import hashed_id, local_id
 
 __all__ = ["record_product", "use_files", "use_inputs", "use_settings"]
+
+_PRODUCT = Form(
+    ("gpwf:Product", "wfprov:Artifact", "prov:Collection"),
+    ("prov:label", "port", "kind", "digest", "size_B", "summary"),
+)
+_FILE = Form(
+    ("gpwf:File", "wfprov:Artifact"), ("prov:label", "name", "sha256", "dataDigest", "size_B")
+)
 
 
 def use_settings(
@@ -108,18 +116,11 @@ def record_product(
     """
     recorder = context.recorder
     names = context.outputs.get(port, {}).get(task.id, ())
-    local = recorder.entity(
+    local = recorder.entity_of(
+        _PRODUCT,
         local_id("product", attempt_id, port),
-        ("gpwf:Product", "wfprov:Artifact", "prov:Collection"),
-        [
-            ("prov:label", f"{task.id}.{port}"),
-            ("port", port),
-            ("kind", product.kind),
-            ("digest", product.digest),
-            ("size_B", product.size),
-            ("summary", product.summary),
-            *[("output", name) for name in names],
-        ],
+        (f"{task.id}.{port}", port, product.kind, product.digest, product.size, product.summary),
+        recorder.prepare([("output", name) for name in names]) if names else None,
         unique=True,
     )
     recorder.specialises(local, record_value(recorder, product.digest, product.kind))
@@ -128,16 +129,10 @@ def record_product(
     for entity, usage in span.used:
         recorder.derived(local, entity, span.activity, generation, usage)
     for item in product.files:
-        file = recorder.entity(
+        file = recorder.entity_of(
+            _FILE,
             hashed_id("file", attempt_id, port, item.name),
-            ("gpwf:File", "wfprov:Artifact"),
-            [
-                ("prov:label", item.name),
-                ("name", item.name),
-                ("sha256", item.digest),
-                ("dataDigest", item.data_digest),
-                ("size_B", item.size),
-            ],
+            (item.name, item.name, item.digest, item.data_digest, item.size),
             unique=True,
         )
         recorder.specialises(file, record_content(recorder, item.digest, item.size))

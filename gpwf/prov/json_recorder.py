@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from gpwf.prov.json_sections import MOST_LINES, Section, write_sections
 from gpwf.prov.json_values import Keys, Notes, Quoted, Types, encoded, moment, quote, several
-from gpwf.prov.recorder import Attributes, Recorder, plain_value
+from gpwf.prov.recorder import Attributes, Form, Recorder, plain_value
 from gpwf.prov.vocabulary import NAMESPACES, named_id
 
 __all__ = ["JsonRecorder"]
@@ -42,6 +42,7 @@ _SECTIONS = (
 _PREFIXES = ",\n".join(f'"{prefix}":"{uri}"' for prefix, uri in NAMESPACES.items())
 
 
+_VALUE = ',"prov:value":'
 #: After so many activities all sections are looked at; those that a gather fills look themselves.
 LOOK_AFTER = 32
 
@@ -70,6 +71,7 @@ class JsonRecorder(Recorder):
         self._keys = Keys()
         self._quoted = Quoted()
         self._types = Types()
+        self._forms: dict[Form, tuple[str, tuple[str, ...]]] = {}
         self._declared: set[bytes] = set()
         self._n_unnamed = self._n_activities = 0
         self._begin("", None, None)
@@ -173,6 +175,39 @@ class JsonRecorder(Recorder):
             text = self._types[types] + "".join(self._attributes(attributes).values())
             self._entities.append(f'"gpwf:{local}":{{{text[1:]}}}')
         return local
+
+    def entity_of(
+        self,
+        form: Form,
+        local: str,
+        values: tuple[Any, ...],
+        notes: Any = None,
+        *,
+        unique: bool = False,
+    ) -> str:
+        """Declare an entity of a form by the values of its attributes; return its local name."""
+        if unique or self._is_new(local):
+            text, keys = self._forms.get(form) or self._known(form)
+            for key, value in zip(keys, values, strict=True):
+                if type(value) is str and value:
+                    word = quote(value)
+                    text += key + (quote(plain_value(value)) if "\\u" in word else word)
+                elif value is not None:
+                    word = encoded(value)
+                    if word:
+                        text += key + word
+                    elif value == "" and key == _VALUE:
+                        text += f'{key}""'
+            if notes:
+                text += notes.text
+            self._entities.append(f'"gpwf:{local}":{{{text}}}')
+        return local
+
+    def _known(self, form: Form) -> tuple[str, tuple[str, ...]]:
+        """Return the text of the types of a form, and the keys of its attributes."""
+        found = self._types[form.types][1:], tuple(self._keys[name] for name in form.names)
+        self._forms[form] = found
+        return found
 
     def activity(
         self,

@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from math import isfinite
 from operator import itemgetter
 from typing import Any
 
-__all__ = ["Attributes", "Recorder", "Ref", "json_text", "parse_time", "plain_value"]
+__all__ = ["Attributes", "Form", "Recorder", "Ref", "json_text", "parse_time", "plain_value"]
 
 #: Pairs (name, value): a bare name is a ``gpwf:`` term, others carry their prefix.
 Attributes = Iterable[tuple[str, Any]]
@@ -97,6 +98,22 @@ def plain_value(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What many entities are like: their types, and the names of their attributes.
+
+    Parameters
+    ----------
+    types : tuple of str
+        At least one.
+    names : tuple of str
+        Each once.
+    """
+
+    types: tuple[str, ...]
+    names: tuple[str, ...]
+
+
 class Recorder(ABC):
     """Takes the records of one document.
 
@@ -141,6 +158,21 @@ class Recorder(ABC):
         """Declare an entity and return its local name.
 
         ``unique`` says that nothing else will declare it, so that nobody need remember it.
+        """
+
+    @abstractmethod
+    def entity_of(
+        self,
+        form: Form,
+        local: str,
+        values: tuple[Any, ...],
+        notes: Any = None,
+        *,
+        unique: bool = False,
+    ) -> str:
+        """Declare an entity of a form by the values of its attributes; return its local name.
+
+        ``notes`` are prepared attributes with other names; ``unique`` is as for `entity`.
         """
 
     @abstractmethod

@@ -25,7 +25,7 @@ from gpwf.prov.document import build_document
 from gpwf.prov.document_recorder import DocumentRecorder
 from gpwf.prov.export import load
 from gpwf.prov.json_recorder import JsonRecorder
-from gpwf.prov.recorder import Recorder, Ref
+from gpwf.prov.recorder import Form, Recorder, Ref
 from gpwf.prov.stream import RecordWriter, write_record
 
 OPTIONS: dict[str, Any] = {
@@ -256,6 +256,11 @@ def recorded(recorder: Recorder) -> None:
         recorder.entity(f"x-{number}", ("gpwf:File",), [("name", value), ("prov:value", value)])
     recorder.entity("y", (), [("name", value) for value in (*VALUES, *VALUES)])
     recorder.entity("z")
+    form = Form(("gpwf:File", "wfprov:Artifact"), ("name", "prov:value", "kind"))
+    for number, value in enumerate(VALUES):
+        more = recorder.prepare([("output", "a"), ("output", value)])
+        recorder.entity_of(form, f"f-{number}", (value, value, "x"), more, unique=True)
+        recorder.entity_of(form, "f-again", (value, value, None))
     recorder.agent("agent", ("prov:Person", "prov:SoftwareAgent"), [("user", "é")])
     notes = recorder.prepare([("name", 1), ("state", ""), ("name", 2)])
     recorder.activity("act-x", None, None, (), [("task", "a")], notes)
