@@ -19,7 +19,7 @@ from gpwf.report.text import one_line
 
 if TYPE_CHECKING:
     from gpwf.report.live import LiveView
-    from gpwf.report.meter import Meter
+    from gpwf.report.meter import History, Meter
 
 __all__ = ["LiveConsole", "PlainConsole", "QuietConsole", "RunConsole", "open_console"]
 
@@ -42,7 +42,12 @@ class RunConsole(Protocol):
 
 
 def open_console(
-    plan: Plan, *, mode: str = "auto", stream: TextIO | None = None, meter: Meter | None = None
+    plan: Plan,
+    *,
+    mode: str = "auto",
+    stream: TextIO | None = None,
+    meter: Meter | None = None,
+    history: History | None = None,
 ) -> RunConsole:
     """Return the console for a run.
 
@@ -56,6 +61,9 @@ def open_console(
         Standard error by default.
     meter : Meter, optional
         Knows what running tasks use: the executor. Asked from a thread of the console.
+    history : callable, optional
+        Returns how long a task of each step took in earlier runs, for the time left. Called once
+        from a thread of the console, by a live view only.
 
     Raises
     ------
@@ -66,7 +74,7 @@ def open_console(
     if mode == "auto":
         mode = "live" if _can_redraw(stream) else "plain"
     if mode == "live":
-        return LiveConsole(Progress(plan), stream, meter)
+        return LiveConsole(Progress(plan), stream, meter, history)
     if mode == "plain":
         return PlainConsole(Progress(plan), stream, meter=meter)
     if mode == "off":
@@ -108,10 +116,19 @@ class LiveConsole:
         The terminal.
     meter : Meter, optional
         Knows what running tasks use.
+    history : callable, optional
+        See `open_console`.
     """
 
-    def __init__(self, progress: Progress, stream: TextIO, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        stream: TextIO,
+        meter: Meter | None = None,
+        history: History | None = None,
+    ) -> None:
         self._progress = progress
+        self._history = history
         self._stream = stream
         self._meter = meter
         self._started_s = time.monotonic()
@@ -158,7 +175,11 @@ class LiveConsole:
             from gpwf.report.live import LiveView
 
             self._view = LiveView(
-                self._progress, self._stream, started_s=self._started_s, meter=self._meter
+                self._progress,
+                self._stream,
+                started_s=self._started_s,
+                meter=self._meter,
+                history=self._history,
             )
             self._view.start()
 

@@ -14,9 +14,9 @@ _LARGEST_OVERHEAD_S = 0.02  # per task; what is more is waiting for other tasks
 def seconds_left(progress: Progress, now_s: float) -> float | None:
     """Return how long a run will take from now on, None where too little is known.
 
-    The tasks that are left take as long as those of their step have taken on average, and share
-    the workers; but the run is not shorter than its longest chain of steps. Something is known
-    when half of the tasks that are left belong to steps of which one has ended; the others count
+    The tasks that are left take as long as those of their step have taken on average, or did in an
+    earlier run, and share the workers; but the run is not shorter than its longest chain of steps.
+    Something is known when half of the tasks that are left belong to such steps; the others count
     as the average task.
 
     Parameters
@@ -31,13 +31,20 @@ def seconds_left(progress: Progress, now_s: float) -> float | None:
     left = sum(step.left for step in steps)
     if not left:
         return 0.0
-    known = sum(step.left for step in steps if step.timed)
-    timed = sum(step.timed for step in progress.steps.values())
-    if not timed or 2 * known < left:
+    known = {
+        step.name: mean_s
+        for step in progress.steps.values()
+        if (mean_s := _mean_s(step, progress.expected)) is not None
+    }
+    if not known or 2 * sum(step.left for step in steps if step.name in known) < left:
         return None
-    average_s = sum(step.wall_s for step in progress.steps.values()) / timed
+    timed = sum(step.timed for step in progress.steps.values())
+    if timed:
+        average_s = sum(step.wall_s for step in progress.steps.values()) / timed
+    else:
+        average_s = sum(known.values()) / len(known)
     overhead_s = _overhead_s(progress, timed)
-    means = {step.name: _mean_s(step, average_s) for step in steps}
+    means = {step.name: known.get(step.name, average_s) for step in steps}
     slots = {step.name: min(step.slots, progress.workers) for step in steps}
     work_s = sum(step.left * (means[step.name] + overhead_s) * slots[step.name] for step in steps)
     for item in running:
@@ -47,14 +54,14 @@ def seconds_left(progress: Progress, now_s: float) -> float | None:
     return max(shared_s, _chain_s(steps, means, running, now_s))
 
 
-def _mean_s(step: StepProgress, average_s: float) -> float:
+def _mean_s(step: StepProgress, expected: Mapping[str, float]) -> float | None:
     mean_s = step.mean_s
-    return average_s if mean_s is None else mean_s
+    return expected.get(step.name) if mean_s is None else mean_s
 
 
 def _overhead_s(progress: Progress, timed: int) -> float:
     """Return what a task costs beside its own time; it counts where tasks are short."""
-    if progress.first_s is None:
+    if progress.first_s is None or not timed:
         return 0.0
     worked_s = sum(step.wall_s * step.slots for step in progress.steps.values())
     available_s = (progress.last_s - progress.first_s) * progress.workers

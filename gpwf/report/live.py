@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
-from gpwf.report.meter import Meter
+from gpwf.report.meter import History, Meter
 from gpwf.report.progress import Progress, Running
 from gpwf.report.pulse import Pulse
 from gpwf.report.screen import Screen
@@ -40,6 +40,9 @@ class LiveView:
         When the run began, by `time.monotonic`.
     meter : Meter, optional
         Asked for what running tasks use.
+    history : callable, optional
+        Returns how long a task of each step took in earlier runs; called once, when the view
+        is on the screen.
     """
 
     def __init__(
@@ -49,8 +52,10 @@ class LiveView:
         *,
         started_s: float,
         meter: Meter | None = None,
+        history: History | None = None,
     ) -> None:
         self._progress = progress
+        self._history = history
         self._stream = stream
         self._screen = Screen(stream)
         self._started_s = started_s
@@ -106,6 +111,9 @@ class LiveView:
             for line in lines:
                 self._console.print(line)
         self._screen.draw(drawn.get().splitlines(), [line.cell_len for line in lines])
+        if self._history is not None:  # for the next drawing: this one need not wait for it
+            self._progress.expected, self._history = self._history(), None
+            return _EVERY_S
         return max(_EVERY_S, (time.thread_time() - begin_s) / _DRAWING_SHARE)
 
 

@@ -1,10 +1,14 @@
-"""Whom consoles ask for what running tasks use."""
+"""Whom consoles ask for what running tasks use, and what tasks took before."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-__all__ = ["Meter"]
+__all__ = ["History", "Meter"]
+
+#: Returns by step how long a task took in earlier runs, in seconds. Called from a thread.
+History = Callable[[], Mapping[str, float]]
 
 
 class Meter(Protocol):

@@ -7,6 +7,7 @@ Python does in one piece.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gpwf.core.plan import Plan
@@ -131,6 +132,8 @@ class Progress:
         How many tasks run at a time.
     first_s : float or None
         When the first task was given away, by the watcher's clock.
+    expected : mapping of str to float
+        How long a task of a step took in an earlier run, in seconds, as far as that is known.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -143,6 +146,7 @@ class Progress:
         self.running: dict[str, Running] = {}
         self.first_s: float | None = None
         self.last_s = 0.0
+        self.expected: Mapping[str, float] = {}
         self.state = RunState.RUNNING
 
     def step_of(self, task_id: str) -> str:

@@ -1,6 +1,5 @@
 """The list of runs, read from both ends of each journal."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,21 +12,8 @@ import report_fakes as fakes
 
 from gpwf.api import run_summaries
 from gpwf.api.run_summaries import summaries, summarise
-from gpwf.core.plan_codec import plan_to_plain
-from gpwf.core.runs import RunEvent, RunState
+from gpwf.core.runs import RunState
 from gpwf.errors import RunError
-from gpwf.report.logging import RunLog
-from gpwf.run.journal import Journal
-
-
-def make(path: Path, events: list[RunEvent], run_id: str = "run-1") -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "plan.json").write_text(json.dumps(plan_to_plain(fakes.make_plan())))
-    with Journal(path / "journal.jsonl") as journal, RunLog(path / "log.jsonl", run_id) as log:
-        for event in events:
-            journal.append(event)
-            log.event(event)
-    return path
 
 
 def refuse(path: Path) -> None:
@@ -35,7 +21,7 @@ def refuse(path: Path) -> None:
 
 
 def test_of_a_run_that_ended_only_the_ends_are_read(tmp_path, monkeypatch):
-    path = make(tmp_path / "x", fakes.good_run())
+    path = fakes.write_run(tmp_path / "x", fakes.good_run())
     monkeypatch.setattr(run_summaries, "Run", refuse)
     monkeypatch.setattr(run_summaries, "_last_start", refuse)
     found = summarise(path)
@@ -45,12 +31,12 @@ def test_of_a_run_that_ended_only_the_ends_are_read(tmp_path, monkeypatch):
 
 
 def test_a_folder_used_again_is_the_last_run(tmp_path, monkeypatch):
-    make(tmp_path / "x", fakes.good_run())
+    fakes.write_run(tmp_path / "x", fakes.good_run())
     again = [
         replace(fakes.good_run()[0], run_id="run-2", time=fakes.stamp(10)),
         replace(fakes.good_run()[-1], time=fakes.stamp(11), counts={"cached": 4}),
     ]
-    path = make(tmp_path / "x", again, "run-2")
+    path = fakes.write_run(tmp_path / "x", again, "run-2")
     monkeypatch.setattr(run_summaries, "Run", refuse)
     for _ in (1, 2):
         found = summarise(path)
@@ -63,34 +49,36 @@ def test_words_of_a_message_are_no_start(tmp_path):
     failed = events[7]
     events[7] = replace(failed, failure=replace(failed.failure, message='"run.started" it said'))
     events[-1] = replace(events[-1], counts={"ok": 1})
-    path = make(tmp_path / "x", events)
+    path = fakes.write_run(tmp_path / "x", events)
     (path / "log.jsonl").unlink()
     assert summarise(path).started == fakes.stamp(0)
 
 
 @pytest.mark.parametrize("events", [fakes.good_run()[:4], fakes.good_run()[:-1]])
 def test_a_run_without_an_end_is_read_as_a_whole(tmp_path, events):
-    found = summarise(make(tmp_path / "x", events))
+    found = summarise(fakes.write_run(tmp_path / "x", events))
     assert found.state is RunState.INTERRUPTED
     assert (found.n_tasks, found.wall_s()) == (4, None)
 
 
 def test_a_torn_last_line_is_no_end(tmp_path):
-    path = make(tmp_path / "x", fakes.good_run())
+    path = fakes.write_run(tmp_path / "x", fakes.good_run())
     journal = path / "journal.jsonl"
     journal.write_bytes(journal.read_bytes()[:-1])
     assert summarise(path).state is RunState.INTERRUPTED
 
 
 def test_a_run_without_tasks_has_an_empty_list(tmp_path):
-    path = make(tmp_path / "x", [fakes.good_run()[0], replace(fakes.good_run()[-1], counts={})])
+    path = fakes.write_run(
+        tmp_path / "x", [fakes.good_run()[0], replace(fakes.good_run()[-1], counts={})]
+    )
     assert summarise(path).state is RunState.OK
 
 
 def test_one_that_cannot_be_read_is_told_and_does_not_count(tmp_path):
-    bad = make(tmp_path / "bad", fakes.good_run()[:3])
+    bad = fakes.write_run(tmp_path / "bad", fakes.good_run()[:3])
     (bad / "plan.json").unlink()
-    good = make(tmp_path / "good", fakes.good_run())
+    good = fakes.write_run(tmp_path / "good", fakes.good_run())
     told: list[Path] = []
     found = summaries(
         [tmp_path / "gone", bad, good, good],

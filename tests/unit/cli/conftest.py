@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "report"))
 import report_fakes as fakes
 
 from gpwf.cli.main import cli
-from gpwf.core.plan_codec import plan_to_plain
 from gpwf.core.runs import RunEvent
-from gpwf.report.logging import RunLog
-from gpwf.run.journal import Journal
 
 MakeRun = Callable[..., Path]
 
@@ -31,15 +27,7 @@ def make_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeRun:
 
     def make(events: list[RunEvent] | None = None, name: str = "20260102T030400Z-abc123") -> Path:
         path = tmp_path / "runs" / "crab" / name
-        path.mkdir(parents=True)
-        (path / "plan.json").write_text(json.dumps(plan_to_plain(fakes.make_plan())))
-        chosen = fakes.good_run() if events is None else events
-        with Journal(path / "journal.jsonl") as journal:
-            journal.extend(chosen)
-        with RunLog(path / "log.jsonl", "run-1") as log:
-            for event in chosen:
-                log.event(event)
-        return path
+        return fakes.write_run(path, fakes.good_run() if events is None else events)
 
     return make
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from gpwf.core.digests import Digest, TaskKey
 from gpwf.core.plan import Plan, PlannedStep, Task, TaskOutput
+from gpwf.core.plan_codec import plan_to_plain
 from gpwf.core.runs import (
     AttemptFinished,
     AttemptStarted,
@@ -20,6 +24,8 @@ from gpwf.core.runs import (
     TaskState,
 )
 from gpwf.core.spec import Port
+from gpwf.report.logging import RunLog
+from gpwf.run.journal import Journal
 
 PORTS = {
     "observations": ("observations", "observations"),
@@ -48,6 +54,21 @@ def make_plan() -> Plan:
             PlannedStep(name="fit", tag="fit", title="Fit"),
         ),
         outputs={"best": (TaskOutput(task="fit", product="models"),)},
+    )
+
+
+def wide_plan(n_steps: int, n_tasks: int = 4) -> Plan:
+    """Return steps that do not depend on each other, ``step-00`` and so on, each a scatter."""
+    names = [f"step-{number:02d}" for number in range(n_steps)]
+    return Plan(
+        name="wide",
+        workflow_digest=DIGEST,
+        tasks=tuple(
+            _task(f"{name}[run={number}]", name, "datasets", {}, number)
+            for name in names
+            for number in range(n_tasks)
+        ),
+        steps=tuple(PlannedStep(name=name, tag="datasets", title="") for name in names),
     )
 
 
@@ -180,3 +201,14 @@ def failed_run() -> list[RunEvent]:
         TaskNotRun(task="fit", state=TaskState.BLOCKED, reason="datasets[run=2] failed", **at(2.6)),
         RunFinished(state=RunState.FAILED, reason="1 task failed", **at(2.7)),
     ]
+
+
+def write_run(path: Path, events: list[RunEvent], run_id: str = "run-1") -> Path:
+    """Write a run directory, or another run into one; return it."""
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "plan.json").write_text(json.dumps(plan_to_plain(make_plan())))
+    with Journal(path / "journal.jsonl") as journal, RunLog(path / "log.jsonl", run_id) as log:
+        for event in events:
+            journal.append(event)
+            log.event(event)
+    return path

@@ -102,3 +102,13 @@ def test_failed_attempts_and_cached_tasks_tell_nothing():
     assert seconds_left(progress, 50.0) is None
     run(progress, "a[run=1]", 50, 52)
     assert seconds_left(progress, 52.0) == pytest.approx(2 * 2.0 + 2 * 0.02)
+
+
+def test_what_tasks_took_in_an_earlier_run_is_known_from_the_beginning():
+    progress = begun(plan(a=(1, ""), b=(4, "a"), c=(1, "b")), 2)
+    assert seconds_left(progress, 0.0) is None
+    progress.expected = {"a": 3.0, "b": 2.0}
+    # a, four of b, and c as long as the average step: 3 + 8 + 2.5; the chain is 3 + 2 + 2.5
+    assert seconds_left(progress, 0.0) == pytest.approx(7.5)
+    run(progress, "a[run=0]", 0, 6)
+    assert seconds_left(progress, 6.0) == pytest.approx(2.0 + 6.0, abs=0.1), "what it took now"

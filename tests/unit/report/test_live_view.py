@@ -6,7 +6,6 @@ import os
 import pytest
 import report_fakes as fakes
 
-from gpwf.core.plan import Plan, PlannedStep, Task
 from gpwf.core.runs import TaskState
 from gpwf.report.console import PlainConsole, open_console
 from gpwf.report.frame import Glyphs, Used, frame
@@ -36,21 +35,6 @@ def shown(progress: Progress, now_s: float, width=60, height=24, used=None, **kw
     assert all(line.cell_len < width for line in lines)
     assert len(lines) < max(height, 2)
     return [line.plain.rstrip() for line in lines]
-
-
-def wide_plan(n_steps: int, n_tasks: int = 4) -> Plan:
-    base = fakes.make_plan()
-
-    def task(step: str, number: int) -> Task:
-        return fakes._task(f"{step}[run={number}]", step, "datasets", {}, number)
-
-    names = [f"step-{number:02d}" for number in range(n_steps)]
-    return Plan(
-        name="wide",
-        workflow_digest=base.workflow_digest,
-        tasks=tuple(task(name, number) for name in names for number in range(n_tasks)),
-        steps=tuple(PlannedStep(name=name, tag="datasets", title="") for name in names),
-    )
 
 
 def test_a_run_half_way():
@@ -100,7 +84,7 @@ def test_failures_are_counted_in_characters_that_the_terminal_has():
 
 
 def test_of_many_steps_those_that_run_are_shown():
-    progress = Progress(wide_plan(30))
+    progress = Progress(fakes.wide_plan(30))
     for number in range(4):
         progress.apply(fakes.cached(f"step-00[run={number}]", 0), 0.0)
     for number in range(3):
@@ -305,3 +289,20 @@ def test_a_terminal_of_somebody_else_is_left_alone(monkeypatch):
     again = stream.getvalue().removeprefix(before)
     assert again.startswith("\x1b[1mcrab"), "drawn anew, not over what others wrote"
     view.stop()
+
+
+def test_earlier_runs_are_asked_once_and_after_the_first_drawing(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream, asked = Terminal(), []
+
+    def history() -> dict[str, float]:
+        asked.append(stream.getvalue())
+        return {"observations": 60.0, "datasets": 60.0, "fit": 60.0}
+
+    view = LiveView(at_second(0.0), stream, started_s=0.0, history=history)
+    for _ in range(3):
+        view.draw()
+    view.stop()
+    assert len(asked) == 1
+    assert "time left unknown" in asked[0]
+    assert "about 3:00 left" in stream.getvalue().removeprefix(asked[0])

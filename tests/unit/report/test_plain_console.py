@@ -4,7 +4,6 @@ import io
 from dataclasses import replace
 
 import report_fakes as fakes
-from test_live_view import wide_plan
 
 from gpwf.core.runs import Failure, RunFinished, RunState, TaskState
 from gpwf.report.plain import PlainConsole
@@ -34,7 +33,7 @@ class Watched:
 
 
 def test_thousands_of_short_tasks_share_a_line_now_and_then():
-    watched = Watched(wide_plan(1, 10_000))
+    watched = Watched(fakes.wide_plan(1, 10_000))
     for number in range(10_000):
         watched.run(f"step-00[run={number}]", 0.002)
     watched.console.event(RunFinished(state=RunState.OK, **fakes.at(20)))
@@ -50,7 +49,7 @@ def test_thousands_of_short_tasks_share_a_line_now_and_then():
 
 
 def test_single_tasks_are_named_again_when_they_become_slow():
-    watched = Watched(wide_plan(1, 500))
+    watched = Watched(fakes.wide_plan(1, 500))
     for number in range(300):
         watched.run(f"step-00[run={number}]", 0.01)
     for number in range(300, 320):
@@ -93,7 +92,7 @@ def test_a_task_that_waits_for_a_worker_is_not_told_to_run():
 
 
 def test_of_thousands_of_failures_the_first_ones_have_lines():
-    watched = Watched(wide_plan(1, 5000))
+    watched = Watched(fakes.wide_plan(1, 5000))
     for number in range(5000):
         watched.run(f"step-00[run={number}]", 0.001, state=TaskState.FAILED, failure=BAD)
     watched.console.event(RunFinished(state=RunState.FAILED, **fakes.at(9)))
@@ -106,7 +105,7 @@ def test_of_thousands_of_failures_the_first_ones_have_lines():
 
 
 def test_a_failure_has_a_line_among_thousands_of_short_tasks():
-    watched = Watched(wide_plan(1, 2000))
+    watched = Watched(fakes.wide_plan(1, 2000))
     for number in range(1999):
         watched.run(f"step-00[run={number}]", 0.001)
     watched.run("step-00[run=1999]", 0.001, state=TaskState.FAILED, failure=BAD)
@@ -115,7 +114,7 @@ def test_a_failure_has_a_line_among_thousands_of_short_tasks():
 
 
 def test_cached_steps_in_turns_do_not_fill_the_log():
-    watched = Watched(wide_plan(2, 3000))
+    watched = Watched(fakes.wide_plan(2, 3000))
     for number in range(3000):
         for step in (0, 1):
             watched.console.event(fakes.cached(f"step-{step:02d}[run={number}]", 0))
