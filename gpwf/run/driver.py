@@ -34,6 +34,7 @@ from gpwf.run.interrupts import Interrupts
 from gpwf.run.jobs import Flight, JobMaker, RunHeader
 from gpwf.run.journal import Journal
 from gpwf.run.made import MadeProducts
+from gpwf.run.pauses import Pauses
 from gpwf.run.rundir import RunDirectory
 from gpwf.run.scheduler import NotRun, Scheduler
 from gpwf.run.showing import ProductLinks, Showing
@@ -87,6 +88,7 @@ class Driver:
     by_key: dict[TaskKey, list[str]] = field(default_factory=dict)
     done_keys: set[TaskKey] = field(default_factory=set)  # of tasks whose results are not used
     tolerated: set[str] = field(default_factory=set)
+    pauses: Pauses = field(default_factory=Pauses)
     tasks: dict[str, Task] = field(init=False)
     made: MadeProducts = field(init=False)
     showing: Showing = field(init=False)
@@ -118,10 +120,13 @@ class Driver:
         try:
             while not self.scheduler.is_finished and not interrupts.received:
                 self._start_ready(interrupts)
-                if self.flights:
+                if self.flights or self.pauses:
                     self.journal.sync_if_due()
-                    self._take_in(self.executor.wait(min(_LISTEN_S, self.journal.due_s)))
+                    patience = min(_LISTEN_S, self.journal.due_s, self.pauses.due_s)
+                    self._take_in(self.executor.wait(patience))
                     self._hold_limits()
+                for name in self.pauses.over():
+                    self.scheduler.resume(name)
             if not self.scheduler.is_finished:
                 self._cancel(interrupts)
             self.showing.finish()
@@ -269,6 +274,8 @@ class Driver:
                 task.id, outcome.state, transient=failure is not None and failure.transient
             )
             again, not_run = decision.retry, decision.not_run
+            if decision.failures:
+                self.pauses.begin(task.id, decision.failures)
         else:
             not_run = ()
         self._tell_end(flight, outcome, retry=again)

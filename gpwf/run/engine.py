@@ -100,11 +100,15 @@ def execute(
     try:
         wanted = _wanted(plan, targets)
         forced = _ids(plan, force)
+        memory = {task.id: task.policy.memory_bytes for task in plan.tasks}
+        bounded = {name: value for name, value in memory.items() if value is not None}
         scheduler = Scheduler(
             {task.id: task.upstream for task in plan.tasks if task.id in wanted},
             capacity=executor.capacity,
-            slots={task.id: task.policy.n_jobs for task in plan.tasks},
-            retries={task.id: task.policy.retries for task in plan.tasks},
+            slots={task.id: n for task in plan.tasks if (n := task.policy.n_jobs) > 1},
+            memory=bounded,
+            memory_capacity=executor.memory_bytes if bounded else None,
+            retries={task.id: n for task in plan.tasks if (n := task.policy.retries)},
             soft={task.id: found for task in plan.tasks if (found := _gathered(task))},
             tolerant=[task.id for task in plan.tasks if task.policy.on_error == "continue"],
             fail_fast=fail_fast,

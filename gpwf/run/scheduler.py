@@ -11,47 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpwf.core.runs import TaskState
+from gpwf.run.decisions import Decision, NotRun
 
 __all__ = ["Decision", "NotRun", "Scheduler"]
 
 #: How often a task whose worker died is given to another; the step is not to blame.
 LOST_BUDGET = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotRun:
-    """A task that ends without an attempt.
-
-    Parameters
-    ----------
-    task, reason : str
-        Which, and why.
-    state : TaskState
-        How it counts.
-    tolerated : bool
-        True where this does not make the run a failed one.
-    """
-
-    task: str
-    state: TaskState
-    reason: str
-    tolerated: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What follows from the end of an attempt.
-
-    Parameters
-    ----------
-    retry : bool
-        The task is ready again.
-    not_run : tuple of NotRun
-        Tasks that can no longer run, in the order of the plan.
-    """
-
-    retry: bool = False
-    not_run: tuple[NotRun, ...] = ()
 
 
 @dataclass(slots=True)
@@ -64,6 +29,8 @@ class _Node:
     lost: int = LOST_BUDGET
     heals: int = LOST_BUDGET
     slots: int = 1
+    memory: int = 0
+    failures: int = 0
     lent: int = 0
     held: bool = False
 
@@ -81,6 +48,11 @@ class Scheduler:
         needs more than there are.
     slots : mapping of str to int, optional
         Slots that a task needs, 1 by default.
+    memory : mapping of str to int, optional
+        Bytes that a task may hold, where it says so.
+    memory_capacity : int, optional
+        Bytes that the tasks in flight may hold together, except a single one that alone may hold
+        more. No limit by default.
     retries : mapping of str to int, optional
         How often a task that fails for a passing reason is tried again, 0 by default.
     soft : mapping of str to collection of str, optional
@@ -104,6 +76,8 @@ class Scheduler:
         *,
         capacity: int = 1,
         slots: Mapping[str, int] | None = None,
+        memory: Mapping[str, int] | None = None,
+        memory_capacity: int | None = None,
         retries: Mapping[str, int] | None = None,
         soft: Mapping[str, Collection[str]] | None = None,
         tolerant: Collection[str] = (),
@@ -113,6 +87,8 @@ class Scheduler:
         self._tolerant = frozenset(tolerant)
         self._capacity = max(1, capacity)
         self._used = 0
+        self._memory_left = memory_capacity
+        self._n_with_memory = 0
         self.ahead = 0
         self._open = len(upstream)
         self._fail_fast = fail_fast
@@ -122,6 +98,7 @@ class Scheduler:
             task: _Node(
                 retries=(retries or {}).get(task, 0),
                 slots=min(max(1, (slots or {}).get(task, 1)), self._capacity),
+                memory=(memory or {}).get(task, 0),
             )
             for task in upstream
         }
@@ -167,11 +144,12 @@ class Scheduler:
         task = self._ready[0][1]
         node = self._nodes[task]
         capacity = self._capacity + (self.ahead if node.slots == 1 else 0)
-        if self._used + node.slots > capacity:
+        if self._used + node.slots > capacity or not self._has_memory(node):
             return None
         heapq.heappop(self._ready)
         node.state = TaskState.RUNNING
         self._used += node.slots
+        self._count_memory(node, 1)
         return task
 
     def put_back(self, task: str) -> None:
@@ -180,6 +158,12 @@ class Scheduler:
         node.state = TaskState.WAITING
         heapq.heappush(self._ready, (node.rank, task))
 
+    def resume(self, task: str) -> None:
+        """Make a task ready that failed for a passing reason and has waited; see `Decision`."""
+        node = self._nodes[task]
+        if node.state is TaskState.WAITING:
+            heapq.heappush(self._ready, (node.rank, task))
+
     def hold(self, task: str) -> None:
         """Free the slots of a taken task that waits for something else; see `put_back`."""
         node = self._nodes[task]
@@ -187,6 +171,7 @@ class Scheduler:
             node.held = True
             self._used -= node.slots + node.lent
             node.lent = 0
+            self._count_memory(node, -1)
 
     def lend(self, task: str, slots: int) -> int:
         """Give a taken task slots that nobody else could use now, so many at most.
@@ -258,8 +243,11 @@ class Scheduler:
         node = self._release(task)
         if self._may_retry(node, state, transient=transient):
             node.state = TaskState.WAITING
-            heapq.heappush(self._ready, (node.rank, task))
-            return Decision(retry=True)
+            if state is TaskState.LOST:
+                heapq.heappush(self._ready, (node.rank, task))
+                return Decision(retry=True)
+            node.failures += 1
+            return Decision(retry=True, failures=node.failures)
         node.state = state
         self._open -= 1
         if state.has_products:
@@ -292,9 +280,20 @@ class Scheduler:
             raise ValueError(f"task {task} is {node.state}, not running")
         if not node.held:
             self._used -= node.slots + node.lent
+            self._count_memory(node, -1)
         node.lent = 0
         node.held = False
         return node
+
+    def _has_memory(self, node: _Node) -> bool:
+        if self._memory_left is None or not node.memory or not self._n_with_memory:
+            return True
+        return node.memory <= self._memory_left
+
+    def _count_memory(self, node: _Node, change: int) -> None:
+        if node.memory and self._memory_left is not None:
+            self._memory_left -= change * node.memory
+            self._n_with_memory += change
 
     def _after_failure(self, task: str, state: TaskState) -> tuple[NotRun, ...]:
         passed_over = state in (TaskState.SKIPPED, TaskState.CANCELLED) or self.tolerates(task)

@@ -154,6 +154,10 @@ class Executor(Protocol):
         """Return how many jobs run at a time."""
 
     @property
+    def memory_bytes(self) -> int | None:
+        """Return how much memory its jobs may hold together; None where that is not limited."""
+
+    @property
     def ahead(self) -> int:
         """Return how many short jobs more it can take, so that no worker waits for the next."""
 

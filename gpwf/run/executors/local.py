@@ -21,7 +21,7 @@ from typing import Any
 
 from gpwf.core.runs import TaskState
 from gpwf.run.executors.base import Freed, Grant, Job, Outcome, Told
-from gpwf.run.executors.processes import tree_bytes, usable_cores
+from gpwf.run.executors.processes import machine_bytes, tree_bytes, usable_cores
 from gpwf.run.executors.server import Server, Worker, server_died, start_server, unfinished
 
 __all__ = ["PREPARE", "LocalExecutor"]
@@ -83,6 +83,11 @@ class LocalExecutor:
         return self._jobs
 
     @property
+    def memory_bytes(self) -> int:
+        """Return the memory of this machine."""
+        return machine_bytes()
+
+    @property
     def ahead(self) -> int:
         """Return how many short jobs more it can take: one per worker once there are some."""
         return self._jobs if any(self._is_short(step) for step in self._longest_s) else 0
@@ -119,6 +124,8 @@ class LocalExecutor:
 
         self._escalate()
         server = self._server
+        if server is None and not self._ended:
+            self._hear_wake(wait([self._wake_read], timeout))
         if server is not None and not self._ended:
             by_connection: dict[Any, Worker] = {
                 worker.connection: worker for worker in server.workers.values() if worker.is_open
@@ -128,13 +135,17 @@ class LocalExecutor:
                 if source is server.control:
                     self._hear_server(server)
                 elif source == self._wake_read:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._wake_read, 4096)
+                    self._hear_wake([source])
                 else:
                     self._hear_worker(by_connection[source])
             self._assign()
         ended, self._ended = self._ended, []
         return ended
+
+    def _hear_wake(self, sources: Sequence[Any]) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if sources:
+                os.read(self._wake_read, 4096)
 
     def wake(self) -> None:
         """Make `wait` return early; may be called from a signal handler."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-__all__ = ["tree_bytes", "usable_cores"]
+__all__ = ["machine_bytes", "tree_bytes", "usable_cores"]
 
 
 def tree_bytes(pid: int) -> int | None:
@@ -25,6 +25,13 @@ def tree_bytes(pid: int) -> int | None:
         with contextlib.suppress(psutil.Error):  # it has just ended
             total += item.memory_info().rss
     return total
+
+
+def machine_bytes() -> int:
+    """Return the memory of this machine in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
 
 
 def usable_cores() -> int:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpwf.core.runs import TaskState
-from gpwf.run.scheduler import LOST_BUDGET, NotRun, Scheduler
+from gpwf.run.scheduler import LOST_BUDGET, Decision, NotRun, Scheduler
 
 OK, FAILED, LOST, SKIPPED = TaskState.OK, TaskState.FAILED, TaskState.LOST, TaskState.SKIPPED
 DIAMOND = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c")}
@@ -102,6 +102,7 @@ def test_passing_failures_have_a_budget_of_their_own() -> None:
     scheduler = Scheduler({"a": ()}, retries={"a": 1})
     scheduler.take()
     assert scheduler.finish("a", FAILED, transient=True).retry
+    scheduler.resume("a")
     for _ in range(LOST_BUDGET):
         assert scheduler.take() == "a"
         assert scheduler.finish("a", LOST, transient=True).retry
@@ -348,3 +349,37 @@ def test_a_task_that_publishes_holds_no_slot_and_borrows_none() -> None:
     scheduler.finish("a", OK)
     scheduler.finish("b", OK)
     assert scheduler.is_finished
+
+
+def test_tasks_in_flight_hold_no_more_memory_than_there_is() -> None:
+    memory = {"a": 6, "b": 5, "d": 3}
+    scheduler = Scheduler(
+        {"a": (), "b": (), "c": (), "d": ()}, capacity=4, memory=memory, memory_capacity=10
+    )
+    assert _take_all(scheduler) == ["a"]  # b is waited for, as a task that needs many slots is
+    scheduler.finish("a", OK)
+    assert _take_all(scheduler) == ["b", "c", "d"]
+
+
+def test_a_task_that_may_hold_more_than_there_is_runs_alone_of_its_kind() -> None:
+    scheduler = Scheduler(
+        {"a": (), "b": (), "c": ()}, capacity=4, memory={"a": 1, "b": 99}, memory_capacity=10
+    )
+    assert _take_all(scheduler) == ["a"]
+    scheduler.hold("a")  # it publishes, and holds nothing any more
+    assert _take_all(scheduler) == ["b", "c"]
+
+
+def test_a_passing_failure_waits_and_a_lost_worker_does_not() -> None:
+    scheduler = Scheduler({"a": (), "b": ()}, capacity=2, retries={"a": 2})
+    assert _take_all(scheduler) == ["a", "b"]
+    assert scheduler.finish("b", LOST) == Decision(retry=True)
+    assert scheduler.finish("a", FAILED, transient=True) == Decision(retry=True, failures=1)
+    assert _take_all(scheduler) == ["b"]
+    scheduler.resume("a")
+    assert _take_all(scheduler) == ["a"]
+    assert scheduler.finish("a", FAILED, transient=True).failures == 2
+    scheduler.stop("enough")
+    scheduler.resume("a")  # it was cancelled meanwhile
+    assert scheduler.take() is None
+    assert scheduler.state("a") is TaskState.CANCELLED
