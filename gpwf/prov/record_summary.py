@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 
 from gpwf.prov.graph import Graph, Node
 from gpwf.prov.record_index import Element, Link, RecordIndex
-from gpwf.prov.record_words import number_in, object_in, size_text, subtitle_of, title_of
+from gpwf.prov.record_words import natural, number_in, object_in, size_text, subtitle_of, title_of
 
 __all__ = ["summary_graph"]
 
@@ -79,7 +79,15 @@ class _Summary:
             item for item in self.index.of_kind("activity") if self._is_shown(item.get("task"))
         ]
         entries = [item for item in self.index.not_run() if self._is_shown(item["task"])]
-        tasks.sort(key=lambda item: number_in(item.get("attempt")))
+        # A record has tasks in the order of their ends, which is another one in every run.
+        rank = {name: n for n, name in enumerate(dict.fromkeys(x.get("step") for x in tasks))}
+        tasks.sort(
+            key=lambda item: (
+                rank[item.get("step")],
+                natural(item.get("task")),
+                number_in(item.get("attempt")),
+            )
+        )
         named = {(item.get("step"), item.get("task")) for item in tasks}
         named |= {(str(item.get("step", "")), str(item["task"])) for item in entries}
         self.sizes.update(self._key(step, task) for step, task in named)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime
 
 from gpwf.prov.record_index import Element, RecordIndex
 
-__all__ = ["number_in", "object_in", "size_text", "subtitle_of", "title_of"]
+__all__ = ["natural", "number_in", "object_in", "size_text", "subtitle_of", "title_of"]
 
 
 def main_run(index: RecordIndex) -> Element | None:
@@ -33,6 +34,11 @@ def subtitle_of(index: RecordIndex) -> str:
         seconds = datetime.fromisoformat(run.end) - datetime.fromisoformat(run.start)
         length = f", {seconds.total_seconds():.1f} s"
     return f"run {run.get('runId')[:8]}, {when} UTC{length}, {run.get('state')}"
+
+
+def natural(text: str) -> list[str | int]:
+    """Return what sorts names as people do, ``seed=9`` before ``seed=10``."""
+    return [int(part) if n % 2 else part for n, part in enumerate(re.split(r"(\d+)", text))]
 
 
 def number_in(text: str) -> int:

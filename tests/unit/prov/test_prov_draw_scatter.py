@@ -38,9 +38,22 @@ def test_a_step_that_shares_all_its_tasks_is_named_with_the_other_one() -> None:
     assert shared.lines == ["collect", "ok", "also again[scenario=null]"]
 
 
+def test_a_picture_does_not_tell_who_ended_first() -> None:
+    plan = factory.scatter_plan()
+    first, *sims = plan.tasks[:7]
+    journal = factory.Journal(plan)
+    journal.ok(first, *reversed(sims), *plan.tasks[7:])
+    graphs = [
+        build_graph(build_document(plan, events), detail="task")
+        for events in (factory.good_run(plan), journal.finish())
+    ]
+    titles = [[n.title for n in g.nodes.values() if n.kind == "activity"] for g in graphs]
+    assert titles[0] == titles[1]
+
+
 def test_blocked_and_failed_tasks_are_counted() -> None:
     graph = graph_of(factory.scattered_failure)
-    assert node(graph, "sim").lines[-1] == "4 ok, 1 skipped, 1 failed"
+    assert node(graph, "sim").lines[-1] == "4 ok, 1 failed, 1 skipped"
     assert node(graph, "rows").lines == ["collect", "1 ok, 1 blocked", "also again"]
     assert node(graph, "rows").state == "blocked"
 
