@@ -140,6 +140,10 @@ class Progress:
         self.workflow = plan.name
         self.total = len(plan.tasks)
         self.steps = _steps(plan)
+        # ids begin with the name of the step; should one not, it is kept
+        self._odd = {
+            task.id: task.step for task in plan.tasks if task.id.partition("[")[0] != task.step
+        }
         self.workers = 1
         self.ended: Counter[TaskState] = Counter()
         self.done = 0
@@ -151,14 +155,14 @@ class Progress:
 
     def step_of(self, task_id: str) -> str:
         """Return the name of the step that a task belongs to."""
-        return task_id.partition("[")[0]
+        return self._odd.get(task_id) or task_id.partition("[")[0]
 
     def apply(self, event: RunEvent, now_s: float) -> None:
         """Take in one event; ``now_s`` is the watcher's clock in seconds."""
         self.last_s = now_s
         match event:
             case AttemptStarted():
-                step = event.task.partition("[")[0]
+                step = self.step_of(event.task)
                 self.running[event.task] = Running(
                     task=event.task, step=step, handle=event.attempt_id, since_s=now_s
                 )
@@ -184,7 +188,7 @@ class Progress:
             item.note = text
 
     def _finish(self, event: AttemptFinished) -> None:
-        step = self.steps[event.task.partition("[")[0]]
+        step = self.steps[self.step_of(event.task)]
         if self.running.pop(event.task, None) is not None:
             step.running -= 1
         if event.state is TaskState.OK:
@@ -196,7 +200,7 @@ class Progress:
     def _end(self, task_id: str, state: TaskState) -> None:
         self.done += 1
         self.ended[state] += 1
-        self.steps[task_id.partition("[")[0]].ended[state] += 1
+        self.steps[self.step_of(task_id)].ended[state] += 1
 
 
 def _steps(plan: Plan) -> dict[str, StepProgress]:

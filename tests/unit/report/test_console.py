@@ -1,6 +1,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import report_fakes as fakes
@@ -184,3 +185,11 @@ def test_a_console_that_nobody_reads_does_not_end_the_run(mode, monkeypatch):
     for event in fakes.failed_run():
         console.event(event)
     console.close()
+
+
+def test_a_task_with_a_name_of_its_own_belongs_to_its_step():
+    plan = fakes.make_plan()
+    odd = replace(plan.tasks[0], id="somewhere else")
+    progress = Progress(replace(plan, tasks=(odd, *plan.tasks[1:])))
+    progress.apply(fakes.cached("somewhere else", 0), 0.0)
+    assert progress.steps["observations"].done == 1
