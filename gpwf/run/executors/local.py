@@ -21,6 +21,7 @@ from typing import Any
 
 from gpwf.core.runs import TaskState
 from gpwf.run.executors.base import Freed, Grant, Job, Outcome, Told
+from gpwf.run.executors.durations import Durations
 from gpwf.run.executors.processes import machine_bytes, tree_bytes, usable_cores
 from gpwf.run.executors.server import Server, Worker, server_died, start_server, unfinished
 
@@ -29,8 +30,6 @@ __all__ = ["PREPARE", "LocalExecutor"]
 #: What the fork server imports: gammapy, and what its steps need.
 PREPARE = "gpwf.steps.process:prepare_process"
 _GRACE_S = 3.0
-_SHORT_S = 0.05
-_LAST = 8  # jobs of a step that tell how long the next will take
 _AT_ONCE = 64
 _AHEAD_BYTES = 32 * 1024  # of a job; less than the smallest buffer of a socket
 _MOVES = 20  # to another worker, of a job that is not to blame
@@ -63,7 +62,7 @@ class LocalExecutor:
         self._server: Server | None = None
         self._queue: deque[Job] = deque()
         self._ended: list[Told] = []
-        self._longest_s: dict[str, deque[float]] = {}  # of the last jobs, by step
+        self._durations = Durations()
         self._moved: Counter[str] = Counter()  # by attempt
         self._large: set[str] = set()
         self._doomed: dict[str, TaskState] = {}  # to be cancelled when a worker comes to it
@@ -90,7 +89,7 @@ class LocalExecutor:
     @property
     def ahead(self) -> int:
         """Return how many short jobs more it can take: one per worker once there are some."""
-        return self._jobs if any(self._is_short(step) for step in self._longest_s) else 0
+        return self._jobs if self._durations.has_short else 0
 
     @property
     def is_started(self) -> bool:
@@ -249,16 +248,11 @@ class LocalExecutor:
         if len(workers) < self._jobs:
             return self._spawn(self._server)
         # who computes reads nothing: what does not fit into the socket would block this process
-        if self._is_short(job.step) and job.attempt_id not in self._large:
+        if self._durations.is_short(job.step) and job.attempt_id not in self._large:
             for worker in free:
-                if len(worker.jobs) == 1 and self._is_short(worker.jobs[0].step):
+                if len(worker.jobs) == 1 and self._durations.is_short(worker.jobs[0].step):
                     return worker
         return None
-
-    def _is_short(self, step: str) -> bool:
-        """Return True where the last jobs of a step took so little that waiting would show."""
-        known = self._longest_s.get(step)
-        return known is not None and max(known) < _SHORT_S
 
     def _send(self, worker: Worker, data: bytes) -> None:
         try:
@@ -344,8 +338,7 @@ class LocalExecutor:
                 job = worker.jobs.popleft()
             self._doomed.pop(item.attempt_id, None)
             if item.state is TaskState.OK:
-                known = self._longest_s.setdefault(job.step, deque(maxlen=_LAST))
-                known.append(item.resources.wall_s)
+                self._durations.add(job.step, item.resources.wall_s)
                 worker.remember(item.products.values())
             else:
                 self._begin_next(worker)
