@@ -11,7 +11,6 @@ import os
 import pickle
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections import Counter, deque
@@ -23,7 +22,15 @@ from gpwf.core.runs import TaskState
 from gpwf.run.executors.base import Freed, Grant, Job, Outcome, Told
 from gpwf.run.executors.durations import Durations
 from gpwf.run.executors.processes import machine_bytes, tree_bytes, usable_cores
-from gpwf.run.executors.server import Server, Worker, server_died, start_server, unfinished
+from gpwf.run.executors.server import (
+    Server,
+    Worker,
+    server_died,
+    spawn_worker,
+    start_server,
+    tell_server,
+    unfinished,
+)
 
 __all__ = ["PREPARE", "LocalExecutor"]
 
@@ -167,11 +174,11 @@ class LocalExecutor:
             worker.jobs.popleft()
             self._ended.append(unfinished(first, state, None, worker))
             self._let_go(worker)
-            self._tell(do="kill", worker=worker.number, signal=signal.SIGKILL)
+            self._kill(worker, signal.SIGKILL)
         elif worker.killed_for is None:
             worker.killed_for = state
             worker.kill_at_s = time.monotonic() + _GRACE_S
-            self._tell(do="kill", worker=worker.number, signal=signal.SIGTERM)
+            self._kill(worker, signal.SIGTERM)
 
     def grant(self, handle: str, cores: int) -> None:
         """Answer a wish; see `gpwf.run.executors.base.Executor`."""
@@ -246,7 +253,8 @@ class LocalExecutor:
         if idle:
             return max(idle, key=lambda item: item.has_made(job))
         if len(workers) < self._jobs:
-            return self._spawn(self._server)
+            self._numbers += 1
+            return spawn_worker(self._server, self._numbers)
         # who computes reads nothing: what does not fit into the socket would block this process
         if self._durations.is_short(job.step) and job.attempt_id not in self._large:
             for worker in free:
@@ -260,26 +268,9 @@ class LocalExecutor:
         except (BrokenPipeError, ConnectionResetError):
             worker.is_open = False  # it just died: its exit makes the job lost
 
-    def _spawn(self, server: Server) -> Worker:
-        from multiprocessing.connection import Connection
-
-        ours, theirs = socket.socketpair()
-        self._numbers += 1
-        request = json.dumps({"do": "spawn", "worker": self._numbers}).encode() + b"\n"
-        with theirs:
-            try:
-                socket.send_fds(server.control, [request], [theirs.fileno()])
-            except OSError:
-                raise server_died(server) from None
-        worker = Worker(number=self._numbers, connection=Connection(ours.detach()))
-        server.workers[worker.number] = worker
-        return worker
-
-    def _tell(self, **message: Any) -> None:
-        """Send a request to the fork server; where it is gone, `wait` finds out."""
+    def _kill(self, worker: Worker, number: int) -> None:
         if self._server is not None:
-            with contextlib.suppress(OSError):
-                self._server.control.sendall(json.dumps(message).encode() + b"\n")
+            tell_server(self._server, do="kill", worker=worker.number, signal=number)
 
     def _hear_server(self, server: Server) -> None:
         try:
@@ -405,7 +396,7 @@ class LocalExecutor:
         for worker in self._server.workers.values() if self._server is not None else ():
             if worker.kill_at_s is not None and time.monotonic() >= worker.kill_at_s:
                 worker.kill_at_s = None
-                self._tell(do="kill", worker=worker.number, signal=signal.SIGKILL)
+                self._kill(worker, signal.SIGKILL)
 
     def _patience(self, timeout: float | None) -> float | None:
         """Return how long to wait, not past the next time to kill something."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from gpwf.core.digests import Digest
 from gpwf.core.runs import Failure, Product, Resources, TaskState
@@ -24,7 +25,16 @@ from gpwf.run.executors.base import Job, Outcome
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-__all__ = ["Server", "Worker", "server_died", "start_server", "unfinished", "worker_variables"]
+__all__ = [
+    "Server",
+    "Worker",
+    "server_died",
+    "spawn_worker",
+    "start_server",
+    "tell_server",
+    "unfinished",
+    "worker_variables",
+]
 
 _SERVE = "gpwf.run.worker:serve"
 _OUTPUT_TAIL = 8192
@@ -141,6 +151,34 @@ def start_server(prepare: str | None, environment: Mapping[str, str]) -> Server:
         errors.close()
         raise ExecutorError(f"the worker processes cannot be started: {error}") from None
     return Server(process=process, control=ours, errors=errors)
+
+
+def spawn_worker(server: Server, number: int) -> Worker:
+    """Ask for a worker; it can be given jobs at once.
+
+    Raises
+    ------
+    ExecutorError
+        Where the fork server is gone.
+    """
+    from multiprocessing.connection import Connection
+
+    ours, theirs = socket.socketpair()
+    request = json.dumps({"do": "spawn", "worker": number}).encode() + b"\n"
+    with theirs:
+        try:
+            socket.send_fds(server.control, [request], [theirs.fileno()])
+        except OSError:
+            raise server_died(server) from None
+    worker = Worker(number=number, connection=Connection(ours.detach()))
+    server.workers[number] = worker
+    return worker
+
+
+def tell_server(server: Server, **message: Any) -> None:
+    """Send a request to the fork server; where it is gone, who listens finds out."""
+    with contextlib.suppress(OSError):
+        server.control.sendall(json.dumps(message).encode() + b"\n")
 
 
 def server_died(server: Server) -> ExecutorError:
