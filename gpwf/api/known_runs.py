@@ -127,7 +127,12 @@ def known_runs(store: Store, folders: Iterable[Path] = ()) -> KnownRuns:
                 here[path] = (found, None, 0)
                 unregistered.add(path)
     runs = sorted((item[0] for item in here.values()), key=_order, reverse=True)
-    return KnownRuns(runs=tuple(runs), gone=tuple(gone), unregistered=frozenset(unregistered))
+    found_again = {name for run in runs for name in (*run.run_ids, *run.earlier_ids)}
+    return KnownRuns(
+        runs=tuple(runs),
+        gone=tuple(item for item in gone if item[0].run_id not in found_again),
+        unregistered=frozenset(unregistered),
+    )
 
 
 def _order(run: KnownRun) -> tuple[bool, str, str]:

@@ -271,6 +271,20 @@ def test_runs_are_found_again_after_a_move(world: World, later: Callable, tmp_pa
     assert moved.has_result("b")
 
 
+def test_a_run_that_was_moved_alone_is_known_again_once_it_was_shown(
+    world: World, later: Callable
+) -> None:
+    path = world.run("one", made={"a": "A"})
+    archive = world.folder / "deep" / "in" / "archive"
+    archive.mkdir(parents=True)
+    path.rename(archive / "one")
+    later()
+    assert clean(world.store).groups[0].reason == f"its run directory {path} is gone"
+    assert sweep(world, folders=[archive]).bytes == 0
+    assert clean(world.store).bytes == 0
+    assert world.store.runs.get("one").path == str(archive / "one")  # type: ignore[union-attr]
+
+
 def test_another_run_in_the_place_of_one_that_is_gone(world: World, later: Callable) -> None:
     path = world.run("one", made={"a": "A"})
     shutil.rmtree(path)
