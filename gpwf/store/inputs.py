@@ -8,9 +8,11 @@ time stamp.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +46,9 @@ class _Entry:
 
 def _stat_of(path: Path) -> tuple[int, ...]:
     found = path.stat()
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        # a pipe would be waited for, a device has no end
+        raise OSError(errno.EINVAL, "it is a pipe, a socket or a device", str(path))
     return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
@@ -73,15 +78,15 @@ class StatCache:
         """
         self._load()
         name = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
-        stat = _stat_of(path)
+        before = _stat_of(path)
         known = self._entries.get(name)
-        if known is not None and known.stat == stat and known.is_settled:
-            return known.digest, stat[2]
+        if known is not None and known.stat == before and known.is_settled:
+            return known.digest, before[2]
         read_ns = time.time_ns()
         digest = digest_file(path)
         after = _stat_of(path)
-        if after == stat:  # otherwise it was written while we read: nothing to remember
-            self._remember(name, _Entry(stat, read_ns, digest))
+        if after == before:  # otherwise it was written while we read: nothing to remember
+            self._remember(name, _Entry(before, read_ns, digest))
         return digest, after[2]
 
     def register(self, path: Path, digest: Digest) -> None:
@@ -154,9 +159,9 @@ class StatCache:
             return
         for line in data.splitlines():
             try:
-                name, stat, read_ns, digest = json.loads(line)
-                entry = _Entry(tuple(int(item) for item in stat), int(read_ns), Digest(digest))
-            except (ValueError, TypeError):
+                name, seen, read_ns, digest = json.loads(line)
+                entry = _Entry(tuple(int(item) for item in seen), int(read_ns), Digest(digest))
+            except (ValueError, TypeError, OverflowError, RecursionError):
                 continue
             if isinstance(name, str) and len(entry.stat) == 5:
                 yield name, entry
@@ -257,7 +262,7 @@ class InputDigests:
         try:
             document = json.loads(self._memo_path(key).read_bytes())
             return document["value"] if document["key"] == key else None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def remember(self, key: str, value: Any) -> None:

@@ -67,7 +67,10 @@ class ObjectStore:
         """
         path = self.path(digest)
         try:
-            found = _identity(path.stat())
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # of a pipe the end would never come
+                return False
+            found = _identity(status)
             if self._verified.get(digest) == found:
                 return True
             whole = digest_file(path) == digest
@@ -237,6 +240,17 @@ def _open_regular(path: Path) -> int:
     return handle
 
 
+def _check_text(name: Path) -> None:
+    """Refuse a name that records, which are UTF-8, cannot hold."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        raise StoreError(
+            f"the name of the file {os.fsencode(name)!r} is not UTF-8",
+            hint="products hold files with names that can be written down",
+        ) from None
+
+
 def _files_of(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder; refuse what is neither file nor folder."""
     with os.scandir(folder) as entries:
@@ -245,6 +259,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
             if entry.is_dir(follow_symlinks=False):
                 yield from _files_of(path)
             elif entry.is_file(follow_symlinks=False):
+                _check_text(path.relative_to(folder))
                 yield path
             else:
                 raise StoreError(

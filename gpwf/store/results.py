@@ -79,9 +79,12 @@ class ResultStore:
         """
         path = self.path(key)
         try:
-            data = path.read_bytes()
-        except FileNotFoundError:
+            # of anything else, a pipe for example, the end might never come
+            data = path.read_bytes() if path.is_file() or not path.exists() else b""
+        except (FileNotFoundError, PermissionError):
             return None
+        except OSError:  # the disk cannot give it back
+            data = b""
         result = read_result(data)
         if result is None or result.key != key:
             with contextlib.suppress(OSError):  # a store for reading only, or it has just gone
@@ -154,7 +157,7 @@ def read_result(data: bytes) -> StoredResult | None:
         if not found or form != _FORMAT or checksum != hashlib.sha256(body).hexdigest():
             return None
         return from_plain(StoredResult, json.loads(body))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -7,6 +7,7 @@ the journal called finished has not run again; no process and no draft is left.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from gpwf.errors import RunError
 from gpwf.run.journal import scan_journal
 
 MARK = "FAULTS_MARK"
+_DRAFT = re.compile(r"\..*([0-9a-f]{8}|\.part)")
 
 Maker = Callable[[Path], Plan]
 
@@ -145,7 +147,7 @@ def check_journal(path: Path) -> None:
 def check_nothing_left(folder: Path, rundir: Path) -> None:
     """Check that no draft, no private folder of an attempt and no process stays behind."""
     left = [*(rundir / "work").rglob("*"), *folder.glob("store/tmp/*")]
-    left += [path for path in rundir.rglob(".*") if not path.is_dir() or path.is_symlink()]
+    left += [path for path in rundir.rglob(".*") if _DRAFT.fullmatch(path.name)]
     assert not left, f"left behind: {[str(path.relative_to(folder)) for path in left]}"
     wait_for(lambda: not survivors(), "the end of every process of the run", 10.0)
 
