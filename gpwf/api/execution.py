@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpwf.api.earlier_times import earlier_step_times
 from gpwf.api.runs import RUNS_FOLDER, Run
 from gpwf.api.selection import Selection
 from gpwf.core.digests import digest_file
@@ -94,10 +95,14 @@ class Execution:
         from gpwf.report.logging import RunLog
 
         plan = self.selection.plan
-        step_of = {task.id: task.step for task in plan.tasks}
-        console = open_console(plan, mode=self.console, meter=self.executor)
+        console = open_console(
+            plan,
+            mode=self.console,
+            meter=self.executor,
+            history=lambda: earlier_step_times(rundir.path),
+        )
         try:
-            with RunLog(rundir.log, header.run_id, step_of=step_of.get) as log:
+            with RunLog(rundir.log, header.run_id) as log:
 
                 def on_log(record: Mapping[str, Any]) -> None:
                     log.record(record)

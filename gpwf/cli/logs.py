@@ -11,7 +11,6 @@ import click
 
 from gpwf.cli import completion
 from gpwf.cli.options import format_option, run_argument
-from gpwf.cli.streams import show_any_text
 from gpwf.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ def command(
     """
     from gpwf.report.log_lines import LogFilter, read_log
 
-    show_any_text()
     opened, tasks = _find(run, step)
     wanted = LogFilter(level=level, tasks=tasks, attempt=attempt)
     blocks = read_log(opened.log, ended=(lambda: not opened.is_live) if follow else None)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gpwf.cli.lazy import Entry, LazyGroup
+from gpwf.cli.streams import show_any_text
 
 __all__ = ["ENTRIES", "cli", "main"]
 
@@ -118,6 +119,7 @@ class RootGroup(LazyGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
+        show_any_text()
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

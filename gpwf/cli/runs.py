@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from gpwf.cli.options import format_option, print_json, shown_path, terminal_width
-from gpwf.cli.streams import show_any_text
 
 __all__ = ["command"]
 
@@ -32,7 +31,6 @@ def command(folder: Path | None, workflow: str | None, form: str, number: int | 
     from gpwf.report.listings import counts_text, local_time
     from gpwf.report.text import duration, memory, state_cell, table
 
-    show_any_text()
     found = summaries(
         api.find_runs(folder),
         workflow=workflow,

@@ -12,7 +12,6 @@ from gpwf.cli.options import (
     shown_path,
     terminal_width,
 )
-from gpwf.cli.streams import show_any_text
 from gpwf.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ def command(run: str | None, tasks: bool, watch: bool, every: float, form: str) 
     """
     from gpwf import api
 
-    show_any_text()
     opened = api.open_run(run)
     if watch:
         _watch(opened, tasks, every, form)

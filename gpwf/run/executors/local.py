@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import pickle
 import shutil
 import signal
@@ -21,10 +20,11 @@ from typing import Any
 from gpwf.core.runs import TaskState
 from gpwf.run.executors.base import Freed, Grant, Job, Outcome, Told
 from gpwf.run.executors.durations import Durations
-from gpwf.run.executors.processes import machine_bytes, tree_bytes, usable_cores
+from gpwf.run.executors.processes import Bell, machine_bytes, tree_bytes, usable_cores
 from gpwf.run.executors.server import (
     Server,
     Worker,
+    next_kill_s,
     server_died,
     spawn_worker,
     start_server,
@@ -74,9 +74,7 @@ class LocalExecutor:
         self._large: set[str] = set()
         self._doomed: dict[str, TaskState] = {}  # to be cancelled when a worker comes to it
         self._numbers = 0
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_write, False)
-        os.set_blocking(self._wake_read, False)
+        self._bell = Bell()
 
     @property
     def name(self) -> str:
@@ -130,33 +128,27 @@ class LocalExecutor:
 
         self._escalate()
         server = self._server
-        if server is None and not self._ended:
-            self._hear_wake(wait([self._wake_read], timeout))
+        if server is None and not self._ended and wait([self._bell], timeout):
+            self._bell.hear()
         if server is not None and not self._ended:
             by_connection: dict[Any, Worker] = {
                 worker.connection: worker for worker in server.workers.values() if worker.is_open
             }
-            sources: list[Any] = [*by_connection, server.control, self._wake_read]
-            for source in wait(sources, self._patience(timeout)):
+            sources: list[Any] = [*by_connection, server.control, self._bell]
+            for source in wait(sources, next_kill_s(server, timeout)):
                 if source is server.control:
                     self._hear_server(server)
-                elif source == self._wake_read:
-                    self._hear_wake([source])
+                elif source is self._bell:
+                    self._bell.hear()
                 else:
                     self._hear_worker(by_connection[source])
             self._assign()
         ended, self._ended = self._ended, []
         return ended
 
-    def _hear_wake(self, sources: Sequence[Any]) -> None:
-        with contextlib.suppress(BlockingIOError):
-            if sources:
-                os.read(self._wake_read, 4096)
-
     def wake(self) -> None:
         """Make `wait` return early; may be called from a signal handler."""
-        with contextlib.suppress(OSError):  # full, or closed already
-            os.write(self._wake_write, b"x")
+        self._bell.ring()
 
     def cancel(self, handle: str, state: TaskState = TaskState.CANCELLED) -> None:
         """End a job; see `gpwf.run.executors.base.Executor`."""
@@ -221,10 +213,7 @@ class LocalExecutor:
                 server.process.kill()
                 server.process.wait()
             server.errors.close()
-        if self._wake_read >= 0:
-            os.close(self._wake_read)
-            os.close(self._wake_write)
-            self._wake_read = self._wake_write = -1
+        self._bell.close()
 
     def _assign(self) -> None:
         """Give queued jobs to idle workers, to new ones, or ahead to those that are soon idle."""
@@ -384,9 +373,8 @@ class LocalExecutor:
         worker.jobs.clear()
 
     def _worker_of(self, handle: str) -> Worker | None:
-        if self._server is None:
-            return None
-        for worker in self._server.workers.values():
+        # asked from the thread of the console, too: of a copy
+        for worker in list(self._server.workers.values()) if self._server is not None else ():
             if worker.jobs and worker.jobs[0].attempt_id == handle:
                 return worker
         return None

@@ -1,11 +1,41 @@
-"""What the operating system says of processes and cores."""
+"""Processes, cores and memory of this machine; a bell to wake who waits."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 
-__all__ = ["machine_bytes", "tree_bytes", "usable_cores"]
+__all__ = ["Bell", "machine_bytes", "tree_bytes", "usable_cores"]
+
+
+class Bell:
+    """A pipe that ends a wait early; what waits takes it for a file."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        for handle in (self._read, self._write):
+            os.set_blocking(handle, False)
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait for."""
+        return self._read
+
+    def ring(self) -> None:
+        """End the wait; may be called from a signal handler, and more than once."""
+        with contextlib.suppress(OSError):  # full, or closed already
+            os.write(self._write, b"x")
+
+    def hear(self) -> None:
+        """Let it be silent again."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read, 4096)
+
+    def close(self) -> None:
+        """Close the pipe; once is enough."""
+        if self._read >= 0:
+            os.close(self._read)
+            os.close(self._write)
+            self._read = self._write = -1
 
 
 def tree_bytes(pid: int) -> int | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Server",
     "Worker",
+    "next_kill_s",
     "server_died",
     "spawn_worker",
     "start_server",
@@ -135,8 +136,9 @@ def start_server(prepare: str | None, environment: Mapping[str, str]) -> Server:
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the server
     try:
         with theirs:
+            # text files of packages are UTF-8, whatever the locale says
             process = subprocess.Popen(
-                [sys.executable, "-P", str(script), str(theirs.fileno())],
+                [sys.executable, "-P", "-X", "utf8", str(script), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
                 stderr=errors,
@@ -179,6 +181,15 @@ def tell_server(server: Server, **message: Any) -> None:
     """Send a request to the fork server; where it is gone, who listens finds out."""
     with contextlib.suppress(OSError):
         server.control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def next_kill_s(server: Server, limit_s: float | None) -> float | None:
+    """Return in how many seconds a worker is due to be killed; the limit where none is before."""
+    times = [item.kill_at_s for item in server.workers.values() if item.kill_at_s]
+    if not times:
+        return limit_s
+    until_kill = max(0.0, min(times) - time.monotonic())
+    return until_kill if limit_s is None else min(limit_s, until_kill)
 
 
 def server_died(server: Server) -> ExecutorError:
