@@ -139,6 +139,29 @@ def test_products_stay_the_same(kind: str, tmp_path: Path) -> None:
         assert after[name] == before[name], name
 
 
+@pytest.mark.parametrize("reduction", [SPECTRA, MAPS], ids=["spectra", "maps"])
+def test_a_reduction_reads_nothing_twice(
+    reduction: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gammapy.utils.fits import HDULocation
+
+    read: list[tuple[str, str]] = []
+    load = HDULocation.load
+
+    def counting(self: Any) -> Any:
+        read.append((str(self.path()), self.hdu_name))
+        return load(self)
+
+    datastore = str(Path(os.environ["GAMMAPY_DATA"]) / "hess-dl3-dr1")
+    products = run("observations", {"datastore": datastore, "obs_ids": [23523]}, {}, tmp_path)
+    monkeypatch.setattr(HDULocation, "load", counting)
+    run("datasets", reduction, products, tmp_path)
+    assert len(read) > 3
+    large = [item for item in read if item[1] in ("EVENTS", "AEFF", "EDISP", "PSF", "BKG")]
+    # the first looks at the pointings, before the reduction has an observation of its own
+    assert len(large) <= len(set(large)) + 1
+
+
 @pytest.mark.usefixtures("slow")
 def test_another_gammapy_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     from gammapy.datasets import Datasets

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from gpwf.steps.reduction.settings import Axes, BinnedAxis, DatasetsSettings
@@ -13,6 +15,7 @@ __all__ = [
     "arguments",
     "dataset_names",
     "energy_axes",
+    "held",
     "observation_order",
     "safe_mask_maker",
     "stacked_name",
@@ -30,6 +33,30 @@ def observation_order(observation: Any) -> tuple[int, str]:
     """
     text = str(observation.obs_id)
     return (int(text) if text.isdigit() else -1, text)
+
+
+def held(observation: Any) -> Any:
+    """Return a copy of an observation that keeps what it reads of its files.
+
+    The makers of gammapy ask for the same response up to ten times, and gammapy reads it each time.
+    The copy is for one reduction: what it has read goes with it.
+    """
+    from gammapy.data import Observation
+
+    if type(observation) is not Observation:
+        return observation
+    kept = copy.copy(observation)
+    kept.__class__ = _holding()
+    return kept
+
+
+@cache
+def _holding() -> type:
+    from gammapy.data import Observation
+    from gammapy.utils.fits import LazyFitsData
+
+    names = ("aeff", "edisp", "psf", "_bkg", "_events")
+    return type("Observation", (Observation,), {name: LazyFitsData(cache=True) for name in names})
 
 
 def _telescope(observation: Any) -> str:

@@ -13,6 +13,7 @@ from gpwf.steps.reduction.common import (
     arguments,
     dataset_names,
     energy_axes,
+    held,
     safe_mask_maker,
     stacked_name,
 )
@@ -148,6 +149,7 @@ class _Reduction:
         """
         from astropy.nddata import NoOverlapError
 
+        observation = held(observation)
         self._check_response(observation)
         pointing = observation.get_pointing_icrs(observation.tmid)
         try:

@@ -13,6 +13,7 @@ from gpwf.steps.reduction.common import (
     arguments,
     dataset_names,
     energy_axes,
+    held,
     safe_mask_maker,
     stacked_name,
 )
@@ -107,6 +108,7 @@ class _Reduction:
 
     def run(self, observation: Any, name: str) -> _Reduced:
         """Reduce one observation."""
+        observation = held(observation)
         if not _in_view(observation, self._region, self._step):
             return _Reduced(is_in_view=False)
         return _Reduced(is_in_view=True, dataset=self._dataset(observation, name))
