@@ -55,6 +55,8 @@ class Execution:
             environment=capture_environment(worker_variables()),
         )
         with RunDirectory(path) as rundir:
+            # before anything is looked up: what this run finds is younger than its entry
+            self.store.register_run(rundir.path, header.run_id, workflow=plan.name)
             _keep_earlier_record(rundir)
             try:
                 with self._watchers(rundir, header) as (on_event, on_log):

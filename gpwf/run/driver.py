@@ -167,16 +167,9 @@ class Driver:
         """Return the whole result of a key; damaged objects are set aside."""
         if key not in self.done_keys and (task.id in self.forced or not task.policy.cache):
             return None
-        result = self.store.results.get(key)
-        if result is None:
-            return None
+        result = self.store.use(key)  # says that it is in use, for `gpwf gc`
         needed = {port.name for port in task.output_ports if not port.optional}
-        if not needed <= set(result.products):
-            return None
-        bad = [item for product in result.products.values() for item in self.store.damage(product)]
-        for digest in bad:
-            self.store.objects.set_aside(digest)
-        return None if bad else result
+        return result if result is not None and needed <= set(result.products) else None
 
     def _cached(
         self,

@@ -128,17 +128,17 @@ class LocalExecutor:
 
         self._escalate()
         server = self._server
-        if server is None and not self._ended and wait([self._bell], timeout):
+        if server is None and not self._ended and wait([self._bell.fileno()], timeout):
             self._bell.hear()
         if server is not None and not self._ended:
             by_connection: dict[Any, Worker] = {
                 worker.connection: worker for worker in server.workers.values() if worker.is_open
             }
-            sources: list[Any] = [*by_connection, server.control, self._bell]
+            sources: list[Any] = [*by_connection, server.control, self._bell.fileno()]
             for source in wait(sources, next_kill_s(server, timeout)):
                 if source is server.control:
                     self._hear_server(server)
-                elif source is self._bell:
+                elif source == self._bell.fileno():
                     self._bell.hear()
                 else:
                     self._hear_worker(by_connection[source])
