@@ -236,7 +236,7 @@ def flux_points() -> Any:
     datasets = spectra(2)
     datasets.models = [SkyModel(PowerLawSpectralModel(amplitude="1e-12 cm-2 s-1 TeV-1"), name="s")]
     edges = np.geomspace(0.5, 20, 9) * u.TeV
-    return FluxPointsEstimator(source="s", energy_edges=edges, selection_optional="all").run(
+    return FluxPointsEstimator(source="s", energy_edges=edges, selection_optional=["ul"]).run(
         datasets
     )
 
