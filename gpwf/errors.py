@@ -120,7 +120,19 @@ class StepError(GpwfError):
 
 
 class TransientStepError(StepError):
-    """A step failed for a reason that may pass; the engine may try again."""
+    """A step failed for a reason that may pass; the engine may try again.
+
+    Parameters
+    ----------
+    process_code : int, optional
+        Exit code of the program that failed; negative: the signal that ended it.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, process_code: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.process_code = process_code
 
 
 class StepInputError(StepError):

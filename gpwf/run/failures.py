@@ -19,6 +19,7 @@ def failure_of(error: BaseException) -> Failure:
     elif not expected:
         message = f"{type(error).__name__}: {message}"
     plain = isinstance(error, (StepError, StoreError)) and error.__cause__ is None
+    code = getattr(error, "process_code", None)
     return Failure(
         kind=type(error).__name__,
         message=message,
@@ -26,6 +27,8 @@ def failure_of(error: BaseException) -> Failure:
         transient=isinstance(error, TransientStepError),
         no_data=isinstance(error, NoDataError),
         traceback=None if plain else "".join(traceback.format_exception(error)),
+        exit_code=code if code is not None and code >= 0 else None,
+        signal=-code if code is not None and code < 0 else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -194,7 +195,11 @@ def _present(product: Product, folder: Path, store: Store) -> Path:
     for item in product.files:
         link = shown / item.name
         link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(store.objects.path(item.digest))
+        source = store.objects.path(item.digest)
+        try:
+            link.symlink_to(source)
+        except OSError:  # no links on this file system
+            shutil.copyfile(source, link)
     return shown
 
 

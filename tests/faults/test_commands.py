@@ -226,6 +226,7 @@ def test_a_gigabyte_of_output_fills_neither_memory_nor_disk(tmp_path: Path) -> N
     end = view.tasks["a"].attempts[-1].finished_event
     assert states(view) == {"a": "failed"}
     assert "exit code 1" in end.failure.message
+    assert (end.failure.exit_code, end.failure.signal) == (1, None)
     assert len(end.failure.message) < 50_000
     assert end.resources.peak_rss_bytes < 300e6
     assert len(json.dumps([str(item) for item in logs])) < 1e6
@@ -285,3 +286,10 @@ def test_strange_names_are_kept(tmp_path: Path, name: str) -> None:
     assert shown(tmp_path, "b") == name
     folder = tmp_path / "run" / "products" / "a" / "out"
     assert [path.name for path in folder.iterdir()] == [name]
+
+
+def test_a_command_that_was_killed_says_by_what(tmp_path: Path) -> None:
+    view = run(tmp_path, command("a", "import os; os.kill(os.getpid(), 9)"))
+    failure = view.tasks["a"].attempts[-1].finished_event.failure
+    assert "SIGKILL" in failure.message
+    assert (failure.exit_code, failure.signal) == (None, 9)

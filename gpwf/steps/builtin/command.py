@@ -352,7 +352,7 @@ def _failed(program: str, code: int, outputs: tuple[Output, Output]) -> Transien
     }
     text = f"{program} {how}"
     text += ":\n" + "\n".join(f"  {line}" for line in last) if last else " and said nothing"
-    return TransientStepError(text, hint=hints.get(code))
+    return TransientStepError(text, hint=hints.get(code), process_code=code)
 
 
 def _version(argv: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
