@@ -302,7 +302,8 @@ def test_only_the_parent_speaks_to_the_driver() -> None:
 
 def test_what_is_printed_is_printed_once(capfd: Any) -> None:
     print("before", end="", flush=False)
-    context(Cores(1).spread()).map(lambda item: print(f"item {item}"), range(3))
+    # in one piece each: two processes may print at a time
+    context(Cores(1).spread()).map(lambda item: sys.stdout.write(f"item {item}\n"), range(3))
     lines = capfd.readouterr().out.replace("before", "").split()
     assert sorted(lines) == sorted(["item", "0", "item", "1", "item", "2"])
 
