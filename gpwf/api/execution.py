@@ -12,9 +12,12 @@ from gpwf.api.earlier_times import earlier_step_times
 from gpwf.api.runs import RUNS_FOLDER, Run
 from gpwf.api.selection import Selection
 from gpwf.core.digests import digest_file
+from gpwf.core.plan import Plan
 from gpwf.core.redact import redact_command
 from gpwf.core.runs import RunEvent
+from gpwf.errors import ProvenanceError
 from gpwf.prov.environment import capture_agent, capture_environment
+from gpwf.prov.stream import RecordWriter, write_record
 from gpwf.run.engine import CATALOG, FORMATS, RunHeader, execute
 from gpwf.run.executors.base import Executor
 from gpwf.run.executors.server import worker_variables
@@ -58,6 +61,7 @@ class Execution:
             # before anything is looked up: what this run finds is younger than its entry
             self.store.register_run(rundir.path, header.run_id, workflow=plan.name)
             _keep_earlier_record(rundir)
+            record = _Record(rundir.prov / "prov.json", plan)
             try:
                 with self._watchers(rundir, header) as (on_event, on_log):
                     execute(
@@ -67,7 +71,7 @@ class Execution:
                         executor=self.executor,
                         text=self.text,
                         header=header,
-                        on_event=on_event,
+                        on_event=(record.apply, *on_event),
                         on_log=on_log,
                         fail_fast=self.fail_fast,
                         force=self.selection.forced,
@@ -76,7 +80,7 @@ class Execution:
                         formats=self.formats,
                     )
             finally:
-                if rundir.journal.is_file():
+                if rundir.journal.is_file() and not record.finish(self._run(path)):
                     write_provenance(self._run(path))
         return self._run(path)
 
@@ -115,6 +119,43 @@ class Execution:
             console.close()
 
 
+class _Record:
+    """The provenance record of a run, written as the run goes; its end costs little then.
+
+    Where that fails, the disk may be full for a moment, the journal still has everything.
+    """
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self._writer: RecordWriter | None = None
+        with contextlib.suppress(ProvenanceError):
+            self._writer = RecordWriter(path, plan)
+
+    def apply(self, event: RunEvent) -> None:
+        """Take an event in."""
+        if self._writer is not None:
+            try:
+                self._writer.apply(event)
+            except ProvenanceError:
+                self._close()
+
+    def finish(self, run: Run) -> bool:
+        """Write the file; return False where it must be made from the journal."""
+        if self._writer is None:
+            return False
+        try:
+            self._writer.finish(**_texts_and_digests(run, live=False))
+        except ProvenanceError:
+            return False
+        finally:
+            self._close()
+        return True
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.__exit__(None, None, None)
+            self._writer = None
+
+
 def _keep_earlier_record(rundir: RunDirectory) -> None:
     """Set the record of an earlier run in the same folder aside: it tells of another run."""
     record = rundir.prov / "prov.json"
@@ -141,20 +182,24 @@ def write_provenance(run: Run, *, live: bool = False) -> Path:
     ProvenanceError, RunError
         Where plan or journal cannot be read.
     """
-    from gpwf.prov.stream import write_record
-
-    workflow = run.path / "workflow.yaml"
-    digests = {
-        name: digest_file(run.path / name)
-        for name in ("journal.jsonl", "log.jsonl")
-        if not live and (run.path / name).is_file()  # they still grow
-    }
     return write_record(
         run.provenance.with_name("live.json") if live else run.provenance,
         run.plan,
         read_journal(run.path / "journal.jsonl"),
-        workflow_text=workflow.read_text(encoding="utf-8") if workflow.is_file() else None,
-        plan_digest=digest_file(run.path / "plan.json"),
-        log_digests=digests,
+        **_texts_and_digests(run, live=live),
         live=live,
     )
+
+
+def _texts_and_digests(run: Run, *, live: bool) -> dict[str, Any]:
+    """Return what a record says of the files of a run; some of a live one still grow."""
+    workflow = run.path / "workflow.yaml"
+    return {
+        "workflow_text": workflow.read_text(encoding="utf-8") if workflow.is_file() else None,
+        "plan_digest": digest_file(run.path / "plan.json"),
+        "log_digests": {
+            name: digest_file(run.path / name)
+            for name in ("journal.jsonl", "log.jsonl")
+            if not live and (run.path / name).is_file()
+        },
+    }

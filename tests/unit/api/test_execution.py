@@ -14,6 +14,7 @@ from gpwf.api.selection import Selection
 from gpwf.core.digests import digest_bytes
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunFinished, RunStarted, RunState
+from gpwf.errors import ProvenanceError
 from gpwf.run.engine import RunHeader
 from gpwf.run.executors.local import LocalExecutor
 from gpwf.run.journal import Journal
@@ -23,19 +24,22 @@ from gpwf.store.store import Store
 _AT: dict[str, Any] = {"time": "2026-11-21T03:00:00Z", "clock_s": 1.5}
 
 
-def execute(plan: Plan, *, rundir: RunDirectory, header: RunHeader, **_: Any) -> None:
+def execute(
+    plan: Plan, *, rundir: RunDirectory, header: RunHeader, on_event: Any, **_: Any
+) -> None:
     """Stand in for the engine: a run without tasks."""
     with Journal(rundir.journal) as journal:
-        journal.append(
-            RunStarted(
-                **_AT,
-                run_id=header.run_id,
-                plan_digest=rundir.freeze(plan),
-                workflow=plan.name,
-                environment=header.environment,
-            )
+        started = RunStarted(
+            **_AT,
+            run_id=header.run_id,
+            plan_digest=rundir.freeze(plan),
+            workflow=plan.name,
+            environment=header.environment,
         )
-        journal.append(RunFinished(**_AT, state=RunState.OK))
+        for event in (started, RunFinished(**_AT, state=RunState.OK)):
+            journal.append(event)
+            for listener in on_event:
+                listener(event)
 
 
 @pytest.fixture
@@ -72,3 +76,30 @@ def test_the_record_of_an_earlier_run_in_the_same_folder_is_kept(run: Any) -> No
     records = [folder / "earlier-1.json", folder / "earlier-2.json", made.provenance]
     for run_id, record in zip(ids, records, strict=True):
         assert f"gpwf:run-{run_id}" in json.loads(record.read_text())["activity"]
+
+
+def test_the_record_written_as_the_run_goes_is_that_of_its_journal(run: Any) -> None:
+    made: Run = run()
+    written = made.provenance.read_bytes()
+    made.provenance.unlink()
+    assert execution.write_provenance(made).read_bytes() == written
+
+
+@pytest.mark.parametrize("method", ["__init__", "apply", "finish"])
+def test_a_record_that_fails_is_made_from_the_journal(
+    run: Any, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The disk was full for a moment."""
+
+    class Full(execution.RecordWriter):
+        pass
+
+    def full(*_: Any, **__: Any) -> None:
+        raise ProvenanceError("no space left on device")
+
+    setattr(Full, method, full)
+    monkeypatch.setattr(execution, "RecordWriter", Full)
+    made: Run = run()
+    written = json.loads(made.provenance.read_text())
+    assert f"gpwf:run-{made.view.run_id}" in written["activity"]
+    assert [item.name for item in made.provenance.parent.iterdir()] == ["prov.json"]
