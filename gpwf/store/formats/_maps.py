@@ -330,8 +330,9 @@ def _kind(cards: Mapping[str, str]) -> str:
         if cards["XTENSION"] == "IMAGE":
             bits = int(cards["BITPIX"])
             return f">{'f' if bits < 0 else 'i'}{abs(bits) // 8}"
-        kind = _FORMS.get(cards["TFORM2"].lstrip("0123456789"))
-        if kind and cards["TFORM1"] == "I" and cards["TFIELDS"] == "2":
+        kind = _FORMS.get(cards.get("TFORM2", "").lstrip("0123456789"))
+        columns = [cards.get(name) for name in ("TFIELDS", "TTYPE1", "TFORM1", "TTYPE2")]
+        if kind and columns == ["2", "CHANNEL", "I", "DATA"]:
             return kind
     raise StoreError("this HDU is not a map as gammapy writes it")
 

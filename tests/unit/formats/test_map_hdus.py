@@ -164,6 +164,21 @@ def test_geometries_that_a_header_rounds_alike_stay_apart() -> None:
         assert made == content(hdus_of(item.to_hdulist(hdu="counts"), {})[1:])
 
 
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"XTENSION": "BINTABLE", "TFIELDS": "1"},
+        {"XTENSION": "BINTABLE", "TFIELDS": "2", "TTYPE1": "PIX", "TFORM1": "I", "TFORM2": "E"},
+        {"XTENSION": "IMAGE", "BITPIX": "16", "BZERO": "32768"},
+    ],
+)
+def test_other_tables_and_images_are_left_to_gammapy(cards: dict[str, str]) -> None:
+    from gpwf.store.formats._maps import _kind
+
+    with pytest.raises(StoreError, match="not a map as gammapy writes it"):
+        _kind(cards)
+
+
 def test_a_file_that_ends_early_is_refused() -> None:
     from gpwf.store.formats._hdus import split
     from gpwf.store.formats._maps import map_hdus
