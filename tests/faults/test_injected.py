@@ -1,11 +1,13 @@
 """The n-th fsync, rename or write of a driver or of a worker fails, or is its last.
 
-strace makes the calls fail. Which calls there are is counted in a run that nothing disturbs; every
-one of them is hit once by SIGKILL, and once by EIO or ENOSPC in turn.
+strace makes the calls fail. Which calls there are is counted in a run that nothing disturbs; then
+they are hit by SIGKILL, and by EIO or ENOSPC in turn: some of them, evenly spread, or every one of
+them where the environment has ``FAULTS_EVERY_CALL``.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -20,6 +22,8 @@ from harness import start_driver
 from invariant import Scene, check_whole, small
 
 CALLS = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "write", "pwrite64", "ftruncate")
+#: Calls to hit where not every one is.
+MOST = 14
 _CALL = re.compile(r"^(?:(\d+) +)?(\w+)\(")
 
 
@@ -83,12 +87,17 @@ def _points(trace: str, *, files_only: bool) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize("who", ["driver", "worker"])
 @pytest.mark.parametrize("fault", ["killed", "failing"])
-def test_every_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str, fault: str) -> None:
+def test_calls_that_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str, fault: str
+) -> None:
     (tmp_path / "clean").mkdir()
     code, said, trace = _faulted(Scene(tmp_path / "clean", small), who, [], monkeypatch)
     assert (code, said) == (0, "")
     points = list(_points(trace, files_only=fault == "failing"))
     assert len(points) > 10
+    if "FAULTS_EVERY_CALL" not in os.environ:
+        step = max(1, -(-len(points) // MOST))
+        points = points[(fault == "failing") % step :: step]
     unclear: list[str] = []
     n_hits = 0
     for index, (call, n) in enumerate(points):
@@ -112,3 +121,43 @@ def test_every_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str, f
         shutil.rmtree(scene.folder)
     assert n_hits > len(points) / 2, "what several threads do comes in groups of another size"
     assert not unclear, "\n".join(unclear)
+
+
+def _events(trace: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the calls of a trace that succeeded, with the paths they are about."""
+    for line in trace.splitlines():
+        if (match := _CALL.match(line)) and " = -1 " not in line:
+            if match[2].startswith("rename"):
+                yield "rename", re.findall(r'"([^"]*)"', line)
+            else:
+                yield match[2], re.findall(r"<(/[^>]*)>", line)
+
+
+def test_nothing_gets_its_name_before_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut must not leave empty files: fsync, rename, fsync of the folder, in this order."""
+    code, _, trace = _faulted(Scene(tmp_path, small), "worker", [], monkeypatch)
+    assert code == 0
+    events = list(_events(trace))
+    renames = [(n, paths) for n, (call, paths) in enumerate(events) if call == "rename"]
+    kept = [(n, *paths) for n, paths in renames if "/store/" in paths[1]]
+    for kind in ("objects", "results"):
+        assert any(f"/store/{kind}/" in target for _, _, target in kept)
+    for n, source, target in kept:
+        synced = [paths for call, paths in events[:n] if call == "fsync"]
+        assert [source] in synced, f"{target} has its name, and may be empty"
+        folder = str(Path(target).parent)
+        later = [paths for call, paths in events[n:] if call == "fsync"]
+        assert [folder] in later, f"the name of {target} may be lost"
+
+
+def test_the_first_and_the_last_of_a_journal_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _, trace = _faulted(Scene(tmp_path, small), "driver", [], monkeypatch)
+    assert code == 0
+    journal = str(tmp_path / "run" / "journal.jsonl")
+    calls = [call for call, paths in _events(trace) if paths == [journal]]
+    assert calls[:2] == ["write", "fdatasync"]
+    assert calls[-2:] == ["write", "fdatasync"]
