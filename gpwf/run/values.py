@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from gpwf.store.store import Store
 __all__ = ["DamagedInputError", "ExternalFiles", "Shelf", "read_inputs", "write_outputs"]
 
 _SHELF_BYTES = 128 * 2**20
-_SHELF_ITEMS = 32
 
 
 class DamagedInputError(Exception):
@@ -32,53 +30,45 @@ class DamagedInputError(Exception):
 
 
 class Shelf:
-    """Products that this process has just made, for its next tasks.
+    """Products that this process has made or read, for its next tasks.
 
-    The value itself is kept, which nobody changes any more, and what is handed on is made from it
-    when it is asked for: equal to what would be read from the store, see
-    `gpwf.store.formats.hand_on`.
+    Tasks change what they are given, so each gets a value of its own, equal to what would be read
+    from the store: see `gpwf.store.formats.keep`. The oldest go where there are too many.
+
+    Parameters
+    ----------
+    limit_bytes : int
+        How much may be kept.
     """
 
     def __init__(self, limit_bytes: int = _SHELF_BYTES) -> None:
         self._limit_bytes = limit_bytes
-        self._held: OrderedDict[Digest, _Held] = OrderedDict()
+        self._held: OrderedDict[Digest, Any] = OrderedDict()
 
-    def put(self, product: Product, value: Any) -> None:
-        """Keep a value; the oldest ones go where there are too many or too large ones."""
-        if product.size > self._limit_bytes:
+    def put(self, product: Product, kept: Any | None) -> None:
+        """Take in what a format keeps of a product; None where it keeps nothing."""
+        if kept is None or kept.size > self._limit_bytes:
             return
-        self._held[product.digest] = _Held(size=product.size, value=value)
+        self._held[product.digest] = kept
         self._held.move_to_end(product.digest)
         total = sum(item.size for item in self._held.values())
-        while total > self._limit_bytes or len(self._held) > _SHELF_ITEMS:
+        while total > self._limit_bytes:
             _, gone = self._held.popitem(last=False)
             total -= gone.size
 
     def take(self, product: Product, formats: Any) -> Any | None:
         """Return a value of its own for whoever asks; None where it must be read."""
-        held = self._held.get(product.digest)
-        if held is None or not hasattr(formats, "hand_on"):
+        kept = self._held.get(product.digest)
+        if kept is None:
             return None
-        if held.kept is None:
-            held.kept, held.value = formats.hand_on(product.kind, held.value), None
-            if held.kept is None:
-                del self._held[product.digest]
-                return None
         self._held.move_to_end(product.digest)
-        return formats.handed(product.kind, held.kept)
+        return formats.handed(product.kind, kept)
 
     def keep_only(self, products: Iterable[Product]) -> None:
         """Let go of everything else."""
         wanted = {product.digest for product in products}
         for digest in [item for item in self._held if item not in wanted]:
             del self._held[digest]
-
-
-@dataclass(slots=True, kw_only=True)
-class _Held:
-    size: int  # in the store: what is known of the size in memory
-    value: Any
-    kept: Any = None
 
 
 class ExternalFiles:
@@ -169,7 +159,9 @@ def read_inputs(
         directory = _present(product, folder / port / str(number), store)
         if step.takes == "files":
             return formats.main_path(product.kind, directory)
-        return formats.read(product.kind, directory, files.locate)
+        read = formats.read(product.kind, directory, files.locate)
+        shelf.put(product, formats.keep(product.kind, read))  # before anybody changes it
+        return read
 
     ports = {port.name: port for port in job.input_ports}
     values: dict[str, Any] = {}

@@ -191,7 +191,7 @@ class _Worker:
         )
         drafts.append(store.results.draft(job.key, result))
         for port, product in products.items():
-            self._shelf.put(product, values[port])
+            self._shelf.put(product, formats.hand_on(product.kind, values[port]))
         outcome = Outcome(
             attempt_id=job.attempt_id,
             state=TaskState.OK,

@@ -242,6 +242,13 @@ def read(kind: str, directory: Path, locate: Callable[[Digest], Path]) -> Any:
     return (directory / "value.txt").read_text().partition("\n")[2]
 
 
+def keep(kind: str, value: Any) -> None:
+    """Keep nothing in memory."""
+
+
+hand_on = keep
+
+
 # ---- plans -------------------------------------------------------------------------------------
 
 
