@@ -176,7 +176,7 @@ class _Worker:
         scratch.mkdir()
         settings = step.Settings.model_validate(dict(job.settings))
         with contextlib.closing(self._spread(job, say)) as spread:
-            values = step.run(settings, inputs, _context(job, scratch, say, spread))
+            values = step.run(settings, inputs, _context(job, scratch, spread))
         products, drafts = write_outputs(job, folder, store, formats, values)
         files.check("while the step read it")
         result = StoredResult(
@@ -206,20 +206,16 @@ class _Worker:
         """Return what gives a step the cores that nobody else uses."""
 
         def acquire(cores: int) -> int:
-            granted = self._link.ask(Wish(attempt_id=job.attempt_id, cores=cores))
-            if granted:
-                self._publisher.drain()  # children are forked now: no other thread may be at work
-            return granted
+            return self._link.ask(Wish(attempt_id=job.attempt_id, cores=cores))
 
         def release(cores: int) -> None:
             self._link.ask(Wish(attempt_id=job.attempt_id, cores=-cores))
 
-        return Spread(acquire, release, say, cores=job.n_jobs)
+        # no other thread may be at work when children are forked
+        return Spread(acquire, release, say, cores=job.n_jobs, prepare=self._publisher.drain)
 
 
-def _context(
-    job: Job, scratch: Path, say: Callable[[Mapping[str, Any]], None], spread: Spread
-) -> StepContext:
+def _context(job: Job, scratch: Path, spread: Spread) -> StepContext:
     from gpwf.steps.base import StepContext
 
     return StepContext(
@@ -227,7 +223,7 @@ def _context(
         task_id=job.task,
         work_dir=scratch,
         n_jobs=job.n_jobs,
-        progress=progress_sender(say),
+        progress=progress_sender(spread.say),
         labels=job.labels,
         stream=job.stream,
         spread=spread,

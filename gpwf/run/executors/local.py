@@ -37,6 +37,7 @@ __all__ = ["PREPARE", "LocalExecutor"]
 #: What the fork server imports: gammapy, and what its steps need.
 PREPARE = "gpwf.steps.process:prepare_process"
 _GRACE_S = 3.0
+_COSTLY_S = 0.5  # of a computation that nobody wants to do again
 _AT_ONCE = 64
 _AHEAD_BYTES = 32 * 1024  # of a job; less than the smallest buffer of a socket
 _MOVES = 20  # to another worker, of a job that is not to blame
@@ -189,10 +190,7 @@ class LocalExecutor:
         return time.monotonic() - worker.since_s
 
     def resident_bytes(self, handle: str) -> int | None:
-        """Return the resident set of a job's process tree; see `Executor`.
-
-        Pages that the workers share, gammapy itself above all, count for each of them.
-        """
+        """Return the memory of a job's process tree; see `Executor`."""
         worker = self._worker_of(handle)
         if worker is None or worker.pid == 0:
             return None
@@ -237,7 +235,12 @@ class LocalExecutor:
         self.start()
         assert self._server is not None
         workers = self._server.workers
-        free = [item for item in workers.values() if item.is_open and item.killed_for is None]
+        # what took long to compute is safe before its worker computes anything else
+        free = [
+            item
+            for item in workers.values()
+            if item.is_open and item.killed_for is None and not item.costly
+        ]
         idle = [item for item in free if not item.jobs]
         if idle:
             return max(idle, key=lambda item: item.has_made(job))
@@ -310,10 +313,13 @@ class LocalExecutor:
         if isinstance(item, Freed):
             job = worker.jobs.popleft()
             worker.publishing[job.attempt_id] = job
+            if time.monotonic() - worker.since_s > _COSTLY_S:
+                worker.costly.add(job.attempt_id)
             self._begin_next(worker)
         elif isinstance(item, Outcome):
             if item.attempt_id in worker.publishing:
                 job = worker.publishing.pop(item.attempt_id)
+                worker.costly.discard(item.attempt_id)
             else:
                 job = worker.jobs.popleft()
             self._doomed.pop(item.attempt_id, None)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+from pathlib import Path
+from typing import Any
 
 __all__ = ["Bell", "machine_bytes", "tree_bytes", "usable_cores"]
 
@@ -39,9 +42,10 @@ class Bell:
 
 
 def tree_bytes(pid: int) -> int | None:
-    """Return the resident memory of a process and its descendants in bytes; None where unknown.
+    """Return the memory of a process and its descendants in bytes; None where it has ended.
 
-    Pages that they share count for each of them.
+    Of pages that several processes share, gammapy itself above all, each has its part (Linux:
+    the proportional set size); elsewhere they count for each of them.
     """
     import psutil
 
@@ -53,8 +57,17 @@ def tree_bytes(pid: int) -> int | None:
     total = 0
     for item in tree:
         with contextlib.suppress(psutil.Error):  # it has just ended
-            total += item.memory_info().rss
+            total += _bytes_of(item)
     return total
+
+
+def _bytes_of(process: Any) -> int:
+    try:
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        (found,) = re.findall(r"^Pss:\s+(\d+) kB$", text, re.MULTILINE)
+        return int(found) * 1024
+    except (OSError, ValueError):
+        return int(process.memory_info().rss)
 
 
 def machine_bytes() -> int:

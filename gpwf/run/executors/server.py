@@ -66,6 +66,8 @@ class Worker:
         The one that it computes, then what it has been given ahead.
     publishing : dict of str to Job
         Computed, not yet in the store for good; by attempt.
+    costly : set of str
+        Those of them that took long.
     made : dict of Digest to None
         Products that it made last: it may have them in memory.
     since_s : float
@@ -79,6 +81,7 @@ class Worker:
     pid: int = 0
     jobs: deque[Job] = field(default_factory=deque)
     publishing: dict[str, Job] = field(default_factory=dict)
+    costly: set[str] = field(default_factory=set)
     made: dict[Digest, None] = field(default_factory=dict)
     since_s: float = 0.0
     is_open: bool = True
