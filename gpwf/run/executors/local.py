@@ -235,12 +235,7 @@ class LocalExecutor:
         self.start()
         assert self._server is not None
         workers = self._server.workers
-        # what took long to compute is safe before its worker computes anything else
-        free = [
-            item
-            for item in workers.values()
-            if item.is_open and item.killed_for is None and not item.costly
-        ]
+        free = [item for item in workers.values() if item.is_free]
         idle = [item for item in free if not item.jobs]
         if idle:
             return max(idle, key=lambda item: item.has_made(job))

@@ -88,6 +88,11 @@ class Worker:
     killed_for: TaskState | None = None
     kill_at_s: float | None = None
 
+    @property
+    def is_free(self) -> bool:
+        """True where it may be given jobs: what took long is safe before it computes more."""
+        return self.is_open and self.killed_for is None and not self.costly
+
     def has_made(self, job: Job) -> int:
         """Return the size of the inputs of a job that this worker made."""
         return sum(
