@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,21 +67,24 @@ class ResultStore:
 
     def __init__(self, root: Path) -> None:
         self._results = root / "results"
+        self._root = str(self._results)
         self._damaged = root / "damaged"
 
     def path(self, key: TaskKey) -> Path:
         """Return where the result of this key is, or would be."""
         return self._results / key[:2] / key
 
+    def _place(self, key: TaskKey) -> str:
+        # the text of `path`, without an object for every part of it
+        return f"{self._root}/{key[:2]}/{key}"
+
     def get(self, key: TaskKey) -> StoredResult | None:
         """Return the recorded result of a key.
 
         None where there is none, or where the record is damaged; a damaged record is set aside.
         """
-        path = self.path(key)
         try:
-            # of anything else, a pipe for example, the end might never come
-            data = path.read_bytes() if path.is_file() or not path.exists() else b""
+            data = _read_regular(self._place(key))
         except (FileNotFoundError, PermissionError):
             return None
         except OSError:  # the disk cannot give it back
@@ -89,7 +93,7 @@ class ResultStore:
         if result is None or result.key != key:
             with contextlib.suppress(OSError):  # a store for reading only, or it has just gone
                 self._damaged.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-                path.replace(self._damaged / f"{key}.{secrets.token_hex(4)}.result")
+                self.path(key).replace(self._damaged / f"{key}.{secrets.token_hex(4)}.result")
             return None
         return result
 
@@ -102,7 +106,7 @@ class ResultStore:
             False where it is not there any more.
         """
         try:
-            os.utime(self.path(key))
+            os.utime(self._place(key))
         except FileNotFoundError:
             return False
         except OSError:  # a store for reading only; nobody removes anything from it
@@ -141,6 +145,21 @@ class ResultStore:
             source.unlink(missing_ok=True)
             raise
         return Draft(source=source, target=path, is_new_folder=is_new)
+
+
+def _read_regular(path: str) -> bytes:
+    """Return the content of a file; nothing where it is none: a pipe might never end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            return b""
+        parts = []
+        while part := os.read(handle, max(status.st_size + 1, 4096)):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(handle)
 
 
 def read_result(data: bytes) -> StoredResult | None:
