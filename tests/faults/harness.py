@@ -78,11 +78,18 @@ def start_driver(
 
 
 def start_cli(
-    *arguments: object, cwd: Path, environment: Mapping[str, str] | None = None, **options: Any
+    *arguments: object,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+    under: Sequence[str] = (),
+    **options: Any,
 ) -> subprocess.Popen[bytes]:
-    """Start ``gpwf``, in a process of its own whose workers import nothing heavy."""
+    """Start ``gpwf``, in a process of its own whose workers import nothing heavy.
+
+    ``under`` is a command that runs another command.
+    """
     return subprocess.Popen(
-        [sys.executable, str(HERE / "quickcli.py"), *map(str, arguments)],
+        [*under, sys.executable, str(HERE / "quickcli.py"), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         cwd=cwd,
         env={**os.environ, **(environment or {})},
