@@ -15,7 +15,7 @@ from gpwf.core.digests import digest_file
 from gpwf.core.plan import Plan
 from gpwf.core.redact import redact_command
 from gpwf.core.runs import RunEvent
-from gpwf.errors import ProvenanceError
+from gpwf.errors import ProvenanceError, RunError
 from gpwf.prov.environment import capture_agent, capture_environment
 from gpwf.prov.stream import RecordWriter, write_record
 from gpwf.run.engine import CATALOG, FORMATS, RunHeader, execute
@@ -162,8 +162,15 @@ def _keep_earlier_record(rundir: RunDirectory) -> None:
     number = 1
     while (kept := record.with_name(f"earlier-{number}.json")).exists():
         number += 1
-    with contextlib.suppress(FileNotFoundError):
+    try:
         record.rename(kept)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(
+            f"the record of the earlier run {record} cannot be kept: {error.strerror or error}",
+            hint="choose another folder with --run-dir",
+        ) from None
 
 
 def write_provenance(run: Run, *, live: bool = False) -> Path:

@@ -189,7 +189,7 @@ def load_plan(store: Store, arguments: Mapping[str, Any]) -> tuple[Plan, str] | 
         if not _unchanged(store, plan, entry["environment"]):
             return None
         return plan, entry["text"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

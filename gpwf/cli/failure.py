@@ -84,7 +84,7 @@ def _keep(text: str) -> str:
     """Write a traceback to a private file; return the end of the sentence that says where."""
     try:
         handle, name = tempfile.mkstemp(prefix="gpwf-fault-", suffix=".txt")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{text}\n\ngpwf {' '.join(sys.argv[1:])}\n{sys.version}\n")
     except OSError:
         return "; `gpwf --debug` before the command shows where"

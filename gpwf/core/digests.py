@@ -73,7 +73,8 @@ def canonical_json(value: Any) -> bytes:
     ValueError
         For NaN and infinities.
     """
-    return _encode(value if _is_plain(value) else _plain(value)).encode()
+    # names of files need not be UTF-8: what they hold besides is kept as it is
+    return _encode(value if _is_plain(value) else _plain(value)).encode(errors="surrogatepass")
 
 
 def tagged_digest(tag: str, *parts: Any) -> Digest:

@@ -8,6 +8,7 @@ other by position.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from itertools import islice
@@ -34,6 +35,7 @@ _SHARED: Mapping[str, Any] = {
     "policy": StepPolicy,
     "place": str,
 }
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _LARGEST_TO_READ = 200  # tasks
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
 _OWN = ("tasks", "aliases")
@@ -68,10 +70,11 @@ def plan_to_text(plan: Plan) -> Iterator[bytes]:
         yield plan.kept["text"]
         return
     if len(plan.tasks) <= _LARGEST_TO_READ:
-        yield (json.dumps(plan_to_plain(plan), ensure_ascii=False, indent=1) + "\n").encode()
+        text = json.dumps(plan_to_plain(plan), ensure_ascii=False, indent=1)
+        yield f"{_escaped(text)}\n".encode()
         return
     head, writer = _head(plan), _Writer(plan)
-    yield (_dumps(head)[:-1] + ',\n"tasks": [\n').encode()
+    yield (_escaped(_dumps(head)[:-1]) + ',\n"tasks": [\n').encode()
     yield from _lines(writer.task(task) for task in plan.tasks)
     yield b'],\n"aliases": [\n'
     yield from _lines(writer.alias(alias) for alias in plan.aliases)
@@ -80,11 +83,16 @@ def plan_to_text(plan: Plan) -> Iterator[bytes]:
     yield b"]}\n"
 
 
+def _escaped(text: str) -> str:
+    """Return JSON with escapes for what is no text: a part of a file name that is not UTF-8."""
+    return _SURROGATES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _lines(items: Iterator[Any]) -> Iterator[bytes]:
     """Yield JSON lines with commas between them, some hundred at a time."""
     end = ""
     while part := list(islice(items, 500)):
-        yield (end + ",\n".join(map(_dumps, part))).encode()
+        yield _escaped(end + ",\n".join(map(_dumps, part))).encode()
         end = ",\n"
     yield b"\n"
 

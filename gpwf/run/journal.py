@@ -159,22 +159,23 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
+        self._handle = -1
         try:
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise RunError(
-                f"cannot write the journal {path}: {error.strerror or error}",
-                hint="choose another folder with --run-dir",
-            ) from None
-        try:
             sync_folder(path.parent)  # the name of a new file
             scan = scan_journal(path)
             if scan.is_torn:
                 self._set_tail_aside(path, scan)
+            os.lseek(self._handle, 0, os.SEEK_END)
+        except OSError as error:
+            self.close()
+            raise RunError(
+                f"cannot write the journal {path}: {error.strerror or error}",
+                hint="choose another folder with --run-dir",
+            ) from None
         except BaseException:
-            os.close(self._handle)
+            self.close()
             raise
-        os.lseek(self._handle, 0, os.SEEK_END)
         self.events = scan.events
         self.last_sum = scan.last_sum
         self._seq = len(scan.events)

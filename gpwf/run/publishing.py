@@ -51,10 +51,16 @@ class Publisher:
     ----------
     tell : callable
         Takes an outcome when everything of it is in the store for good.
+    give_up : callable
+        Called with an exit code where an outcome cannot be told: ends the process, so that the
+        driver takes its tasks for lost.
     """
 
-    def __init__(self, tell: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self, tell: Callable[[Outcome], None], give_up: Callable[[int], object] = os._exit
+    ) -> None:
         self._tell = tell
+        self._give_up = give_up
         self._committer = Committer()
         self._waiting: list[Computed] = []
         self._busy = False
@@ -105,22 +111,28 @@ class Publisher:
         self.close()
 
     def _work(self) -> None:
-        while True:
-            with self._change:
-                self._change.wait_for(lambda: self._waiting or self._closed)
-                group, self._waiting = self._waiting, []
-                if not group:
-                    return
-                self._busy = True
-                self._change.notify_all()
-            try:
+        done = False
+        try:
+            while group := self._next_group():
                 publish(group, self._committer, self._tell)
-            except (BrokenPipeError, ConnectionResetError):
-                return  # the driver is gone, and so is this process soon
-            finally:
                 with self._change:
                     self._busy = False
                     self._change.notify_all()
+            done = True
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the driver is gone, and so is this process soon
+        finally:
+            if not done:  # nobody would publish any more, and the worker would wait for ever
+                self._give_up(1)
+
+    def _next_group(self) -> list[Computed]:
+        """Return what waits, when there is something; nothing at the end."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or self._closed)
+            group, self._waiting = self._waiting, []
+            self._busy = bool(group)
+            self._change.notify_all()
+            return group
 
 
 def publish(

@@ -95,16 +95,20 @@ class ProductLinks:
 
     def _replace(self, target: str, product: Product, depth: int) -> None:
         """Show another product under a name that is there already."""
-        draft = f"{os.path.dirname(target)}/.{secrets.token_hex(6)}"  # noqa: PTH120
-        os.mkdir(draft, PRIVATE_FOLDER)  # noqa: PTH102
-        for item in product.files:
-            self._link(f"{draft}/{item.name}", item.digest, depth + item.name.count("/"))
-        place = Path(target)
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)
-        else:
-            place.unlink()
-        Path(draft).rename(place)
+        draft = Path(f"{os.path.dirname(target)}/.{secrets.token_hex(6)}")  # noqa: PTH120
+        draft.mkdir(mode=PRIVATE_FOLDER)
+        try:
+            for item in product.files:
+                self._link(f"{draft}/{item.name}", item.digest, depth + item.name.count("/"))
+            place = Path(target)
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place)
+            else:
+                place.unlink()
+            draft.rename(place)
+        except OSError:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
 
     def _link(self, place: str, digest: Digest, depth: int) -> None:
         way = "../" * depth + self._way if self._is_relative else self._way

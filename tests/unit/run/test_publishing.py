@@ -106,3 +106,19 @@ def test_a_full_disk_is_said_and_leaves_no_draft(
     assert "No space left" in told[0].failure.message
     assert not item.drafts[0].source.exists()
     assert not item.drafts[0].target.exists()
+
+
+def test_a_worker_that_cannot_tell_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would wait for ever for who publishes."""
+    said: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+
+    def tell(outcome: Outcome) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    codes: list[int] = []
+    publisher = Publisher(tell, codes.append)
+    publisher.submit(_computed(tmp_path, "a"))
+    publisher.close()
+    assert codes == [1]
+    assert len(said) == 1
