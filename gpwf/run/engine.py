@@ -14,6 +14,7 @@ from gpwf.core.plan import Plan, Task
 from gpwf.core.runs import RunEvent, RunFinished, RunState
 from gpwf.core.view import RunView
 from gpwf.errors import ExitCode, UsageError
+from gpwf.run.desk import clear_desks
 from gpwf.run.driver import Driver
 from gpwf.run.executors.base import Executor
 from gpwf.run.interrupts import Interrupts
@@ -145,6 +146,7 @@ def execute(
         return driver.end
     finally:
         executor.close()
+        clear_desks(rundir.work)
 
 
 def exit_code(end: RunFinished | RunView) -> ExitCode:

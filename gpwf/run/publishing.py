@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 
 from gpwf.core.runs import TaskState
@@ -33,14 +32,11 @@ class Computed:
     ----------
     outcome : Outcome
         How the attempt ended, once its drafts are published.
-    folder : Path
-        Private folder of the attempt; removed after a success.
     drafts : tuple of Draft
         Products, then the result that names them; nothing where the task failed.
     """
 
     outcome: Outcome
-    folder: Path
     drafts: tuple[Draft, ...] = field(default=())
 
 
@@ -165,7 +161,6 @@ def publish(
         tell(_failed(item.outcome, error))
         return
     for item in group:
-        clear_folder(item.folder)  # before anybody hears of it, who might end this process
         tell(item.outcome)
 
 
@@ -178,21 +173,3 @@ def _failed(outcome: Outcome, error: OSError) -> Outcome:
         failure=failure_of(error),
         resources=outcome.resources,
     )
-
-
-def clear_folder(folder: Path) -> None:
-    """Remove the folder of an attempt, and that of the task unless another attempt lies there."""
-    with contextlib.suppress(OSError):
-        _remove(str(folder))
-        folder.parent.rmdir()
-
-
-def _remove(folder: str) -> None:
-    """Remove a folder with a few things in it; several times as fast as `shutil.rmtree`."""
-    with os.scandir(folder) as entries:
-        for entry in list(entries):
-            if entry.is_dir(follow_symlinks=False):
-                _remove(entry.path)
-            else:
-                os.unlink(entry.path)  # noqa: PTH108 - no path is made of every name
-    os.rmdir(folder)  # noqa: PTH106

@@ -224,7 +224,7 @@ def write_outputs(
         if values.get(name) is None:
             continue
         target = folder / f"out-{name}"
-        target.mkdir()
+        target.mkdir(exist_ok=True)  # empty, of an earlier task
         card = {"GPWFKEY": str(job.key), "GPWFPORT": name, "GPWFTAG": job.tag}
         summary = formats.write(port.kind, values[name], target, card)
         products[name], found = store.objects.drafts(

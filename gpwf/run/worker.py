@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 from gpwf.core.runs import Failure, TaskState
 from gpwf.errors import NoDataError
 from gpwf.run.capture import capture_logging, capture_output, progress_sender, utc_now
+from gpwf.run.desk import Desk
 from gpwf.run.executors.base import Freed, Grant, Job, Message, Outcome, Told, Wish
 from gpwf.run.failures import failure_of
 from gpwf.run.publishing import Computed, Publisher
 from gpwf.run.spread import ChildLostError, Spread
 from gpwf.run.usage import Usage
 from gpwf.run.values import DamagedInputError, ExternalFiles, Shelf, read_inputs, write_outputs
-from gpwf.store.atomic import PRIVATE_FOLDER
 from gpwf.store.results import StoredResult
 from gpwf.store.store import Store
 
@@ -98,6 +98,7 @@ class _Worker:
         self._link = link
         self._publisher = publisher
         self._shelf = Shelf()
+        self._desk: Desk | None = None
 
     def work(self, job: Job) -> None:
         """Compute a job; its outcome is told when its products are published."""
@@ -149,34 +150,43 @@ class _Worker:
             about = {"task_id": job.task, "step": job.step, "attempt": job.attempt}
             self._link.send(Message(attempt_id=job.attempt_id, record={**record, **about}))
 
-        folder = Path(job.work_dir)
-        for place in (folder.parent, folder):
-            with contextlib.suppress(FileExistsError):  # of another attempt
-                place.mkdir(mode=PRIVATE_FOLDER)
+        desk = self._desk_for(job)
         if job.memory_bytes is not None:  # it shall not pay for what others have left
             self._shelf.keep_only(item for items in job.inputs.values() for item in items)
-        with capture_logging(say, job.log_level), capture_output(folder / "output.log", say):
-            return self._attempt(job, folder, say, started, before)
+        log = desk.folder / "output.log"
+        try:
+            with capture_logging(say, job.log_level), capture_output(log, say):
+                computed = self._attempt(job, desk, say, started, before)
+        except BaseException:
+            desk.leave(job.work_dir)
+            raise
+        desk.tidy()
+        return computed
+
+    def _desk_for(self, job: Job) -> Desk:
+        """Return the folder to work in; a new one where a failed task has taken the last."""
+        if self._desk is None or not self._desk.is_for(job.work_dir):
+            self._publisher.drain()  # drafts wait in the folder of the last one
+            self._desk = Desk(job.work_dir)
+        return self._desk
 
     def _attempt(
         self,
         job: Job,
-        folder: Path,
+        desk: Desk,
         say: Callable[[Mapping[str, Any]], None],
         started: str,
         before: Usage,
     ) -> Computed:
-        store = _store(job.store)
+        folder, store = desk.folder, _store(job.store)
         formats = importlib.import_module(job.formats)
         step = _catalog(job.catalog).step(job.tag)
         files = ExternalFiles(store, job)
         files.check("since the plan was made")
         inputs = read_inputs(job, step, folder / "in", store, formats, files, self._shelf)
-        scratch = folder / "scratch"
-        scratch.mkdir()
         settings = step.Settings.model_validate(dict(job.settings))
         with contextlib.closing(self._spread(job, say)) as spread:
-            values = step.run(settings, inputs, _context(job, scratch, spread))
+            values = step.run(settings, inputs, _context(job, folder / "scratch", spread))
         products, drafts = write_outputs(job, folder, store, formats, values)
         files.check("while the step read it")
         result = StoredResult(
@@ -189,7 +199,7 @@ class _Worker:
             tag=job.tag,
             resources=before.until_now(),
         )
-        drafts.append(store.results.draft(job.key, result))
+        drafts = [*desk.set_apart(drafts), store.results.draft(job.key, result)]
         for port, product in products.items():
             self._shelf.put(product, formats.hand_on(product.kind, values[port]))
         outcome = Outcome(
@@ -200,7 +210,7 @@ class _Worker:
             products=products,
             resources=result.resources,
         )
-        return Computed(outcome=outcome, folder=folder, drafts=tuple(drafts))
+        return Computed(outcome=outcome, drafts=tuple(drafts))
 
     def _spread(self, job: Job, say: Callable[[Mapping[str, Any]], None]) -> Spread:
         """Return what gives a step the cores that nobody else uses."""

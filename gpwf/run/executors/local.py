@@ -14,10 +14,10 @@ import subprocess
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from gpwf.core.runs import TaskState
+from gpwf.run.desk import desk_folder, drafts_folder, keep
 from gpwf.run.executors.base import Freed, Grant, Job, Outcome, Told
 from gpwf.run.executors.durations import Durations
 from gpwf.run.executors.processes import Bell, machine_bytes, tree_bytes, usable_cores
@@ -360,16 +360,17 @@ class LocalExecutor:
                 self._take_in(worker, worker.connection.recv())
         worker.connection.close()
         if worker.jobs:
-            state = worker.killed_for or TaskState.LOST
-            self._ended.append(unfinished(worker.jobs.popleft(), state, code, worker))
+            state, job = worker.killed_for or TaskState.LOST, worker.jobs.popleft()
+            self._ended.append(unfinished(job, state, code, worker))
+            keep(desk_folder(job.work_dir, worker.pid), job.work_dir)
         for job in (*worker.publishing.values(), *worker.jobs):
             self._moved[job.attempt_id] += 1
             moved = self._moved[job.attempt_id]
             if moved > _MOVES:
                 self._ended.append(unfinished(job, TaskState.LOST, code, worker))
             else:
-                shutil.rmtree(job.work_dir, ignore_errors=True)
-                self._give_back(replace(job, work_dir=f"{job.work_dir}.{moved}"))
+                shutil.rmtree(drafts_folder(job.work_dir, worker.pid), ignore_errors=True)
+                self._give_back(job)
         worker.publishing.clear()
         worker.jobs.clear()
 

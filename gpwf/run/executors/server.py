@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 from gpwf.core.digests import Digest
 from gpwf.core.runs import Failure, Product, Resources, TaskState
 from gpwf.errors import ExecutorError
+from gpwf.run.desk import desk_folder
 from gpwf.run.executors.base import Job, Outcome
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def unfinished(
             kind=state.value,
             message=message,
             hint=hint,
-            traceback=_last_output(job),
+            traceback=_last_output(job, worker),
             exit_code=code,
             signal=number,
         )
@@ -251,7 +252,7 @@ def unfinished(
             message=f"the worker process died ({how if code is not None else 'unknown reason'})",
             hint="out of memory? lower the number of workers with -j" if number == 9 else None,
             transient=True,
-            traceback=_last_output(job),
+            traceback=_last_output(job, worker),
             exit_code=code if number is None else None,
             signal=number,
         )
@@ -269,10 +270,12 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _last_output(job: Job) -> str | None:
+def _last_output(job: Job, worker: Worker | None) -> str | None:
     """Return what a dead worker printed last: a crash in C says something there."""
+    if worker is None or not worker.pid:
+        return None
     try:
-        data = (Path(job.work_dir) / "output.log").read_bytes()
+        data = (desk_folder(job.work_dir, worker.pid) / "output.log").read_bytes()
     except OSError:
         return None
     return data[-_OUTPUT_TAIL:].decode(errors="replace") or None
