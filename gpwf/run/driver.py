@@ -47,6 +47,7 @@ _LISTEN_S = 1.0
 _CANCEL_S = 15.0
 _PUBLISH_S = 3.0
 _SOON_S = 0.1
+_LOOK_EVERY_S = 0.2
 _GOOD = frozenset({TaskState.OK, TaskState.CACHED, TaskState.SKIPPED})
 _FAILURES = frozenset({TaskState.FAILED, TaskState.TIMEOUT, TaskState.OOM, TaskState.LOST})
 
@@ -84,7 +85,8 @@ class Driver:
     attempts: Counter[str] = field(default_factory=Counter)  # those that were not the last
     flights: dict[str, Flight] = field(default_factory=dict)
     publishing: set[str] = field(default_factory=set)  # attempts that computed
-    limited: dict[str, StepPolicy] = field(default_factory=dict)  # attempts that compute
+    limited: dict[str, StepPolicy] = field(default_factory=dict)  # by attempt
+    look_at_s: float = 0.0  # when limits are looked after next
     by_key: dict[TaskKey, list[str]] = field(default_factory=dict)
     done_keys: set[TaskKey] = field(default_factory=set)  # of tasks whose results are not used
     tolerated: set[str] = field(default_factory=set)
@@ -233,7 +235,6 @@ class Driver:
                         self.on_log(item.record)
                 case Freed():
                     self.publishing.add(item.attempt_id)
-                    self.limited.pop(item.attempt_id, None)
                     self.scheduler.hold(self.flights[item.attempt_id].task.id)
                 case Wish():
                     name = self.flights[item.attempt_id].task.id
@@ -247,6 +248,9 @@ class Driver:
 
     def _hold_limits(self) -> None:
         """End the tasks that take more time or memory than they may."""
+        if not self.limited or time.monotonic() < self.look_at_s:
+            return
+        self.look_at_s = time.monotonic() + _LOOK_EVERY_S
         for attempt_id, policy in self.limited.items():
             taken_s = self.executor.running_s(attempt_id)
             if policy.limit_s is not None and taken_s > policy.limit_s:
@@ -262,6 +266,8 @@ class Driver:
         twins = self.by_key.pop(flight.key)
         makers = self.made.makers(task, outcome.damaged)
         again = bool(makers) and self.scheduler.reopen(task.id, makers)
+        if again:  # what they made before was not the last
+            self.attempts.update(name for name in makers if self.states[name] is TaskState.OK)
         if not again and outcome.state is not TaskState.OK:
             decision = self.scheduler.finish(
                 task.id, outcome.state, transient=failure is not None and failure.transient

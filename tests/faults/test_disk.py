@@ -86,6 +86,22 @@ def test_damage_that_only_the_worker_sees_is_mended_in_the_same_run(
     assert sorted(ends) == [("a", False), ("b", False), ("b", True)]
 
 
+def test_what_was_made_and_damaged_in_one_run_is_made_once_more(tmp_path: Path) -> None:
+    """Its second attempt is called the second."""
+
+    class Events(list):
+        def append(self, event: object) -> None:
+            if getattr(event, "task", "") == "a" and getattr(event, "products", None) and not self:
+                super().append(event)
+                name = event.products["text"].files[0].digest  # type: ignore[attr-defined]
+                _damage(tmp_path / "store" / "objects" / name[:2] / name)
+
+    view = run(plan(task("a"), task("b", "a")), tmp_path, events=Events())
+    assert states(view) == {"a": "ok", "b": "ok"}
+    assert [item.started_event.attempt for item in view.tasks["a"].attempts] == [1, 2]
+    assert [item.started_event.attempt for item in view.tasks["b"].attempts] == [1, 2]
+
+
 def _attempts(view: object) -> list:
     return [item for task in view.tasks.values() for item in task.attempts]  # type: ignore[attr-defined]
 
