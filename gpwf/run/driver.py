@@ -124,6 +124,7 @@ class Driver:
                 self._start_ready(interrupts)
                 if self.flights or self.pauses:
                     self.journal.sync_if_due()
+                    self.showing.flush()
                     patience = min(_LISTEN_S, self.journal.due_s, self.pauses.due_s)
                     self._take_in(self.executor.wait(patience))
                     self._hold_limits()

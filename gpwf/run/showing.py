@@ -26,6 +26,7 @@ __all__ = ["ProductLinks", "Showing", "product_folder", "safe_name"]
 
 _UNSAFE = re.compile(r"[^\w.=,+@-]+")
 _MOST_WAITING = 1000  # tasks
+_AT_ONCE = 50
 _HINT = "choose another folder with --run-dir"
 
 _Item = tuple[Task | TaskAlias, Mapping[str, Product]]
@@ -148,23 +149,39 @@ class Showing:
 
     def __init__(self, links: ProductLinks) -> None:
         self._links = links
-        self._waiting: queue.Queue[_Item | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[list[_Item] | None] = queue.Queue(_MOST_WAITING // _AT_ONCE)
+        self._next: list[_Item] = []
         self._error: OSError | None = None
         self._thread: threading.Thread | None = None
 
     def show(self, task: Task | TaskAlias, products: Mapping[str, Product]) -> None:
-        """Give the products of a task readable names, soon.
+        """Give the products of a task readable names, soon: see `flush`.
 
         Raises
         ------
         RunError
             Where those of an earlier task could not be made.
         """
+        self._next.append((task, products))
+        if len(self._next) >= _AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Let the thread begin; it costs to wake it, so several tasks are handed over at a time.
+
+        Raises
+        ------
+        RunError
+            Where names of an earlier task could not be made.
+        """
         self._raise()
+        if not self._next:
+            return
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="gpwf-show", daemon=True)
             self._thread.start()
-        self._waiting.put((task, products))
+        self._waiting.put(self._next)
+        self._next = []
 
     def finish(self) -> None:
         """Wait until all is shown.
@@ -174,6 +191,8 @@ class Showing:
         RunError
             Where something could not be.
         """
+        if self._error is None:
+            self.flush()
         thread, self._thread = self._thread, None
         if thread is not None:
             self._waiting.put(None)
@@ -188,9 +207,10 @@ class Showing:
             raise RunError(f"{where} cannot be written: {reason}", hint=_HINT)
 
     def _work(self) -> None:
-        while (item := self._waiting.get()) is not None:
+        while (items := self._waiting.get()) is not None:
             if self._error is None:
                 try:
-                    self._links.show(*item)
+                    for item in items:
+                        self._links.show(*item)
                 except OSError as error:
                     self._error = error
