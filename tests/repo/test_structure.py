@@ -160,3 +160,13 @@ def test_the_package_offers_its_names_to_people_and_type_checkers() -> None:
         assert getattr(gpwf, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'opne_run'"):
         _ = getattr(gpwf, "opne_run")  # noqa: B009  (a name that mypy would refuse)
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """Two of one name cannot be collected in one run."""
+    names = [
+        path.name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        if "node_modules" not in path.parts
+    ]
+    assert sorted(names) == sorted(set(names))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from gpwf.errors import GpwfError, NoDataError, StepError, StepInputError, TransientStepError
@@ -56,9 +57,14 @@ def context(spread: Any, work_dir: Path = Path()) -> StepContext:
 
 @pytest.fixture(autouse=True)
 def _no_child_is_left() -> Iterator[None]:
+    before = _children()  # other tests of this process may have some
     yield
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert _children() <= before
+
+
+def _children() -> set[int]:
+    """Return the processes that this one has started and not waited for, zombies as well."""
+    return {item.pid for item in psutil.Process().children()}
 
 
 @pytest.fixture(params=[0, 1, 3])
