@@ -25,7 +25,7 @@ def test_a_task_whose_worker_is_killed_runs_again(tmp_path: Path) -> None:
     view = run(
         plan(
             task("a", do="die", times=2, file=str(counted)),
-            task("b", do="count", file=str(others)),
+            task("b", do="sleep", times=0.6, file=str(others)),  # long enough to be made safe
             task("c", "a", "b"),
         ),
         tmp_path,
