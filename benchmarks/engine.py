@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,7 +54,7 @@ class NoOp:
         self,
         settings: Any,
         inputs: Mapping[str, Any],
-        ctx: Any,  # noqa: ARG002  (what every step takes)
+        _ctx: Any,
     ) -> Mapping[str, Any]:
         """Do nothing."""
         return {"text": "".join([f"{settings.number}\n", *inputs.get("texts", [])])}
@@ -65,10 +66,10 @@ def load_catalog() -> Any:
 
 
 def write(
-    kind: str,  # noqa: ARG001  (what every format takes, here and below)
+    _kind: str,
     value: str,
     directory: Path,
-    card: Mapping[str, str],  # noqa: ARG001
+    _card: Mapping[str, str],
 ) -> Mapping[str, Any]:
     """Write a product of one small file."""
     (directory / "value.txt").write_text(value)
@@ -76,9 +77,9 @@ def write(
 
 
 def read(
-    kind: str,  # noqa: ARG001
+    _kind: str,
     directory: Path,
-    locate: Callable[..., Path],  # noqa: ARG001
+    _locate: Callable[..., Path],
 ) -> str:
     """Read it."""
     return (directory / "value.txt").read_text()
@@ -93,7 +94,7 @@ hand_on = keep
 
 def prepare() -> None:
     """Import in the fork server what every worker needs."""
-    import gpwf.steps.base  # noqa: F401
+    import_module("gpwf.steps.base")
 
 
 # ---- the driver --------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def rows(n_tasks: int) -> str:
     return "\n".join(["name,lon,seed", *found])
 
 
-def targets(n_tasks: int) -> str:  # noqa: ARG001  (all workloads are called alike)
+def targets(_n_tasks: int) -> str:
     """Return many targets: every reduction has a region of its own."""
     head = simulate('{target: "${tables.targets}"}', "${target.seed}")
     region = 'on_region: {lon: "${target.lon}", lat: 22.01 deg, radius: 0.11 deg}'

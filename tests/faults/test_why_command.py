@@ -9,37 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from two_steps import set_up
 
 import gpwf
 from gpwf.api.explain import explain_run, explain_workflow
 from gpwf.errors import UsageError
 
-WORKFLOW = """gpwf: 1
-name: w
-params: {word: one}
-steps:
-  - name: make
-    tag: command
-    config:
-      argv: [sh, -c, "cat $0 > out.txt; echo $1 >> out.txt", "${inputs.text}", "${params.word}"]
-      inputs: {text: in.txt}
-      outputs: {out: out.txt}
-  - name: copy
-    tag: command
-    foreach: {n: [1, 2]}
-    required_products: {made: make.out}
-    config:
-      argv: [sh, -c, "cat $0 > b.txt; echo $1 >> b.txt", "${inputs.made}", "n${n}"]
-      outputs: {b: b.txt}
-"""
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "w.gpwf.yaml").write_text(WORKFLOW)
-    (tmp_path / "in.txt").write_text("text\n")
-    return tmp_path
+    return set_up(tmp_path)
 
 
 def run(**changes: Any) -> gpwf.api.Run:
