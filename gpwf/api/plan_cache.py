@@ -111,7 +111,7 @@ def kept_or_made(
 
     with _collector_paused():
         found = spec()
-        plan = compile_plan(found, load_catalog(), store.inputs)
+        plan = compile_plan(found, load_catalog(), store.inputs, identify=store.inputs.identity)
         save_plan(store, arguments, plan, found.environment, found.text)
     store.flush()
     return plan, found.text

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from gpwf.compiler import graph
@@ -11,14 +12,16 @@ from gpwf.compiler.inputs import FileDigests, external_files, located
 from gpwf.compiler.scatter import Scatter, Shape
 from gpwf.core.catalog import StepCatalog
 from gpwf.core.diagnostics import Diagnostic, Span
-from gpwf.core.digests import digest_bytes
-from gpwf.core.plan import Plan, PlannedFile, PlannedStep
+from gpwf.core.digests import Digest, digest_bytes
+from gpwf.core.plan import Plan, PlannedFile, PlannedStep, Task
 from gpwf.core.spec import Origin, StepSpec, Variant, WorkflowSpec
 from gpwf.errors import DocumentError, PlanError, StepInputError
 
 __all__ = ["compile_plan"]
 
 _MOST_PROBLEMS = 100  # of missing files: nobody reads more at once
+_LONGEST_DOCUMENT = 256 * 1024  # characters of a document whose text goes into the plan
+_MOST_DOCUMENTS = 4 * 1024 * 1024  # characters of all of them
 
 
 def compile_plan(
@@ -27,6 +30,7 @@ def compile_plan(
     files: FileDigests,
     *,
     version_of: Callable[[str], str] = metadata.version,
+    identify: Callable[[Path, Digest], Mapping[str, Any] | None] | None = None,
 ) -> Plan:
     """Return the plan of a workflow.
 
@@ -40,6 +44,8 @@ def compile_plan(
         Digests of external files.
     version_of : callable, optional
         Version of an installed distribution by name.
+    identify : callable, optional
+        Returns what an external file with this digest says of itself, None where it says nothing.
 
     Raises
     ------
@@ -74,11 +80,39 @@ def compile_plan(
         params=spec.params,
         overrides=spec.overrides,
         sources=spec.sources,
+        documents=_documents(spec),
+        workflows=spec.workflows,
+        identities=_identities(scatter.tasks, identify) if identify is not None else {},
         metadata=spec.metadata,
         description=spec.description,
         language=spec.language,
         execution=spec.execution,
     )
+
+
+def _documents(spec: WorkflowSpec) -> dict[str, str]:
+    """Return the texts that a plan keeps: not the workflow's own, and none that is too long."""
+    own = digest_bytes(spec.text.encode())
+    found: dict[str, str] = {}
+    left = _MOST_DOCUMENTS
+    for digest in spec.sources.values():
+        text = spec.texts.get(digest)
+        if text is None or digest == own or len(text) > min(_LONGEST_DOCUMENT, left):
+            continue
+        if digest not in found:
+            found[digest] = text
+            left -= len(text)
+    return found
+
+
+def _identities(
+    tasks: Sequence[Task], identify: Callable[[Path, Digest], Mapping[str, Any] | None]
+) -> dict[str, Mapping[str, Any]]:
+    """Return what the external files of tasks say of themselves, by their digests."""
+    shared = {id(task.files): task.files for task in tasks}
+    paths = {item.digest: item.path for files in shared.values() for item in files}
+    found = ((digest, identify(Path(path), digest)) for digest, path in paths.items())
+    return {digest: identity for digest, identity in found if identity is not None}
 
 
 def _planned(step: StepSpec, catalog: StepCatalog) -> PlannedStep:
@@ -95,6 +129,7 @@ def _planned(step: StepSpec, catalog: StepCatalog) -> PlannedStep:
         axes=sizes,
         n_points=len(step.points),
         gather=step.gather,
+        condition=step.condition,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gpwf.core.digests import Digest
-from gpwf.core.spec import Execution, Port, StepPolicy
+from gpwf.core.spec import Execution, IncludedWorkflow, Port, StepCondition, StepPolicy
 
 __all__ = ["PLAN_FORMAT", "Plan", "PlannedFile", "PlannedStep", "Task", "TaskAlias", "TaskOutput"]
 
@@ -138,6 +138,8 @@ class PlannedStep:
         At how many points it runs; fewer tasks where some are the same.
     gather : tuple of str
         Axes that end at the step.
+    condition : StepCondition or None
+        Its ``when``, with what decided it.
     """
 
     name: str
@@ -147,6 +149,7 @@ class PlannedStep:
     axes: Mapping[str, int] = field(default_factory=dict)
     n_points: int = 1
     gather: tuple[str, ...] = ()
+    condition: StepCondition | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,14 @@ class Plan:
         What the command line changed.
     sources : mapping of str to str
         SHA-256 of every document that was read.
+    documents : mapping of str to str
+        Text of those that are not too long, by SHA-256; without the workflow's own, which is
+        ``workflow.yaml`` of a run.
+    workflows : tuple of IncludedWorkflow
+        Steps that are other workflows, an outer one before those in it.
+    identities : mapping of str to mapping
+        What external files say of themselves, by their SHA-256: see
+        `gpwf.store.fits_headers.FitsIdentity`.
     execution : Execution
         How to run it; no part of the identity of anything.
     """
@@ -186,6 +197,9 @@ class Plan:
     params: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)
+    workflows: tuple[IncludedWorkflow, ...] = ()
+    identities: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     language: int = 1

@@ -11,10 +11,13 @@ from gpwf.core.diagnostics import Span
 
 __all__ = [
     "Axis",
+    "ConditionCase",
     "Execution",
+    "IncludedWorkflow",
     "InputRef",
     "Origin",
     "Port",
+    "StepCondition",
     "StepPolicy",
     "StepSpec",
     "Variant",
@@ -87,6 +90,83 @@ class StepPolicy:
     def limit_s(self) -> float | None:
         """The time after which an attempt is ended: the shorter of time limit and wall time."""
         return min((s for s in (self.timeout_s, self.walltime_s) if s is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionCase:
+    """What decided a condition, and how.
+
+    Parameters
+    ----------
+    holds : bool
+        What came out.
+    values : mapping
+        Values that the condition looked up, by their names: ``params.e_min``.
+    coordinates : mapping
+        Values of the axes that the condition depends on.
+    """
+
+    holds: bool
+    values: Mapping[str, Any] = field(default_factory=dict)
+    coordinates: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCondition:
+    """The ``when`` of a step.
+
+    Parameters
+    ----------
+    text : str
+        As it is written.
+    place : str
+        ``file:line:column``.
+    cases : tuple of ConditionCase
+        What decided it, for the first `MOST_CASES` values of the axes that it depends on.
+    n_true, n_false : int
+        Places of the scatter at which it holds and does not.
+    """
+
+    text: str
+    place: str = ""
+    cases: tuple[ConditionCase, ...] = ()
+    n_true: int = 0
+    n_false: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IncludedWorkflow:
+    """A workflow that is a step of another one.
+
+    Parameters
+    ----------
+    name : str
+        Full name of the step; the names of its own steps begin with it and a slash.
+    path : str
+        Its file, absolute.
+    digest : str
+        SHA-256 of the file.
+    title, description : str
+        Name of the document; description of the step, or else of the document.
+    axes : mapping of str to int
+        Axes of the step that includes it, with the number of their values there.
+    n_points : int
+        At how many places it runs.
+    condition : StepCondition, optional
+        Its ``when``.
+    place : str
+        ``file:line:column`` of the step.
+    """
+
+    name: str
+    path: str
+    digest: str
+    title: str = ""
+    description: str = ""
+    axes: Mapping[str, int] = field(default_factory=dict)
+    n_points: int = 1
+    condition: StepCondition | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +250,8 @@ class StepSpec:
         Resources, retries, timeout.
     span : Span or None
         Where the step is written.
+    condition : StepCondition or None
+        Its ``when``.
     """
 
     name: str
@@ -185,6 +267,7 @@ class StepSpec:
     policy: StepPolicy = field(default_factory=StepPolicy)
     description: str = ""
     span: Span | None = None
+    condition: StepCondition | None = None
 
     @property
     def first(self) -> Variant:
@@ -259,6 +342,10 @@ class WorkflowSpec:
         In the order of the document; those of an included workflow at the place of its step.
     axes : mapping of str to Axis
         Axes of all steps.
+    workflows : tuple of IncludedWorkflow
+        Steps that are other workflows, an outer one before those in it.
+    texts : mapping of str to str
+        Text of every file in ``sources``, by its SHA-256.
     outputs : mapping of str to InputRef
         Named results of the workflow.
     overrides : mapping
@@ -277,6 +364,8 @@ class WorkflowSpec:
     steps: tuple[StepSpec, ...]
     outputs: Mapping[str, InputRef]
     axes: Mapping[str, Axis] = field(default_factory=dict)
+    workflows: tuple[IncludedWorkflow, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
     execution: Execution = field(default_factory=Execution)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)

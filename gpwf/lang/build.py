@@ -276,6 +276,8 @@ class _Reading:
                 for name, table in reading.registry.tables.items()
                 if any(name in step.axes for step in steps)
             },
+            workflows=tuple(opened.workflows()),
+            texts={item.digest: item.text for item in self.report.documents if item.digest},
             execution=execution,
             overrides=_overrides(self.params, sets, profile),
             metadata=frame.about["metadata"],

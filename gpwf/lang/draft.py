@@ -9,7 +9,7 @@ from typing import Any
 from gpwf.core.catalog import SettingProblem, Settled
 from gpwf.core.diagnostics import Diagnostic, Span
 from gpwf.core.points import Points
-from gpwf.core.spec import Origin, Port, StepPolicy
+from gpwf.core.spec import Origin, Port, StepCondition, StepPolicy
 from gpwf.lang.codes import Code
 from gpwf.lang.frame import Frame
 from gpwf.lang.policy import read_policy
@@ -53,6 +53,8 @@ class Draft:
         The document that the step includes.
     runs : Points or None
         Where the step runs, once that is known.
+    condition : StepCondition or None
+        Its ``when``, once it has been decided.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Draft:
     policy: StepPolicy = field(default_factory=StepPolicy)
     inner: Frame | None = None
     runs: Points | None = None
+    condition: StepCondition | None = None
 
     @property
     def full_name(self) -> str:

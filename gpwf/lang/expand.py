@@ -11,10 +11,11 @@ from itertools import chain
 from gpwf.core.conditions import Condition, expressions, holds
 from gpwf.core.expressions import ExpressionError
 from gpwf.core.points import Point, Points, join, join_size, project, projector
-from gpwf.core.spec import InputRef
+from gpwf.core.spec import ConditionCase, InputRef
 from gpwf.lang.axes import Declaration, Registry, TooManyTasksError, axis_values, extend
 from gpwf.lang.codes import Code
 from gpwf.lang.conditions import parse_condition
+from gpwf.lang.decided import MOST_CASES, decided_case, note_constant, note_decided
 from gpwf.lang.draft import Draft
 from gpwf.lang.frame import Frame
 from gpwf.lang.refs import ReferenceSyntaxError
@@ -263,6 +264,7 @@ def _warn_empty(draft: Draft, name: str, node: Node, registry: Registry) -> None
 def _filtered(draft: Draft, when: Node, points: Points) -> Points:
     """Return the points at which a condition holds."""
     if isinstance(when.value, bool):
+        note_constant(draft, when, len(points))
         return points if when.value else Points(points.axes, [])
     if not isinstance(when.value, str):
         return points
@@ -286,14 +288,20 @@ def _filtered(draft: Draft, when: Node, points: Points) -> Points:
         return points
     key_of = projector(points.axes, needs)
     known: dict[Point, bool] = {}
+    cases: list[ConditionCase] = []
     for row in points.rows:
         at = key_of(row)
         if at not in known:
-            decided = _decide(draft, condition, when, dict(zip(needs, at, strict=True)))
+            coordinates = dict(zip(needs, at, strict=True))
+            decided = _decide(draft, condition, when, coordinates)
             if decided is None:
                 return points
             known[at] = decided
-    return Points(points.axes, [row for row in points.rows if known[key_of(row)]])
+            if len(cases) < MOST_CASES:
+                cases.append(decided_case(draft, found, coordinates, decided))
+    rows = [row for row in points.rows if known[key_of(row)]]
+    note_decided(draft, when, cases, len(rows), len(points) - len(rows))
+    return Points(points.axes, rows)
 
 
 def _decide(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from gpwf.core.spec import InputRef, Port
+from gpwf.core.spec import IncludedWorkflow, InputRef, Port
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document
 from gpwf.lang.draft import WORKFLOW_TAG, Draft, draft_steps
@@ -54,6 +54,31 @@ class Opened:
                 yield from self.inner[draft.name].all_drafts()
             elif draft.tag != WORKFLOW_TAG:
                 yield draft
+
+    def workflows(self) -> Iterator[IncludedWorkflow]:
+        """Yield the included documents, an outer one before those in it."""
+        for draft in self.drafts:
+            inner = self.inner.get(draft.name)
+            if inner is None:
+                continue
+            frame, described = inner.frame, draft.node.child("description")
+            points = frame.points
+            yield IncludedWorkflow(
+                name=draft.full_name,
+                path=str(frame.path.absolute()) if frame.path is not None else "",
+                digest=frame.document.digest,
+                title=str(frame.about["name"]),
+                description=str(
+                    described.value if described is not None else frame.about["description"]
+                ),
+                axes={
+                    name: len({row[n] for row in points.rows}) for n, name in enumerate(points.axes)
+                },
+                n_points=len(points),
+                condition=draft.condition,
+                place=str(draft.node.span) if draft.node.span is not None else "",
+            )
+            yield from inner.workflows()
 
     def full(self, ref: InputRef) -> InputRef | None:
         """Return a reference by full name; None where it leads nowhere, which was reported."""

@@ -84,6 +84,7 @@ def _spec(draft: Draft, inputs: _Inputs, after: tuple[str, ...], points: Points)
         policy=draft.policy,
         description=str(description.value) if description is not None else "",
         span=draft.node.span,
+        condition=draft.condition,
     )
 
 

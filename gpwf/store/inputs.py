@@ -14,7 +14,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 from gpwf.core.digests import Digest, digest_bytes, digest_file
 from gpwf.errors import StoreError
 from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
+from gpwf.store.identities import Identities
 from gpwf.store.objects import ObjectStore
 
 __all__ = ["InputDigests", "StatCache"]
@@ -201,6 +202,7 @@ class InputDigests:
     def __init__(self, root: Path, *, objects: ObjectStore | None = None) -> None:
         self._objects = objects if objects is not None else ObjectStore(root)
         self._cache = StatCache(root / "cache" / "inputs.jsonl")
+        self._identities = Identities(root / "cache" / "fits.jsonl")
         self._memos = root / "cache" / "memo"
 
     def digest(self, path: Path) -> tuple[Digest, int]:
@@ -257,6 +259,30 @@ class InputDigests:
             tried.append(f"{path} has changed since it was read")
         return None
 
+    def identity(self, path: Path, digest: Digest) -> Mapping[str, Any] | None:
+        """Return what a file says of itself, None where it says nothing or has changed.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        digest : Digest
+            Its SHA-256, see `digest`; what was read of this content before is not read again.
+
+        Returns
+        -------
+        mapping or None
+            See `gpwf.store.fits_headers.FitsIdentity.plain`.
+        """
+        found = self._identities.of(path, digest)
+        try:
+            if found is not None and self._cache.digest(path)[0] != digest:
+                raise OSError
+        except OSError:  # written or removed while it was read
+            self._identities.forget(digest)
+            return None
+        return found
+
     def memo(self, key: str) -> Any | None:
         """Return what was remembered under a key, None where nothing was."""
         try:
@@ -275,6 +301,7 @@ class InputDigests:
     def flush(self) -> None:
         """Save what is new."""
         self._cache.flush()
+        self._identities.flush()
 
     def _memo_path(self, key: str) -> Path:
         return self._memos / f"{digest_bytes(key.encode())}.json"
