@@ -6,6 +6,9 @@ under what it was made from, and used again only while every one of these is unc
 arguments, the text of every document, the environment variables that were looked up, the code of
 gpwf, of its plugins and of the functions that steps call, the versions of the packages, and the
 content of every external file.
+
+A plan with secrets in its settings is not kept: a worker needs them as they are, and they shall
+lie nowhere.
 """
 
 from __future__ import annotations
@@ -107,12 +110,22 @@ def kept_or_made(
         return kept
     before()
     from gpwf.compiler.compile import compile_plan
+    from gpwf.compiler.sealing import sealed_with
     from gpwf.steps.registry import load_catalog
+    from gpwf.store.seals import SealKey
 
+    key = SealKey(store.root)
     with _collector_paused():
         found = spec()
-        plan = compile_plan(found, load_catalog(), store.inputs, identify=store.inputs.identity)
-        save_plan(store, arguments, plan, found.environment, found.text)
+        plan = compile_plan(
+            found,
+            load_catalog(),
+            store.inputs,
+            identify=store.inputs.identity,
+            seal=lambda value: sealed_with(key.value, value),
+        )
+        if not plan.secrets:
+            save_plan(store, arguments, plan, found.environment, found.text)
     store.flush()
     return plan, found.text
 

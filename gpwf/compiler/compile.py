@@ -10,10 +10,12 @@ from typing import Any
 from gpwf.compiler import graph
 from gpwf.compiler.inputs import FileDigests, external_files, located
 from gpwf.compiler.scatter import Scatter, Shape
+from gpwf.compiler.sealing import Sealing
 from gpwf.core.catalog import StepCatalog
 from gpwf.core.diagnostics import Diagnostic, Span
 from gpwf.core.digests import Digest, digest_bytes
 from gpwf.core.plan import Plan, PlannedFile, PlannedStep, Task
+from gpwf.core.redact import Redactor, redact_text, without_secrets
 from gpwf.core.spec import Origin, StepSpec, Variant, WorkflowSpec
 from gpwf.errors import DocumentError, PlanError, StepInputError
 
@@ -31,6 +33,7 @@ def compile_plan(
     *,
     version_of: Callable[[str], str] = metadata.version,
     identify: Callable[[Path, Digest], Mapping[str, Any] | None] | None = None,
+    seal: Callable[[Any], str] | None = None,
 ) -> Plan:
     """Return the plan of a workflow.
 
@@ -46,6 +49,9 @@ def compile_plan(
         Version of an installed distribution by name.
     identify : callable, optional
         Returns what an external file with this digest says of itself, None where it says nothing.
+    seal : callable, optional
+        Returns what stands in task keys for a setting that must not be recorded; see
+        `gpwf.compiler.sealing.Sealing`.
 
     Raises
     ------
@@ -61,14 +67,17 @@ def compile_plan(
     except ValueError as error:
         raise PlanError(f"{spec.path or spec.name}: {error}") from None
     scatter = Scatter(spec.axes)
-    shapes = _Shapes(catalog, files, version_of, scatter)
+    sealing = Sealing(seal)
+    shapes = _Shapes(catalog, files, version_of, scatter, sealing)
     for name in order:
         step = steps[name]
-        found = shapes.of(step)
+        shape_of = shapes.of(step)
         if not shapes.problems:
-            scatter.add(step, found)
+            scatter.add(step, shape_of)
     if shapes.problems:
-        raise DocumentError(sorted(shapes.problems, key=lambda item: item.sort_key))
+        clean = Redactor(spec.secrets)
+        found = [without_secrets(item, clean) for item in shapes.problems]
+        raise DocumentError(sorted(found, key=lambda item: item.sort_key))
     outputs = {name: scatter.outputs(ref) for name, ref in spec.outputs.items()}
     return Plan(
         name=spec.name,
@@ -87,7 +96,19 @@ def compile_plan(
         description=spec.description,
         language=spec.language,
         execution=spec.execution,
+        secrets=frozenset(spec.secrets | sealing.values | _secret_params(spec)),
     )
+
+
+def _secret_params(spec: WorkflowSpec) -> set[str]:
+    """Return the values of the parameters that must not be recorded, as texts."""
+    private = [name for name, origin in spec.param_origins.items() if origin.private]
+    values = [spec.params.get(name) for name in private]
+    return {
+        str(value)
+        for value in values
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    }
 
 
 def _documents(spec: WorkflowSpec) -> dict[str, str]:
@@ -100,7 +121,7 @@ def _documents(spec: WorkflowSpec) -> dict[str, str]:
         if text is None or digest == own or len(text) > min(_LONGEST_DOCUMENT, left):
             continue
         if digest not in found:
-            found[digest] = text
+            found[digest] = redact_text(text)
             left -= len(text)
     return found
 
@@ -147,11 +168,13 @@ class _Shapes:
         files: FileDigests,
         version_of: Callable[[str], str],
         scatter: Scatter,
+        sealing: Sealing,
     ) -> None:
         self.catalog = catalog
         self.files = files
         self.version_of = version_of
         self.scatter = scatter
+        self.sealing = sealing
         self.problems: list[Diagnostic] = []
         self._versions: dict[str, str] = {}
         self._same: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
@@ -216,6 +239,7 @@ class _Shapes:
             "settings": variant.settings,
             "types": variant.types,
             "origins": origins.of(variant.origins),
+            "sealed": self.sealing.of(variant),
             "files": files,
             "packages": self._packages(step.tag, variant.settings),
             "implementation": self._shared(self.catalog.implementation(step.tag, variant.settings)),

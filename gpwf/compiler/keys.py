@@ -13,9 +13,12 @@ from typing import Any
 from gpwf.core.digests import Digest, TaskKey, tagged_digest
 from gpwf.core.plan import PlannedFile, Task
 
-__all__ = ["key_components", "task_key"]
+__all__ = ["SEALED", "key_components", "task_key"]
 
 _TAG = "gpwf-task/1"
+
+#: Key of the mapping that stands for a setting that must not be recorded.
+SEALED = "sealed"
 
 
 def task_key(task: Task, inputs: Mapping[str, Sequence[Digest]]) -> TaskKey:
@@ -44,7 +47,7 @@ def key_components(task: Task, inputs: Mapping[str, Sequence[Digest]]) -> dict[s
     components = {
         "tag": task.tag,
         "version": task.version,
-        "settings": _without_paths(task.settings, task.types),
+        "settings": _without_paths(task.settings, task.types, task.sealed),
         "files": _contents(task.files),
         "inputs": {port: list(inputs[port]) for port in task.inputs},
         "packages": dict(task.packages),
@@ -65,15 +68,23 @@ def _contents(files: Sequence[PlannedFile]) -> dict[str, list[list[str]]]:
     return {setting: sorted(items) for setting, items in contents.items()}
 
 
-def _without_paths(settings: Any, types: Mapping[str, str], at: str = "") -> Any:
-    """Return the settings with every path replaced by a mark: paths enter by content."""
+def _without_paths(
+    settings: Any, types: Mapping[str, str], sealed: Mapping[str, str], at: str = ""
+) -> Any:
+    """Return the settings with every path replaced by a mark: paths enter by content.
+
+    What must not be recorded enters by a keyed digest: of everything else in the key the record
+    tells, and a short secret could be guessed.
+    """
+    if at in sealed and types.get(at) != "path":
+        return {SEALED: sealed[at]}
     if isinstance(settings, Mapping):
         return {
-            key: _without_paths(value, types, f"{at}.{key}" if at else str(key))
+            key: _without_paths(value, types, sealed, f"{at}.{key}" if at else str(key))
             for key, value in settings.items()
         }
     if isinstance(settings, (list, tuple)):
-        return [_without_paths(item, types, f"{at}.{n}") for n, item in enumerate(settings)]
+        return [_without_paths(item, types, sealed, f"{at}.{n}") for n, item in enumerate(settings)]
     if types.get(at) == "path" and settings is not None:
         return {"path": "by content"}
     return settings

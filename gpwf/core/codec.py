@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from gpwf.core import runs
 
-__all__ = ["event_from_plain", "event_to_plain", "from_plain", "to_plain"]
+__all__ = ["event_from_plain", "event_to_plain", "from_plain", "is_written", "to_plain"]
 
 _T = TypeVar("_T")
 _Converter = Callable[[Any], Any]
@@ -33,6 +33,11 @@ _EVENT_NAMES: dict[str, type[runs.RunEvent]] = {
     "run.finished": runs.RunFinished,
 }
 _NAMES_OF_EVENTS = {cls: name for name, cls in _EVENT_NAMES.items()}
+
+
+def is_written(field: dataclasses.Field[Any]) -> bool:
+    """Tell whether a field becomes plain data: not one with the metadata ``written: False``."""
+    return field.init and bool(field.metadata.get("written", True))
 
 
 def to_plain(value: Any) -> Any:
@@ -105,7 +110,7 @@ def _value_of(value: Any) -> Any:
 
 
 def _dataclass_writer(kind: type) -> _Converter:
-    names = tuple(item.name for item in dataclasses.fields(kind) if item.init)
+    names = tuple(item.name for item in dataclasses.fields(kind) if is_written(item))
     if len(names) < 2:  # attrgetter gives no tuple then
         return lambda value: {name: to_plain(getattr(value, name)) for name in names}
     values_of = attrgetter(*names)
@@ -172,16 +177,31 @@ def _class_reader(hint: Any) -> _Converter:
 
 
 def _dataclass_reader(cls: type) -> _Converter:
-    readers: dict[str, _Converter] = {}
+    # name, the class whose values are taken as they are, what reads any other value
+    fields: list[tuple[str, type | None, _Converter]] = []
 
     def read(data: Any) -> Any:
         if data is None:
             return None
         if not isinstance(data, Mapping):
             raise TypeError(f"{cls.__name__} needs a mapping, got {type(data).__name__}")
-        if not readers:  # not before: a class may hold itself
+        if not fields:  # not before: a class may hold itself
             hints = typing.get_type_hints(cls)
-            readers.update({name: _reader(hint) for name, hint in hints.items()})
-        return cls(**{name: one(data[name]) for name, one in readers.items() if name in data})
+            written = {item.name for item in dataclasses.fields(cls) if is_written(item)}
+            found = ((name, hint) for name, hint in hints.items() if name in written)
+            fields.extend((name, _taken(hint), _reader(hint)) for name, hint in found)
+        found = {}
+        for name, taken, one in fields:
+            if name in data:
+                value = data[name]
+                found[name] = value if type(value) is taken else one(value)
+        return cls(**found)
 
     return read
+
+
+def _taken(hint: Any) -> type | None:
+    """Return the class of plain values that are of an annotated type as they are."""
+    if isinstance(hint, typing.NewType):
+        return _taken(hint.__supertype__)
+    return hint if hint in (bool, int, float, str) else None

@@ -13,6 +13,8 @@ __all__ = ["PLAN_FORMAT", "Plan", "PlannedFile", "PlannedStep", "Task", "TaskAli
 
 PLAN_FORMAT = "gpwf-plan/2"
 
+_NOTHING: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskOutput:
@@ -73,6 +75,9 @@ class Task:
         of its scatter; empty without scatter or without a setting ``seed``.
     policy : StepPolicy
         Resources, retries, timeout; not part of the identity.
+    sealed : mapping of str to str
+        Leaves of ``settings`` that must not be recorded, by dotted path, with the keyed digest
+        that stands for the value in the task key.
     place : str
         ``file:line:column`` of the step in the workflow, for messages.
     """
@@ -95,6 +100,7 @@ class Task:
     labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     stream: tuple[int, ...] = ()
     policy: StepPolicy = field(default_factory=StepPolicy)
+    sealed: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     place: str = ""
 
     @property
@@ -186,6 +192,9 @@ class Plan:
         `gpwf.store.fits_headers.FitsIdentity`.
     execution : Execution
         How to run it; no part of the identity of anything.
+    secrets : frozenset of str
+        Values in the settings that must not be recorded; never written. Empty for a plan that was
+        read: it has been written without them, see `gpwf.core.plan_redaction`.
     """
 
     name: str
@@ -204,6 +213,9 @@ class Plan:
     description: str = ""
     language: int = 1
     execution: Execution = field(default_factory=Execution)
+    secrets: frozenset[str] = field(
+        default=frozenset(), repr=False, compare=False, metadata={"written": False}
+    )
     index: dict[str, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
     kept: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 

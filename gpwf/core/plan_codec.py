@@ -33,13 +33,14 @@ _SHARED: Mapping[str, Any] = {
     "packages": dict[str, str],
     "implementation": dict[str, str],
     "policy": StepPolicy,
+    "sealed": dict[str, str],
     "place": str,
 }
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _LARGEST_TO_READ = 200  # tasks
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
 _OWN = ("tasks", "aliases")
-_IGNORED = ("index", "kept")
+_IGNORED = ("index", "kept", "secrets")
 
 
 def plan_to_plain(plan: Plan) -> dict[str, Any]:
@@ -202,7 +203,9 @@ def _read_tasks(data: Mapping[str, Any]) -> Iterator[Task]:
     """Yield the tasks."""
     shapes = []
     for shape in data["shapes"]:
-        common = {name: from_plain(hint, shape[name]) for name, hint in _SHARED.items()}
+        common = {  # a plan of an earlier version has less
+            name: from_plain(hint, shape[name]) for name, hint in _SHARED.items() if name in shape
+        }
         shapes.append((common, shape["settings"]))
     ids = [item["id"] for item in data["tasks"]]
     outputs: dict[tuple[Any, str], TaskOutput] = {}

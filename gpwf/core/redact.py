@@ -1,11 +1,28 @@
-"""Keep secrets out of the record."""
+"""Keep secrets out of the record: by name, by look, and by known value."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import quote
 
-__all__ = ["REDACTED", "looks_secret", "redact_command", "redact_environment", "redact_text"]
+from gpwf.core.diagnostics import Diagnostic
+
+__all__ = [
+    "REDACTED",
+    "SHORTEST",
+    "Redactor",
+    "is_recorded_variable",
+    "looks_secret",
+    "redact_command",
+    "redact_environment",
+    "redact_text",
+    "secrets_in",
+    "without_secrets",
+]
 
 REDACTED = "[redacted]"
 
@@ -25,8 +42,8 @@ _SECRET_VALUE = re.compile(
     r"eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|"
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
-_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/\s:@]*):[^/\s@]+@")
-_BEARER = re.compile(r"(?P<head>\b(?:Bearer|Basic)\s+)[\w.~+/=-]{8,}")
+_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/\s:@]*):(?P<value>[^/\s@]+)@")
+_BEARER = re.compile(r"(?P<head>\b(?:Bearer|Basic)\s+)(?P<value>[\w.~+/=-]{8,})")
 _ASSIGNMENT = re.compile(
     r"""(?P<head>(?P<name>[\w.\-]+)["']?[ \t]*[:=][ \t]*)"""
     r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,}\]#]+)"""
@@ -50,6 +67,13 @@ _ALLOWED = frozenset(
     )
 )
 _ALLOWED_PREFIXES = ("GPWF_",)
+
+#: Shorter values are not looked for in texts: they would blank out half of what is there.
+SHORTEST = 4
+#: Shorter values count where no letter or digit touches them: ``test`` is not in ``latest``.
+_SHORTEST_ANYWHERE = 8
+#: Of a longer value its beginning is looked for as well: messages cut long texts off.
+_HEAD = 16
 
 
 def looks_secret(name: str, value: str = "") -> bool:
@@ -75,9 +99,11 @@ def redact_text(text: str) -> str:
 
 
 def _redact_assignment(match: re.Match[str]) -> str:
-    if looks_secret(match["name"]) and not match["value"].startswith(("${", "|", ">")):
-        return f"{match['head']}{REDACTED}"
-    return match[0]
+    return f"{match['head']}{REDACTED}" if _is_assigned_secret(match) else match[0]
+
+
+def _is_assigned_secret(match: re.Match[str]) -> bool:
+    return looks_secret(match["name"]) and not match["value"].startswith(("${", "|", ">"))
 
 
 def redact_command(argv: Iterable[str]) -> tuple[str, ...]:
@@ -102,6 +128,127 @@ def redact_command(argv: Iterable[str]) -> tuple[str, ...]:
         secret = bool(equals) and looks_secret(name)
         words.append(f"{name}={REDACTED}" if secret else redact_text(word))
     return tuple(words)
+
+
+def is_recorded_variable(name: str) -> bool:
+    """Tell whether an environment variable may be recorded without being asked for."""
+    return (name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)) and not looks_secret(name)
+
+
+def secrets_in(text: str) -> Iterator[str]:
+    """Yield what `redact_text` takes out of a text."""
+    for pattern in (_SECRET_VALUE, _URL_PASSWORD, _BEARER, _ASSIGNMENT):
+        for match in pattern.finditer(text):
+            if pattern is _SECRET_VALUE:
+                yield match[0]
+            elif pattern is not _ASSIGNMENT or _is_assigned_secret(match):
+                yield match["value"].strip("\"'")
+
+
+class Redactor:
+    """Takes what looks like a secret, and known secret values, out of texts.
+
+    Parameters
+    ----------
+    values : iterable of str
+        Known secrets. One of fewer than 4 characters is not looked for; one of fewer than 8 only
+        where it stands alone. The forms that a value has in JSON, in an address and in the
+        ``repr`` of Python are found as well, every line of it, and its beginning where a message
+        cut it off. What was encoded otherwise, in base 64 for example, is not.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        known = {form for value in values for form in _forms(value) if len(form) >= SHORTEST}
+        self._heads = sorted((form for form in known if len(form) > _HEAD), key=len, reverse=True)
+        words = sorted(known, key=len, reverse=True)
+        self._known = re.compile("|".join(map(_pattern, words))) if words else None
+
+    def __bool__(self) -> bool:
+        """True where there are known values."""
+        return self._known is not None
+
+    def __call__(self, text: str) -> str:
+        """Return a text without secrets."""
+        return redact_text(self.known(text))
+
+    def known(self, text: str) -> str:
+        """Return a text without the known values; nothing else is looked for."""
+        if self._known is None:
+            return text
+        text = self._known.sub(REDACTED, text)
+        for value in self._heads:
+            text = _without_head(text, value)
+        return text
+
+    def data(self, value: Any) -> Any:
+        """Return plain data whose texts have no secrets; keys keep their names."""
+        return _mapped(value, self, "")
+
+    def known_data(self, value: Any) -> Any:
+        """Return plain data whose texts have no known values."""
+        return _mapped(value, self.known, None)
+
+
+def without_secrets(item: Diagnostic, clean: Redactor) -> Diagnostic:
+    """Return a diagnostic whose message and hint do not have the known values in them."""
+    if not clean:
+        return item
+    hint = clean.known(item.hint) if item.hint else item.hint
+    return replace(item, message=clean.known(item.message), hint=hint)
+
+
+def _pattern(word: str) -> str:
+    if len(word) >= _SHORTEST_ANYWHERE:
+        return re.escape(word)
+    return rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])"
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yield a value as it may stand in a text."""
+    for part in (value, *value.splitlines()):
+        text = part.strip()
+        yield text
+        yield json.dumps(text)[1:-1]
+        yield json.dumps(text, ensure_ascii=False)[1:-1]
+        yield repr(text)[1:-1]
+        yield quote(text, safe="")
+        yield quote(text)
+
+
+def _without_head(text: str, value: str) -> str:
+    """Return a text without the beginnings of a value, as much of each as is there."""
+    head = value[:_HEAD]
+    at = text.find(head)
+    while at >= 0:
+        end = at + _HEAD
+        for wanted in value[_HEAD:]:
+            if text[end : end + 1] != wanted:
+                break
+            end += 1
+        text = text[:at] + REDACTED + text[end:]
+        at = text.find(head, at + len(REDACTED))
+    return text
+
+
+def _mapped(value: Any, clean: Callable[[str], str], name: str | None) -> Any:
+    """Return plain data with other texts; secrets go by the name of their key, unless it is None.
+
+    In a list of texts, which may be a command line, an option tells what the next text is.
+    """
+    if isinstance(value, str):
+        return REDACTED if name and value and looks_secret(name, value) else clean(value)
+    if isinstance(value, Mapping):
+        return {
+            key: _mapped(item, clean, None if name is None else str(key))
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        if name is not None and value and all(isinstance(item, str) for item in value):
+            return [_mapped(item, clean, name) for item in redact_command(value)]
+        return [_mapped(item, clean, name) for item in value]
+    if name and value is not None and not isinstance(value, bool) and looks_secret(name):
+        return REDACTED
+    return value
 
 
 def redact_environment(variables: Mapping[str, str]) -> dict[str, str]:

@@ -57,12 +57,15 @@ class Origin:
     """Where a settled value came from.
 
     ``source`` is one of ``step default``, ``defaults``, ``workflow``, ``profile``, ``params file``,
-    ``command line``.
+    ``command line``. ``private`` names what must not be recorded and is in the value:
+    ``env.NAME`` for environment variables, ``params.NAME`` for parameters whose names look
+    secret.
     """
 
     source: str
     span: Span | None = None
     detail: str = ""
+    private: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +314,10 @@ class Execution:
         Records below it stay in the workers.
     options : mapping
         Options of the executor.
+    record_env : tuple of str
+        Environment variables whose values may be recorded.
+    anonymous : bool
+        True where records say neither who ran the workflow nor where.
     """
 
     executor: str = "local"
@@ -318,6 +325,8 @@ class Execution:
     max_tasks: int = 1_000_000
     log_level: str = "info"
     options: Mapping[str, Any] = field(default_factory=dict)
+    record_env: tuple[str, ...] = ()
+    anonymous: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,6 +361,9 @@ class WorkflowSpec:
         What the command line or a caller changed: ``params``, ``set``, ``profile``.
     metadata : mapping
         Free text about the analysis.
+    secrets : frozenset of str
+        Values that must not be recorded: those of environment variables that are not listed, and
+        of parameters whose names look secret.
     """
 
     name: str
@@ -371,6 +383,7 @@ class WorkflowSpec:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     language: int = 1
+    secrets: frozenset[str] = frozenset()
 
     def step(self, name: str) -> StepSpec:
         """Return the step with this name; KeyError where there is none."""

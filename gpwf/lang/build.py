@@ -10,6 +10,7 @@ from typing import Any
 
 from gpwf.core.catalog import StepCatalog
 from gpwf.core.diagnostics import Diagnostic
+from gpwf.core.redact import looks_secret
 from gpwf.core.spec import WorkflowSpec
 from gpwf.errors import DocumentError
 from gpwf.lang.axes import Registry, TooManyTasksError
@@ -32,7 +33,7 @@ from gpwf.lang.report import Report
 from gpwf.lang.schema import SchemaProblem, config_start, is_structure, schema_problems
 from gpwf.lang.scope import Environment
 from gpwf.lang.steps import check_unused, expand_steps
-from gpwf.lang.tree import Node, Place
+from gpwf.lang.tree import Node, Place, walk
 
 __all__ = ["check_document", "check_workflow", "read_workflow"]
 
@@ -236,7 +237,7 @@ class _Reading:
         reading = Reading(
             catalog=self.catalog,
             report=self.report,
-            environment=Environment(),
+            environment=self._environment(execution.record_env, given),
             registry=Registry(self.report, execution.max_tasks),
             sources=self.sources,
         )
@@ -282,7 +283,19 @@ class _Reading:
             overrides=_overrides(self.params, sets, profile),
             metadata=frame.about["metadata"],
             description=str(frame.about["description"]),
+            secrets=frozenset(self.report.secrets()),
         )
+
+    def _environment(self, listed: Sequence[str], given: Mapping[str, Node]) -> Environment:
+        """Return the environment variables; from now on no message has what is secret."""
+        environment = Environment(listed=listed)
+        named = [node for name, node in given.items() if looks_secret(name)]
+        values = [item.value for node in named for _, item in walk(node)]
+        texts = {
+            str(value) for value in values if isinstance(value, (str, float)) or type(value) is int
+        }
+        self.report.secrets = lambda: environment.secrets | texts
+        return environment
 
     def _too_many(self, error: TooManyTasksError, root: Node, limit: int) -> None:
         """Report a scatter that is too large, at the first axis of the document."""

@@ -249,5 +249,22 @@ def _execution() -> dict[str, Any]:
                 "markdownDescription": "Options of the executor.",
                 "type": "object",
             },
+            "record_env": {
+                "title": "Environment variables that may be recorded",
+                "markdownDescription": "Names of variables that `${env.NAME}` looks up and whose "
+                "values may stand in records and logs. The values of all others are redacted.",
+                "type": "array",
+                "items": {
+                    "title": "Name of a variable",
+                    "type": "string",
+                    "pattern": "^[A-Za-z_][A-Za-z0-9_]*$",
+                },
+            },
+            "anonymous": {
+                "title": "Anonymous",
+                "markdownDescription": "Leave user and host out of records and logs, as "
+                "`gpwf run --anonymous` does. Default: `false`.",
+                "type": "boolean",
+            },
         },
     }

@@ -89,6 +89,7 @@ class Code(StrEnum):
     TABLE_UNUSED = "GP710"
     INCLUDE = "GP711"
     INCLUDE_CIRCLE = "GP712"
+    PRIVATE_NAME = "GP713"
 
 
 TITLES: Mapping[Code, str] = MappingProxyType(
@@ -161,6 +162,7 @@ TITLES: Mapping[Code, str] = MappingProxyType(
         Code.TABLE_UNUSED: "A table that nothing uses",
         Code.INCLUDE: "A workflow that cannot be included",
         Code.INCLUDE_CIRCLE: "Workflows that include each other",
+        Code.PRIVATE_NAME: "A name made of a value that must not be recorded",
     }
 )
 """Title of every code; the headings of the reference page."""

@@ -77,6 +77,7 @@ def _declaration(frame: Frame, name: str, node: Node, step: str) -> Declaration:
     resolved = frame.scope().resolve(node, step=step)
     needs = tuple(dict.fromkeys(axis for slot in resolved.slots for axis in slot.axes))
     report = frame.reading.report
+    refused: list[str] = []
 
     def read(at: Point) -> Sequence[object] | None:
         coordinates = dict(zip(needs, at, strict=True))
@@ -87,6 +88,13 @@ def _declaration(frame: Frame, name: str, node: Node, step: str) -> Declaration:
         found = fresh.resolve(node, step=step, values=frame.values(coordinates))
         if found.failed:
             return None
+        private = sorted(item for item in found.node.all_private if item.startswith("env"))
+        if private and not refused:
+            refused.append(name)
+            message = f"the values of the axis {name!r} come from ${{{private[0]}}}"
+            variable = private[0].partition(".")[2] or "NAME"
+            hint = f"they name tasks and folders; write execution: {{record_env: [{variable}]}}"
+            report.add(Code.PRIVATE_NAME, message, node, hint=hint, step=step)
         return axis_values(found.node.plain(), node, report, step, name)
 
     if resolved.failed or frame.prefix + name in needs:

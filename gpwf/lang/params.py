@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gpwf.core.diagnostics import Severity, Span
+from gpwf.core.redact import looks_secret
 from gpwf.core.spec import Origin
 from gpwf.core.units import UnitFallback
 from gpwf.lang.bundle import PARAM_TYPES
@@ -230,6 +231,8 @@ class Params(Mapping[str, Any]):
         if found is None or name in self._failed:
             self._failed.add(name)
             raise FailedParamError(name)
+        if looks_secret(name):
+            found = replace(found, private=found.private | {f"params.{name}"})
         self.nodes[name] = found
         self._values[name] = found.plain()
 

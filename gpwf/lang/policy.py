@@ -37,12 +37,19 @@ def read_execution(root: Node) -> Execution:
     found = root.child("execution") or Node(value={})
     options = found.child("options")
     jobs, most = _value(found, "jobs"), _value(found, "max_tasks")
+    listed = found.child("record_env")
     return Execution(
         executor=str(_value(found, "executor") or "local"),
         jobs=jobs if isinstance(jobs, int) and not isinstance(jobs, bool) else None,
         max_tasks=most if isinstance(most, int) and not isinstance(most, bool) else 1_000_000,
         log_level=str(_value(found, "log_level") or "info"),
         options=options.plain() if options is not None and options.is_mapping else {},
+        record_env=tuple(
+            item.value
+            for item in (listed.entries() if listed is not None else ())
+            if isinstance(item.value, str)
+        ),
+        anonymous=_value(found, "anonymous") is True,
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from gpwf.core.diagnostics import Diagnostic, Severity, Span
+from gpwf.core.redact import Redactor, without_secrets
 from gpwf.lang.builder import StopReading
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document
@@ -25,6 +26,7 @@ class Report:
 
     items: list[Diagnostic] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
+    secrets: Callable[[], Iterable[str]] = tuple  # what no message may say
 
     def add(
         self,
@@ -101,6 +103,9 @@ class Report:
 
     def finished(self) -> list[Diagnostic]:
         """Return every problem once, in the order of the text, with its line of text."""
+        clean = Redactor(self.secrets())
+        if clean:
+            self.items = [without_secrets(item, clean) for item in self.items]
         once = {(item.code, item.span, item.message): item for item in reversed(self.items)}
         found = sorted(once.values(), key=lambda item: (item.sort_key, item.message))
         for document in self.documents:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from gpwf.core.expressions import (
     evaluate,
     lookups,
 )
+from gpwf.core.redact import is_recorded_variable, looks_secret
 from gpwf.core.units import UnitFallback
 from gpwf.lang.builder import Limits
 from gpwf.lang.codes import Code
@@ -40,15 +41,35 @@ class Environment(Mapping[str, str]):
     ----------
     values : mapping, optional
         The variables; those of the process by default.
+    listed : collection of str
+        Those whose values may be recorded.
     """
 
-    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, values: Mapping[str, str] | None = None, listed: Collection[str] = ()
+    ) -> None:
         self._values = os.environ if values is None else values
+        self._listed = frozenset(listed)
+        self._looked_up: set[str] = set()
         self.asked: dict[str, str | None] = {}
 
     def __getitem__(self, name: str) -> str:
         self.asked[name] = self._values.get(name)
-        return self._values[name]
+        value = self._values[name]
+        self._looked_up.add(name)
+        return value
+
+    def is_private(self, name: str) -> bool:
+        """Tell whether a variable has a value that must not be recorded."""
+        value = self._values.get(name)
+        if not value or looks_secret(name, value):
+            return bool(value)
+        return name not in self._listed and not is_recorded_variable(name)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Values that expressions have looked up and that must not be recorded."""
+        return frozenset(self._values[name] for name in self._looked_up if self.is_private(name))
 
     def __contains__(self, name: object) -> bool:
         if isinstance(name, str):
@@ -160,6 +181,7 @@ class Scope:
     limits: Limits = field(default_factory=Limits)
     expanded: int = 0
     _plain_tables: dict[str, Any] | None = None
+    _privacy: dict[int, tuple[Node, frozenset[str]]] = field(default_factory=dict)
 
     def names(self) -> dict[str, Any]:
         """Return what can be looked up, without axes."""
@@ -340,7 +362,32 @@ class Scope:
             source=max(sources, key=_RANK.index) if behind else node.source,
             detail=(node.detail if node.span is None else str(node.value)) + given,
             related=(*node.related, *related),
+            private=node.private | self._private(template),
         )
+
+    def _private(self, template: Template) -> frozenset[str]:
+        """Return what a text looks up that must not be recorded."""
+        found: frozenset[str] = frozenset()
+        for lookup in (item for part in template.expressions for item in lookups(part)):
+            root, name = lookup.parts[0], lookup.parts[1] if len(lookup.parts) > 1 else None
+            if root == "env":
+                if not isinstance(name, str):  # looked up itself: which one it is nobody asks
+                    found |= {"env"}
+                elif self.environment.is_private(name):
+                    found |= {f"env.{name}"}
+            elif root in ("params", "tables"):
+                nodes = self.param_nodes if root == "params" else self.tables
+                known = [nodes[name]] if isinstance(name, str) and name in nodes else ()
+                for node in nodes.values() if not isinstance(name, str) else known:
+                    found |= self._private_in(node)
+        return found
+
+    def _private_in(self, node: Node) -> frozenset[str]:
+        """Return what must not be recorded of a parameter or a table, found out once."""
+        known = self._privacy.get(id(node))
+        if known is None:
+            known = self._privacy[id(node)] = node, node.all_private  # kept: ids are used again
+        return known[1]
 
     def _unknown(self, error: UnknownNameError, node: Node, step: str | None) -> None:
         """Report a name that does not exist."""

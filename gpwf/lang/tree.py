@@ -36,6 +36,8 @@ class Node:
         gave it.
     related : tuple of (Span, str)
         Other places that explain the value, the definition of a parameter for example.
+    private : frozenset of str
+        What must not be recorded and is in the value: ``env.NAME``, ``params.NAME``.
     """
 
     value: Any
@@ -44,6 +46,7 @@ class Node:
     source: str = "workflow"
     detail: str = ""
     related: tuple[tuple[Span, str], ...] = ()
+    private: frozenset[str] = frozenset()
 
     @property
     def is_mapping(self) -> bool:
@@ -58,7 +61,19 @@ class Node:
     @property
     def origin(self) -> Origin:
         """The origin that the specification keeps."""
-        return Origin(source=self.source, span=self.span, detail=self.detail)
+        return Origin(
+            source=self.source, span=self.span, detail=self.detail, private=self.all_private
+        )
+
+    @property
+    def all_private(self) -> frozenset[str]:
+        """What must not be recorded and is anywhere in the value."""
+        found = self.private
+        for _, item in self.items():
+            found |= item.all_private
+        for item in self.entries():
+            found |= item.all_private
+        return found
 
     @property
     def given(self) -> str:
