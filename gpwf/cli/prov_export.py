@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from gpwf.cli.options import run_argument, write_result
+from gpwf.cli.options import run_argument, shown_path
+from gpwf.prov.formats import FORMATS
 
-__all__ = ["FORMATS", "command"]
-
-#: A test holds this equal to what the provenance room writes; importing that takes too long here.
-FORMATS = ("json", "provn")
+__all__ = ["command"]
 
 
 @click.command("export")
@@ -20,24 +19,40 @@ FORMATS = ("json", "provn")
     "--format",
     "form",
     type=click.Choice(FORMATS),
-    default="json",
-    help="PROV-JSON, or PROV-N for people.",
+    default=None,
+    help="Format; after the name of FILE by default, PROV-JSON where that says nothing.",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=click.Path(path_type=Path, allow_dash=True),
     metavar="FILE",
     help="File to write; `-`, the default, is standard output.",
 )
-def command(run: str | None, form: str, output: Path | None) -> None:
+def command(run: str | None, form: str | None, output: Path | None) -> None:
     """Write the provenance of a run in a standard format.
 
-    RUN is a run directory, the end of its name, or a workflow; the latest run by default.
+    RUN is a run directory, the end of its name, a workflow, or a file with a record in any of the
+    formats; the latest run by default. PROV-JSON is copied as it is; the other formats hold the
+    whole record in memory, and say so beforehand where that is much. The formats xml, ttl and trig
+    need `pip install "gpwf[records]"`.
     """
-    from gpwf import api
-    from gpwf.cli.prov_record import record_of_run
-    from gpwf.prov.export import load, serialise
+    from gpwf.cli.failure import say
+    from gpwf.cli.prov_source import find_source
+    from gpwf.prov.export import expected, export
+    from gpwf.prov.formats import format_of, guess_format
 
-    record = record_of_run(api.open_run(run))
-    write_result(serialise(load(record), form), output)
+    chosen = format_of(form) if form is not None else guess_format(output)
+    source = find_source(run)
+    cost = expected(source, chosen)
+    if cost.is_noticeable:
+        say(
+            f"{chosen.title} of a record of {cost.size / 1e6:.0f} MB: {cost}; "
+            "--format json is a copy"
+        )
+    if output is None or str(output) == "-":
+        sys.stdout.flush()
+        export(source, chosen, sys.stdout.buffer)
+        return
+    export(source, chosen, output)
+    say(f"wrote {shown_path(output)}")

@@ -1,44 +1,197 @@
-"""Write provenance records in standard formats, and read them back."""
+"""Write provenance records in standard formats.
+
+`FORMATS` and the functions that write are in a table, `gpwf.prov.formats`. A file is written whole
+or not at all, and its mode follows the umask. What is not PROV-JSON goes through the library
+`prov`, which holds a whole record in memory; `Expected` says beforehand what that takes.
+"""
 
 from __future__ import annotations
 
+import importlib
 import io
-import json
-import warnings
-from collections.abc import Callable, Mapping
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from gpwf.errors import ProvenanceError
+from gpwf.prov.formats import FORMATS, Format, format_of
 from gpwf.prov.json_sections import replacing
+from gpwf.prov.reading import load, read_document
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
 
-__all__ = ["FORMATS", "load", "serialise", "write", "write_bytes"]
+__all__ = [
+    "FORMATS",
+    "Expected",
+    "Source",
+    "expected",
+    "export",
+    "load",
+    "serialise",
+    "write",
+    "write_bytes",
+]
+
+#: Time and memory below which nobody need be told.
+_NOTICEABLE_S = 10.0
 
 
-def _json(document: ProvDocument) -> str:
-    # Not document.serialize(): it loads the serialisers of every format, which takes 0.1 s.
-    from prov.serializers.provjson import ProvJSONSerializer
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What is exported.
 
-    buffer = io.StringIO()
-    ProvJSONSerializer(document).serialize(buffer, indent=1)
-    return buffer.getvalue() + "\n"
+    Parameters
+    ----------
+    record : Path
+        The record, PROV-JSON as a rule.
+    run : Path, optional
+        The run directory, where the record is that of a run.
+    loaded : prov.model.ProvDocument, optional
+        The record, where the caller has it.
+    """
+
+    record: Path
+    run: Path | None = None
+    loaded: Any = None
+
+    def document(self) -> ProvDocument:
+        """Return the record as a document of the library.
+
+        Raises
+        ------
+        ProvenanceError
+            Where it cannot be read.
+        """
+        return self.loaded if self.loaded is not None else read_document(self.record)
 
 
-def _provn(document: ProvDocument) -> str:
-    return str(document.get_provn()) + "\n"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What an export will take.
+
+    Parameters
+    ----------
+    size : int
+        Bytes of the record.
+    seconds : float
+        Processor time.
+    memory : int
+        Bytes.
+    """
+
+    size: int
+    seconds: float
+    memory: int
+
+    @property
+    def is_noticeable(self) -> bool:
+        """True where people should be told before they wait."""
+        return self.seconds >= _NOTICEABLE_S
+
+    def __str__(self) -> str:
+        minutes = self.seconds / 60
+        time = f"{minutes:.0f} min" if minutes >= 2 else f"{self.seconds:.0f} s"
+        return f"some {time} and {self.memory / 1e9:.1f} GB of memory"
 
 
-_WRITERS: Mapping[str, Callable[[Any], str]] = {"json": _json, "provn": _provn}
+def expected(source: Source, form: Format) -> Expected:
+    """Return what an export will take, after the size of the record.
 
-#: Names of the formats that `write` knows.
-FORMATS: tuple[str, ...] = tuple(_WRITERS)
+    Raises
+    ------
+    ProvenanceError
+        Where there is no such file.
+    """
+    try:
+        size = source.record.stat().st_size
+    except OSError as error:
+        raise ProvenanceError(f"cannot read {source.record}: {error.strerror}") from error
+    seconds, memory = form.cost
+    return Expected(size=size, seconds=size * seconds, memory=int(size * memory))
 
-#: Keys of a PROV-JSON document (https://www.w3.org/submissions/prov-json/); a file with none of
-#: the first three holds no provenance, whatever else it is.
-_ELEMENTS = ("entity", "activity", "agent")
+
+def export(source: Source, form: Format, target: Path | IO[bytes]) -> None:
+    """Write a record in a format.
+
+    Parameters
+    ----------
+    source : Source
+        What to write.
+    form : Format
+        How.
+    target : Path or binary stream
+        File or folder to write. A file is replaced; a folder must not be there yet, or be empty.
+
+    Raises
+    ------
+    ProvenanceError
+        Where a library is missing, the memory of the machine is too small, the record cannot be
+        read, or the target cannot be written.
+    """
+    _check_library(form)
+    _check_memory(expected(source, form), form)
+    module, _, function = form.writer.partition(":")
+    writer: Callable[[Source, Any], None] = getattr(importlib.import_module(module), function)
+    if not isinstance(target, Path):
+        if form.is_folder:
+            raise ProvenanceError(f"{form.title} is a folder", hint="name it with -o")
+        buffer = io.BytesIO()  # a record that cannot be read leaves nothing of itself
+        writer(source, buffer)
+        target.write(buffer.getbuffer())
+    elif form.is_folder:
+        _write_folder(writer, source, target)
+    else:
+        with replacing(target) as stream:
+            writer(source, stream)
+
+
+def _write_folder(writer: Callable[[Source, Any], None], source: Source, target: Path) -> None:
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.part")
+    try:
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise ProvenanceError(
+                f"{target} exists already", hint="choose another place with -o, or remove it"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            writer(source, draft)
+            draft.replace(target)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise ProvenanceError(
+            f"cannot write {target}: {error.strerror or error}",
+            hint="choose another place with -o, or make the folder writable",
+        ) from error
+
+
+def _check_library(form: Format) -> None:
+    if form.needs and find_spec(form.needs) is None:
+        raise ProvenanceError(
+            f"{form.title} needs the library {form.needs}, which is not installed",
+            hint='pip install "gpwf[records]"; json, jsonld and provn need nothing',
+        )
+
+
+def _check_memory(cost: Expected, form: Format) -> None:
+    """Refuse what this machine cannot hold, rather than let it swap or be killed."""
+    if not cost.is_noticeable:
+        return
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if cost.memory > free:
+        raise ProvenanceError(
+            f"{form.title} of this record of {cost.size / 1e6:.0f} MB takes {cost}, "
+            f"and {free / 1e9:.1f} GB are free",
+            hint="--format json is a copy and needs nothing; or ask a machine with more memory",
+        )
 
 
 def serialise(document: ProvDocument, format: str = "json") -> str:
@@ -49,21 +202,21 @@ def serialise(document: ProvDocument, format: str = "json") -> str:
     document : prov.model.ProvDocument
         Record to write.
     format : str
-        One of `FORMATS`.
+        One of `FORMATS` that is a file.
 
     Raises
     ------
     ProvenanceError
         For an unknown format.
     """
-    try:
-        writer = _WRITERS[format]
-    except KeyError:
-        raise ProvenanceError(
-            f"unknown provenance format {format!r}",
-            hint=f"formats: {', '.join(FORMATS)}",
-        ) from None
-    return writer(document)
+    form = format_of(format)
+    _check_library(form)
+    buffer = io.BytesIO()
+    module, _, function = form.writer.partition(":")
+    getattr(importlib.import_module(module), function)(
+        Source(record=Path(), loaded=document), buffer
+    )
+    return buffer.getvalue().decode()
 
 
 def write(document: ProvDocument, path: Path, format: str = "json") -> Path:
@@ -76,7 +229,7 @@ def write(document: ProvDocument, path: Path, format: str = "json") -> Path:
     path : Path
         File to write or replace; missing folders are made.
     format : str
-        One of `FORMATS`.
+        One of `FORMATS` that is a file.
 
     Returns
     -------
@@ -102,53 +255,3 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with replacing(path) as stream:
         stream.write(data)
-
-
-def load(path: Path) -> ProvDocument:
-    """Read a PROV-JSON file, from gpwf or from elsewhere.
-
-    Parameters
-    ----------
-    path : Path
-        File to read.
-
-    Raises
-    ------
-    ProvenanceError
-        Where there is no such file, it is torn, or it is not PROV-JSON.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a text file"
-        raise ProvenanceError(
-            f"cannot read {path}: {reason}", hint="expected a PROV-JSON file, prov.json of a run"
-        ) from error
-    return _parse(path, text)
-
-
-def _parse(path: Path, text: str) -> ProvDocument:
-    hint = "expected PROV-JSON; `gpwf prov export` writes the record of a run again"
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        what = "is torn" if error.pos >= len(text.rstrip()) - 1 else "is not JSON"
-        raise ProvenanceError(
-            f"{path}:{error.lineno}:{error.colno}: the file {what}: {error.msg}", hint=hint
-        ) from error
-    except RecursionError as error:
-        raise ProvenanceError(f"{path}: too deeply nested", hint=hint) from error
-    if not isinstance(data, dict) or not any(isinstance(data.get(key), dict) for key in _ELEMENTS):
-        raise ProvenanceError(
-            f"{path} is JSON but holds no entity, activity or agent: not PROV-JSON", hint=hint
-        )
-    from prov import Error
-    from prov.model import ProvDocument
-
-    try:
-        with warnings.catch_warnings():
-            # Future strictness of the library is no concern of who reads an old record.
-            warnings.simplefilter("ignore")
-            return ProvDocument.deserialize(content=text, format="json")
-    except (Error, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ProvenanceError(f"{path} is not valid PROV-JSON: {error}", hint=hint) from error

@@ -7,7 +7,7 @@ import sys
 import click
 import pytest
 
-from gpwf.cli import prov, prov_export, prov_show
+from gpwf.cli import prov, prov_show
 from gpwf.cli.main import ENTRIES as ROOT_ENTRIES
 from gpwf.cli.main import cli
 
@@ -23,10 +23,8 @@ def test_the_table_says_what_the_module_says(entry):
 
 
 def test_choices_written_down_twice_are_equal():
-    from gpwf.prov.export import FORMATS
     from gpwf.prov.graph import DETAILS
 
-    assert prov_export.FORMATS == FORMATS
     assert prov_show.DETAILS == DETAILS
 
 

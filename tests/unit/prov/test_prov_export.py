@@ -64,8 +64,8 @@ def test_failed_write_leaves_the_old_file(
 
 
 def test_unknown_format_lists_the_known_ones(document: ProvDocument, tmp_path: Path) -> None:
-    with pytest.raises(ProvenanceError, match="unknown provenance format 'ttl'") as caught:
-        write(document, tmp_path / "x.ttl", "ttl")
+    with pytest.raises(ProvenanceError, match="unknown provenance format 'yaml'") as caught:
+        write(document, tmp_path / "x.yaml", "yaml")
     assert caught.value.hint == f"formats: {', '.join(FORMATS)}"
     assert list(tmp_path.iterdir()) == []
 
