@@ -16,7 +16,7 @@ from gpwf.prov.context import RunContext
 from gpwf.prov.entities import record_file, record_parameter
 from gpwf.prov.parameters import parameters
 from gpwf.prov.recorder import Recorder, Ref, json_text, parse_time
-from gpwf.prov.vocabulary import hashed_id, local_id
+from gpwf.prov.vocabulary import RECORD_FORMAT, hashed_id, local_id
 
 __all__ = ["RunEnd", "record_engine", "record_run", "record_step"]
 
@@ -191,6 +191,7 @@ def _run_attributes(context: RunContext, end: RunEnd, workflow: str) -> Iterator
         state = RunState.INTERRUPTED
     yield "prov:label", f"run of {context.plan.name}"
     yield "wfprov:describedByWorkflow", Ref(workflow)
+    yield "format", RECORD_FORMAT
     yield "runId", started.run_id
     yield "name", context.plan.name
     yield "state", state

@@ -21,6 +21,7 @@ from json.encoder import encode_basestring_ascii
 __all__ = [
     "GPWF",
     "NAMESPACES",
+    "RECORD_FORMAT",
     "TERMS",
     "VOPROV",
     "WFDESC",
@@ -34,6 +35,9 @@ GPWF = "urn:gpwf:"
 WFPROV = "http://purl.org/wf4ever/wfprov#"
 WFDESC = "http://purl.org/wf4ever/wfdesc#"
 VOPROV = "http://www.ivoa.net/documents/ProvenanceDM/voprov/"
+
+#: Version of what a record says and how; it rises where an older gpwf would misread a record.
+RECORD_FORMAT = 1
 
 #: Prefix → namespace, as declared in every record; ``prov`` and ``xsd`` come with PROV itself.
 NAMESPACES: Mapping[str, str] = {
@@ -73,6 +77,7 @@ TERMS: Mapping[str, str] = {
     "metadata": "free metadata of the workflow, canonical JSON",
     "overrides": "what the command line changed, canonical JSON",
     # run and attempt
+    "format": "version of this vocabulary and of how a record uses it",
     "runId": "UUID of the run",
     "state": "how the run or the attempt ended",
     "reason": "why it ended so",
