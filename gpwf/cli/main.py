@@ -106,6 +106,12 @@ ENTRIES = (
         section=_STORE,
     ),
     Entry(
+        name="reproduce",
+        module="gpwf.cli.reproduce",
+        help="Make a recorded run again and compare the products.",
+        section=_PROV,
+    ),
+    Entry(
         name="prov",
         module="gpwf.cli.prov",
         help="Show and export provenance.",

@@ -58,6 +58,9 @@ TERMS: Mapping[str, str] = {
     "Content": "type: bytes, wherever they lie",
     "Log": "type: a log or the journal of a run",
     "CacheHit": "type: a task was not run because the store held its result",
+    "Reproduction": "type: a recorded run was made again and the products were compared",
+    "Verdict": "type: how a product that was made again compares, or all of them",
+    "ForeignRecord": "type: a file with provenance that another tool wrote, taken in",
     # identity and description
     "name": "name of a step, file or workflow",
     "task": "id of the task, with coordinates in brackets",
@@ -115,6 +118,22 @@ TERMS: Mapping[str, str] = {
     "position": "place of an input in its port, from 0",
     "origin": "where a setting came from: step default, defaults, workflow, profile, …",
     "originPlace": "file:line:column of the setting",
+    # reproduction
+    "reproduces": "the run that was made again",
+    "reproducedBy": "the run that made it again",
+    "verdict": "identical, same data, within tolerance, differs or not made",
+    "deviation": "largest relative deviation of a number",
+    "deviationPlace": "where the largest deviation is, with both values",
+    "tolerance": "relative deviation that was allowed",
+    "softwareDifference": "software that is not the recorded one, name: then -> now",
+    # provenance of other tools
+    "foreignFormat": "format of a foreign record: ctapipe, fits, prov-json or prov-n",
+    "foreignConfig": "configuration that a foreign record holds, canonical JSON",
+    "matchedBy": "what links a foreign file with ours: sha256, path or name",
+    "ambiguous": "true where several of our inputs would match, so that none is linked",
+    "assumedZone": "zone that was assumed for a time that a foreign record gives without one",
+    "card": "a card of a FITS header, KEYWORD=value",
+    "history": "HISTORY cards of a FITS header",
     # implementation and environment
     "module": "module that implements the step type",
     "package": "distribution that implements the step type",
