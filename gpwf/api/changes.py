@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpwf.compiler.keys import key_components
+from gpwf.compiler.keys import SEALED, key_components
 from gpwf.core.digests import Digest
 from gpwf.core.plan import Task
 from gpwf.core.redact import looks_secret, redact_text
@@ -130,6 +130,10 @@ def _settings(task: Task, components: Mapping[str, Any]) -> dict[str, Any]:
 
 def _valued(component: str, name: str, old: str, new: str, head: str) -> Change:
     """Return the change of a value; a secret is not told."""
+    if name.endswith(f".{SEALED}"):  # a keyed digest stands for the value
+        name = name.removesuffix(f".{SEALED}")
+        head = head.replace(f"{name}.{SEALED}", name)
+        return Change(component=component, name=name, text=f"{head}changed")
     if looks_secret(name.rpartition(".")[2], old + new):
         return Change(component=component, name=name, text=f"{head}changed")
     before, now = (redact_text(f"{text:.{_LONGEST}}") for text in (old, new))

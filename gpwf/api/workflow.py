@@ -14,6 +14,8 @@ from gpwf.api.runs import Run
 from gpwf.api.selection import select
 from gpwf.core.diagnostics import Diagnostic
 from gpwf.core.plan import Plan
+from gpwf.core.plan_redaction import recorded_plan, recorded_spec
+from gpwf.core.redact import Redactor, without_secrets
 from gpwf.core.runs import RunEvent
 from gpwf.errors import DocumentError, PlanError
 from gpwf.store.places import default_store
@@ -131,7 +133,8 @@ class Workflow:
         if data and spec is not None:
             from gpwf.compiler.inputs import missing_inputs
 
-            problems += missing_inputs(spec, catalog)
+            clean = Redactor(spec.secrets)
+            problems += [without_secrets(item, clean) for item in missing_inputs(spec, catalog)]
         return sorted(problems, key=lambda item: item.sort_key)
 
     @cached_property
@@ -172,7 +175,7 @@ class Workflow:
         """
         from gpwf.api.shown import Shown
 
-        return Shown(spec=self.spec, step=step, every=every)
+        return Shown(spec=recorded_spec(self.spec), step=step, every=every)
 
     def settled(self, *, folder: str | Path | None = None) -> str:
         """Return the workflow as a document in which everything is settled, as YAML.
@@ -260,7 +263,7 @@ class Workflow:
         plan, found = self.preview(store=store, targets=targets)
         paths = find_runs(Path(runs) if runs is not None else None)
         earlier = (item for path in paths if (item := Run(path)).is_of(plan.name))
-        return reasons(plan, found, opened, earlier)
+        return reasons(recorded_plan(plan), found, opened, earlier)
 
     def run(
         self,
@@ -275,6 +278,7 @@ class Workflow:
         console: str = "off",
         command: Sequence[str] = (),
         listeners: Sequence[Callable[[RunEvent], None]] = (),
+        anonymous: bool | None = None,
     ) -> Run:
         """Run what is not in the store yet.
 
@@ -301,6 +305,9 @@ class Workflow:
             Command line for the record.
         listeners : sequence of callable
             Called with every event of the run.
+        anonymous : bool, optional
+            Leave user, host and home folder out of records and logs; what the workflow says by
+            default.
 
         Returns
         -------
@@ -335,6 +342,7 @@ class Workflow:
                 console=console,
                 command=tuple(command),
                 listeners=tuple(listeners),
+                anonymous=plan.execution.anonymous if anonymous is None else anonymous,
             ).run()
 
     def _store(self, store: str | Path | None) -> Store:

@@ -55,6 +55,12 @@ _SIGINT = "SIGINT"
     default="auto",
     help="How to show progress: redrawn on a terminal, line by line, or as fits.",
 )
+@click.option(
+    "--anonymous/--no-anonymous",
+    default=None,
+    envvar="GPWF_ANONYMOUS",
+    help="Leave user, host and home folder out of records and logs.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Show nothing but errors.")
 def command(
     workflow: Path,
@@ -98,11 +104,12 @@ def _show_plan(workflow: Workflow, store: Path | None, options: dict[str, Any]) 
 
 def _end(run: Run, quiet: bool) -> int:
     """Print how the run ended, return the exit code."""
+    from gpwf.core.redact import redact_command
     from gpwf.core.runs import RunState
     from gpwf.report.summary import failure_text, summary_text
 
     view = run.view
-    again = ["gpwf", *sys.argv[1:]]
+    again = redact_command(["gpwf", *sys.argv[1:]])  # consoles are recorded, too
     place = shown_path(run.path)
     if not quiet:
         outputs = {

@@ -96,19 +96,8 @@ def compile_plan(
         description=spec.description,
         language=spec.language,
         execution=spec.execution,
-        secrets=frozenset(spec.secrets | sealing.values | _secret_params(spec)),
+        secrets=frozenset(spec.secrets | sealing.values),
     )
-
-
-def _secret_params(spec: WorkflowSpec) -> set[str]:
-    """Return the values of the parameters that must not be recorded, as texts."""
-    private = [name for name, origin in spec.param_origins.items() if origin.private]
-    values = [spec.params.get(name) for name in private]
-    return {
-        str(value)
-        for value in values
-        if isinstance(value, (str, int, float)) and not isinstance(value, bool)
-    }
 
 
 def _documents(spec: WorkflowSpec) -> dict[str, str]:

@@ -188,8 +188,11 @@ def _dataclass_reader(cls: type) -> _Converter:
         if not fields:  # not before: a class may hold itself
             hints = typing.get_type_hints(cls)
             written = {item.name for item in dataclasses.fields(cls) if is_written(item)}
-            found = ((name, hint) for name, hint in hints.items() if name in written)
-            fields.extend((name, _taken(hint), _reader(hint)) for name, hint in found)
+            fields.extend(
+                (name, _taken(hint), _reader(hint))
+                for name, hint in hints.items()
+                if name in written
+            )
         found = {}
         for name, taken, one in fields:
             if name in data:

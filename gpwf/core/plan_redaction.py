@@ -9,14 +9,15 @@ Names of steps, tasks, axes and ports stay as they are: they hold the plan toget
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from gpwf.core.plan import Plan, PlannedFile, Task
 from gpwf.core.redact import REDACTED, SHORTEST, Redactor, looks_secret, redact_command
+from gpwf.core.spec import Origin, Variant, WorkflowSpec
 
-__all__ = ["recorded_plan"]
+__all__ = ["recorded_plan", "recorded_spec"]
 
 _TEXTS = ("str", "string", "path")
 
@@ -34,10 +35,9 @@ def recorded_plan(plan: Plan, clean: Redactor | None = None) -> Plan:
     clean : Redactor, optional
         Knows the values to take out; those of the plan by default.
     """
-    if clean is None:
-        if not plan.secrets:
-            return plan
-        clean = Redactor(plan.secrets)
+    clean = Redactor(plan.secrets) if clean is None else clean
+    if not plan.secrets and not clean:
+        return plan
     redaction = _Redaction(clean, whole=any(len(value) < SHORTEST for value in plan.secrets))
     return replace(
         plan,
@@ -59,6 +59,45 @@ def recorded_plan(plan: Plan, clean: Redactor | None = None) -> Plan:
         identities=clean.known_data(plan.identities),
         metadata=clean.data(plan.metadata),
         description=clean(plan.description),
+        secrets=frozenset(),
+    )
+
+
+def recorded_spec(spec: WorkflowSpec) -> WorkflowSpec:
+    """Return a workflow without its secrets: the same one where it has none."""
+    if not spec.secrets:
+        return spec
+    clean = Redactor(spec.secrets)
+    redaction = _Redaction(clean, whole=any(len(value) < SHORTEST for value in spec.secrets))
+
+    def origin(item: Origin) -> Origin:
+        return replace(item, detail=clean(item.detail))
+
+    def variant(item: Variant) -> Variant:
+        private = {path for path, origin in item.origins.items() if origin.private}
+        return replace(
+            item,
+            settings={
+                key: redaction.setting(str(key), value, private, item.types)
+                for key, value in item.settings.items()
+            },
+            origins={path: origin(found) for path, found in item.origins.items()},
+        )
+
+    return replace(
+        spec,
+        params={
+            name: redaction.setting(
+                name, value, {name} if spec.param_origins[name].private else (), {}
+            )
+            for name, value in spec.params.items()
+        },
+        param_origins={name: origin(item) for name, item in spec.param_origins.items()},
+        steps=tuple(
+            replace(step, variants=tuple(map(variant, step.variants))) for step in spec.steps
+        ),
+        overrides=redaction.overrides(spec.overrides),
+        environment={},
         secrets=frozenset(),
     )
 
@@ -85,7 +124,8 @@ class _Redaction:
         return replace(
             task,
             settings={
-                key: self._setting(str(key), value, task) for key, value in task.settings.items()
+                key: self._setting(str(key), value, task.sealed, task.types)
+                for key, value in task.settings.items()
             },
             origins=self._shared("origins", task.origins, self._origins),
             files=self._shared("files", task.files, self._files),
@@ -110,31 +150,39 @@ class _Redaction:
             found = self._known[kind, id(value), 0] = value, make(value)
         return found[1]
 
-    def _setting(self, name: str, value: Any, task: Task) -> Any:
+    def _setting(
+        self, name: str, value: Any, sealed: Collection[str], types: Mapping[str, str]
+    ) -> Any:
         if value is None or isinstance(value, (bool, int, float)):
-            return REDACTED if name in task.sealed else value
-        key = (name, id(value), id(task.sealed))
+            return REDACTED if name in sealed else value
+        key = (name, id(value), id(sealed))
         found = self._known.get(key)
         if found is None:
-            kept = (value, task.sealed)
-            found = self._known[key] = kept, self._redacted(name, value, task)
+            kept = (value, sealed)
+            found = self._known[key] = kept, self.setting(name, value, sealed, types)
         return found[1]
 
-    def _redacted(self, name: str, value: Any, task: Task) -> Any:
-        sealed = name in task.sealed
+    def setting(
+        self, name: str, value: Any, names: Collection[str], types: Mapping[str, str]
+    ) -> Any:
+        """Return a setting, with its dotted path, as it may be recorded; ``names`` may not."""
+        sealed = name in names
         if isinstance(value, str):
             made = self._named(name, value)
-            is_text = task.types.get(name, "str") in _TEXTS
+            is_text = types.get(name, "str") in _TEXTS
             return REDACTED if sealed and (self._whole or not is_text or made == value) else made
-        if sealed:
+        if sealed and value is not None and not isinstance(value, bool):
             return REDACTED
         if isinstance(value, Mapping):
-            return {key: self._redacted(f"{name}.{key}", item, task) for key, item in value.items()}
+            return {
+                key: self.setting(f"{name}.{key}", item, names, types)
+                for key, item in value.items()
+            }
         if isinstance(value, (list, tuple)):
             items = value
             if all(isinstance(item, str) for item in value):
                 items = redact_command(value)  # an option tells what the next text is
-            return [self._redacted(f"{name}.{n}", item, task) for n, item in enumerate(items)]
+            return [self.setting(f"{name}.{n}", item, names, types) for n, item in enumerate(items)]
         return value
 
     def _named(self, name: str, value: str) -> str:

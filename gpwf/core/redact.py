@@ -155,17 +155,22 @@ class Redactor:
         where it stands alone. The forms that a value has in JSON, in an address and in the
         ``repr`` of Python are found as well, every line of it, and its beginning where a message
         cut it off. What was encoded otherwise, in base 64 for example, is not.
+    also : callable, optional
+        Takes something else out of every text; see `gpwf.core.anonymity.Anonymizer`.
     """
 
-    def __init__(self, values: Iterable[str] = ()) -> None:
+    def __init__(
+        self, values: Iterable[str] = (), *, also: Callable[[str], str] | None = None
+    ) -> None:
+        self._also = also
         known = {form for value in values for form in _forms(value) if len(form) >= SHORTEST}
         self._heads = sorted((form for form in known if len(form) > _HEAD), key=len, reverse=True)
         words = sorted(known, key=len, reverse=True)
         self._known = re.compile("|".join(map(_pattern, words))) if words else None
 
     def __bool__(self) -> bool:
-        """True where there are known values."""
-        return self._known is not None
+        """True where there is more to take out than what looks like a secret."""
+        return self._known is not None or self._also is not None
 
     def __call__(self, text: str) -> str:
         """Return a text without secrets."""
@@ -173,12 +178,11 @@ class Redactor:
 
     def known(self, text: str) -> str:
         """Return a text without the known values; nothing else is looked for."""
-        if self._known is None:
-            return text
-        text = self._known.sub(REDACTED, text)
-        for value in self._heads:
-            text = _without_head(text, value)
-        return text
+        if self._known is not None:
+            text = self._known.sub(REDACTED, text)
+            for value in self._heads:
+                text = _without_head(text, value)
+        return text if self._also is None else self._also(text)
 
     def data(self, value: Any) -> Any:
         """Return plain data whose texts have no secrets; keys keep their names."""

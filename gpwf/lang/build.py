@@ -33,7 +33,7 @@ from gpwf.lang.report import Report
 from gpwf.lang.schema import SchemaProblem, config_start, is_structure, schema_problems
 from gpwf.lang.scope import Environment
 from gpwf.lang.steps import check_unused, expand_steps
-from gpwf.lang.tree import Node, Place, walk
+from gpwf.lang.tree import Node, Place, texts
 
 __all__ = ["check_document", "check_workflow", "read_workflow"]
 
@@ -283,19 +283,22 @@ class _Reading:
             overrides=_overrides(self.params, sets, profile),
             metadata=frame.about["metadata"],
             description=str(frame.about["description"]),
-            secrets=frozenset(self.report.secrets()),
+            secrets=self._secrets(frame.scope().param_nodes),
         )
 
     def _environment(self, listed: Sequence[str], given: Mapping[str, Node]) -> Environment:
         """Return the environment variables; from now on no message has what is secret."""
         environment = Environment(listed=listed)
-        named = [node for name, node in given.items() if looks_secret(name)]
-        values = [item.value for node in named for _, item in walk(node)]
-        texts = {
-            str(value) for value in values if isinstance(value, (str, float)) or type(value) is int
-        }
-        self.report.secrets = lambda: environment.secrets | texts
+        named = {text for name, node in given.items() if looks_secret(name) for text in texts(node)}
+        self.report.secrets = lambda: environment.secrets | named
         return environment
+
+    def _secrets(self, params: Mapping[str, Node]) -> frozenset[str]:
+        """Return the values that must not be recorded, those of the parameters too."""
+        private = [node for node in params.values() if node.all_private]
+        return frozenset(
+            {*self.report.secrets(), *(text for item in private for text in texts(item))}
+        )
 
     def _too_many(self, error: TooManyTasksError, root: Node, limit: int) -> None:
         """Report a scatter that is too large, at the first axis of the document."""

@@ -9,7 +9,17 @@ from typing import Any
 from gpwf.core.diagnostics import Span
 from gpwf.core.spec import Origin
 
-__all__ = ["COMMAND_LINE", "Node", "Path", "Place", "from_plain", "overlay", "walk", "with_source"]
+__all__ = [
+    "COMMAND_LINE",
+    "Node",
+    "Path",
+    "Place",
+    "from_plain",
+    "overlay",
+    "texts",
+    "walk",
+    "with_source",
+]
 
 COMMAND_LINE = "command line"
 
@@ -184,6 +194,13 @@ def overlay(base: Node | None, top: Node | None) -> Node | None:
     for key, item in top.value.items():
         merged[key] = overlay(merged.get(key), item)
     return replace(base, value=merged)
+
+
+def texts(node: Node) -> Iterator[str]:
+    """Yield every scalar of a tree as text, without null, true and false."""
+    for _, item in walk(node):
+        if isinstance(item.value, (str, int, float)) and not isinstance(item.value, bool):
+            yield str(item.value)
 
 
 def walk(node: Node, path: Path = ()) -> Iterator[tuple[Path, Node]]:

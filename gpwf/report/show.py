@@ -273,6 +273,8 @@ def show_data(spec: WorkflowSpec, steps: Sequence[ShownStep]) -> dict[str, Any]:
             "max_tasks": spec.execution.max_tasks,
             "log_level": spec.execution.log_level,
             "options": dict(spec.execution.options),
+            "record_env": list(spec.execution.record_env),
+            "anonymous": spec.execution.anonymous,
         },
         "steps": [_step_data(item) for item in steps],
     }

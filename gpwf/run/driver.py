@@ -13,6 +13,7 @@ from typing import Any
 from gpwf.compiler.keys import task_key
 from gpwf.core.coordinates import listed
 from gpwf.core.digests import Digest, TaskKey
+from gpwf.core.event_redaction import Privacy
 from gpwf.core.plan import Plan, Task, TaskAlias
 from gpwf.core.runs import (
     AttemptFinished,
@@ -68,6 +69,8 @@ class Driver:
         Makes what workers get.
     forced : frozenset of str
         Ids of tasks whose stored results are not used.
+    privacy : Privacy
+        What must not be in an event.
     """
 
     plan: Plan
@@ -81,6 +84,7 @@ class Driver:
     on_event: tuple[Callable[[RunEvent], None], ...]
     on_log: Callable[[Mapping[str, Any]], None] | None
     forced: frozenset[str]
+    privacy: Privacy
     states: dict[str, TaskState] = field(default_factory=dict)
     attempts: Counter[str] = field(default_factory=Counter)  # those that were not the last
     flights: dict[str, Flight] = field(default_factory=dict)
@@ -140,6 +144,7 @@ class Driver:
 
     def emit(self, event: RunEvent) -> None:
         """Tell everybody, the journal first."""
+        event = self.privacy.event(event)
         self.journal.append(event)
         for listener in self.on_event:
             listener(event)
@@ -233,7 +238,7 @@ class Driver:
             match item:
                 case Message():
                     if self.on_log is not None:
-                        self.on_log(item.record)
+                        self.on_log(self.privacy.record(item.record))
                 case Freed():
                     self.publishing.add(item.attempt_id)
                     self.scheduler.hold(self.flights[item.attempt_id].task.id)

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from gpwf.core.event_redaction import Privacy
 from gpwf.core.plan import Plan, Task
+from gpwf.core.plan_redaction import recorded_plan
+from gpwf.core.redact import Redactor
 from gpwf.core.runs import RunEvent, RunFinished, RunState
 from gpwf.core.view import RunView
 from gpwf.errors import ExitCode, UsageError
@@ -46,6 +49,7 @@ def execute(
     targets: Collection[str] | None = None,
     force: Collection[str] = (),
     log_level: str = "INFO",
+    privacy: Privacy | None = None,
 ) -> RunFinished:
     """Run a plan: what is not in the store yet.
 
@@ -83,6 +87,9 @@ def execute(
         Ids of tasks, or names of steps, to run even where the store has their result.
     log_level : str
         Python logging level below which records of tasks are dropped.
+    privacy : Privacy, optional
+        What the frozen plan, the journal and those who listen must not have; what looks like a
+        secret and the secrets of the plan by default.
 
     Returns
     -------
@@ -124,7 +131,8 @@ def execute(
             formats=formats,
             log_level=log_level,
         )
-        plan_digest = rundir.freeze(plan, text)
+        privacy = privacy or Privacy(clean=Redactor(plan.secrets))
+        plan_digest = rundir.freeze(recorded_plan(plan, privacy.clean), text)
         store.flush()  # the workers need to know where external content lies
         with Journal(rundir.journal) as journal, Interrupts(executor.wake) as interrupts:
             driver = Driver(
@@ -139,6 +147,7 @@ def execute(
                 on_event=tuple(on_event),
                 on_log=on_log,
                 forced=forced,
+                privacy=privacy,
             )
             driver.drive(plan_digest, interrupts)
         store.flush()

@@ -147,7 +147,12 @@ class _Worker:
         """Do the work; raise for every end but a success."""
 
         def say(record: Mapping[str, Any]) -> None:
-            about = {"task_id": job.task, "step": job.step, "attempt": job.attempt}
+            about = {
+                "task_id": job.task,
+                "step": job.step,
+                "attempt": job.attempt,
+                "attempt_id": job.attempt_id,
+            }
             self._link.send(Message(attempt_id=job.attempt_id, record={**record, **about}))
 
         desk = self._desk_for(job)
