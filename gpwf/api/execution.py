@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from gpwf.api.earlier_times import earlier_step_times
+from gpwf.api.privacy import privacy_of
 from gpwf.api.runs import RUNS_FOLDER, Run
 from gpwf.api.selection import Selection
 from gpwf.core.digests import digest_file
 from gpwf.core.plan import Plan
+from gpwf.core.plan_redaction import recorded_plan
 from gpwf.core.redact import redact_command
 from gpwf.core.runs import RunEvent
 from gpwf.errors import ProvenanceError, RunError
@@ -26,6 +28,8 @@ from gpwf.run.rundir import RunDirectory, new_run_path
 from gpwf.store.store import Store
 
 __all__ = ["Execution", "write_provenance"]
+
+_WHO = frozenset({"user", "host"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,7 @@ class Execution:
     console: str
     command: tuple[str, ...]
     listeners: tuple[Callable[[RunEvent], None], ...]
+    anonymous: bool = False
     catalog: str = CATALOG
     formats: str = FORMATS
 
@@ -52,16 +57,19 @@ class Execution:
         """Run; the record is written whatever the end."""
         plan = self.selection.plan
         path = self.run_dir or new_run_path(Path.cwd() / RUNS_FOLDER, plan.name)
+        agent = capture_agent()
         header = RunHeader(
             command=redact_command(self.command),
-            agent=capture_agent(),
+            agent={key: agent[key] for key in agent if not self.anonymous or key not in _WHO},
             environment=capture_environment(worker_variables()),
         )
+        privacy = privacy_of(plan, anonymous=self.anonymous)
+        recorded = recorded_plan(plan, privacy.clean)
         with RunDirectory(path) as rundir:
             # before anything is looked up: what this run finds is younger than its entry
             self.store.register_run(rundir.path, header.run_id, workflow=plan.name)
             _keep_earlier_record(rundir)
-            record = _Record(rundir.prov / "prov.json", plan)
+            record = _Record(rundir.prov / "prov.json", recorded)
             try:
                 with self._watchers(rundir, header) as (on_event, on_log):
                     execute(
@@ -69,7 +77,7 @@ class Execution:
                         store=self.store,
                         rundir=rundir,
                         executor=self.executor,
-                        text=self.text,
+                        text=privacy.clean.known(self.text) if self.anonymous else self.text,
                         header=header,
                         on_event=(record.apply, *on_event),
                         on_log=on_log,
@@ -78,16 +86,13 @@ class Execution:
                         log_level=plan.execution.log_level.upper(),
                         catalog=self.catalog,
                         formats=self.formats,
+                        privacy=privacy,
                     )
             finally:
-                if rundir.journal.is_file() and not record.finish(self._run(path)):
-                    write_provenance(self._run(path))
-        return self._run(path)
-
-    def _run(self, path: Path) -> Run:
-        """Return the run; its plan need not be read again."""
-        run = Run(path)
-        run.plan = self.selection.plan
+                run = Run(path)
+                run.plan = recorded  # it need not be read again
+                if rundir.journal.is_file() and not record.finish(run):
+                    write_provenance(run)
         return run
 
     @contextlib.contextmanager
