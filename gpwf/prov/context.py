@@ -11,6 +11,7 @@ from gpwf.core.digests import Digest
 from gpwf.core.plan import Plan, Task, TaskAlias
 from gpwf.core.runs import TaskState
 from gpwf.prov.entities import record_file, record_parameter
+from gpwf.prov.included import ChildRun, ChildRuns
 from gpwf.prov.parameters import leaves
 from gpwf.prov.recorder import Recorder, Ref
 
@@ -95,8 +96,12 @@ class RunContext:
         The plan of the run.
     run, engine : str
         Local names of the run's activity and of the engine.
-    steps : mapping of str to str
-        Local name of the plan of every declared step.
+    steps, included : mapping of str to str
+        Local names of the plans of the declared steps, and of those that are workflows.
+    documents : mapping of str to str
+        Local names of the documents that were read, by path.
+    children : ChildRuns or None
+        Runs of the included workflows; None where there are none.
     live : bool
         True where a driver still works on the run.
     outputs : mapping of str to mapping of str to tuple of str
@@ -114,6 +119,9 @@ class RunContext:
     run: str
     engine: str
     steps: Mapping[str, str]
+    included: Mapping[str, str]
+    documents: Mapping[str, str]
+    children: ChildRuns | None
     live: bool
     outputs: Mapping[str, Mapping[str, tuple[str, ...]]]
     aliases: Mapping[str, tuple[TaskAlias, ...]]
@@ -131,6 +139,16 @@ class RunContext:
         """Return a product that is remembered."""
         ports = self.made.get(task)
         return ports.get(port) if ports is not None else None
+
+    def is_inside(self, names: tuple[str, ...]) -> bool:
+        """Return True where one of these steps is part of an included workflow."""
+        return self.children is not None and any(map(self.children.around, names))
+
+    def child_runs(self, task: Task) -> tuple[ChildRun, ...]:
+        """Return the runs within the run that a task is part of, the innermost of its own first."""
+        if self.children is None:
+            return ()
+        return self.children.of_task(task, self.aliases.get(task.id, ()))
 
     def shape(self, task: Task) -> Shape:
         """Return what a task has in common with others."""
@@ -159,7 +177,8 @@ class RunContext:
             ),
         ]
         here: list[tuple[str, Any]] = [
-            ("wfprov:wasPartOfWorkflowRun", Ref(self.run)),
+            # of a run within the run the task says itself
+            *([] if self.is_inside(names) else [("wfprov:wasPartOfWorkflowRun", Ref(self.run))]),
             *(("wfprov:describedByProcess", Ref(plan)) for plan in plans),
             ("step", task.step),
             *code,
@@ -172,7 +191,14 @@ class RunContext:
             original=recorder.prepare([*code, ("state", TaskState.OK)]),
             files=tuple(
                 (
-                    record_file(recorder, item.path, item.name, item.digest, item.size),
+                    record_file(
+                        recorder,
+                        item.path,
+                        item.name,
+                        item.digest,
+                        item.size,
+                        identity=self.plan.identities.get(item.digest),
+                    ),
                     f"in.{item.setting}",
                 )
                 for item in task.files

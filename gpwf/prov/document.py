@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
+from gpwf.prov.attempt_logs import AttemptLogs
 from gpwf.prov.document_recorder import DocumentRecorder
 from gpwf.prov.run_record import RunRecord
 
@@ -28,6 +29,8 @@ def build_document(
     workflow_text: str | None = None,
     plan_digest: str | None = None,
     log_digests: Mapping[str, str] | None = None,
+    journal_sum: str = "",
+    attempt_logs: AttemptLogs | None = None,
     live: bool = False,
 ) -> ProvDocument:
     """Return the provenance record of a run.
@@ -44,6 +47,10 @@ def build_document(
         SHA-256 of ``plan.json``; the one in the journal by default.
     log_digests : mapping of str to str, optional
         SHA-256 of the log and of the journal, by file name.
+    journal_sum : str
+        Last sum of the chain of the journal.
+    attempt_logs : mapping, optional
+        What the log has of each attempt, see `gpwf.prov.attempt_logs.read_attempt_logs`.
     live : bool
         True where a driver still works on the run. Otherwise a journal without an end says that
         the run was interrupted.
@@ -62,5 +69,11 @@ def build_document(
     record = RunRecord(recorder, plan, live=live)
     for event in events:
         record.apply(event)
-    record.finish(workflow_text=workflow_text, plan_digest=plan_digest, log_digests=log_digests)
+    record.finish(
+        workflow_text=workflow_text,
+        plan_digest=plan_digest,
+        log_digests=log_digests,
+        journal_sum=journal_sum,
+        attempt_logs=attempt_logs,
+    )
     return recorder.document

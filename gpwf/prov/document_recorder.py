@@ -169,6 +169,10 @@ class DocumentRecorder(Recorder):
             )
         return local
 
+    def logged(self, log: str, activity: str) -> None:
+        """Say that an activity, declared earlier, made its log."""
+        self.generated(log, activity, "out.log", None)
+
     def invalidated(self, entity: str, activity: str, time: datetime | None) -> None:
         """Say that an entity ended with an activity."""
         local = self._ref(hashed_id("inv", entity, activity))

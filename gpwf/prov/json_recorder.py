@@ -305,6 +305,16 @@ class JsonRecorder(Recorder):
             )
         return local
 
+    def logged(self, log: str, activity: str) -> None:
+        """Say that an activity, declared earlier, made its log."""
+        local = named_id("gen", f'"{log}","{activity}"')
+        self._generated.append(
+            f'"gpwf:{local}":{{"prov:entity":"gpwf:{log}","prov:activity":"gpwf:{activity}",'
+            f'"prov:role":{self._quoted["out.log"]}}}'
+        )
+        if len(self._generated) >= MOST_LINES:
+            self._sections["wasGeneratedBy"].spill()
+
     def invalidated(self, entity: str, activity: str, time: datetime | None) -> None:
         """Say that an entity ended with an activity."""
         self._check(activity)

@@ -225,6 +225,10 @@ class Recorder(ABC):
         """Say that an activity made an entity, once; return the name of the generation."""
 
     @abstractmethod
+    def logged(self, log: str, activity: str) -> None:
+        """Say that an activity, declared earlier, made its log, which nothing else says."""
+
+    @abstractmethod
     def invalidated(self, entity: str, activity: str, time: datetime | None) -> None:
         """Say that an entity ended with an activity."""
 

@@ -9,18 +9,20 @@ from datetime import datetime
 from typing import Any
 
 from gpwf.core.digests import tagged_digest
-from gpwf.core.plan import PlannedStep, Task
+from gpwf.core.plan import Plan, PlannedStep
 from gpwf.core.redact import redact_text
 from gpwf.core.runs import RunStarted, RunState, TaskNotRun, TaskState
 from gpwf.prov.context import RunContext
-from gpwf.prov.entities import record_file, record_parameter
+from gpwf.prov.entities import record_parameter
+from gpwf.prov.included import record_child_runs
 from gpwf.prov.parameters import parameters
+from gpwf.prov.plans import condition_facts, record_plans
 from gpwf.prov.recorder import Recorder, Ref, json_text, parse_time
 from gpwf.prov.vocabulary import RECORD_FORMAT, hashed_id, local_id
 
-__all__ = ["RunEnd", "record_engine", "record_run", "record_step"]
+__all__ = ["RunEnd", "record_engine", "record_run"]
 
-_NOWHERE = "left out: its condition holds nowhere, or an axis has no values"
+_NOWHERE = "left out: its condition holds nowhere, or an axis or what it needs has no values"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,13 @@ class RunEnd:
     states: Mapping[str, TaskState]
     left: Mapping[str, TaskNotRun]
 
+    def all_states(self, plan: Plan) -> dict[str, TaskState]:
+        """Return the state of every task of the plan."""
+        found = dict.fromkeys((task.id for task in plan.tasks), TaskState.WAITING)
+        found.update((task, item.state) for task, item in self.left.items())
+        found.update(self.states)
+        return found
+
     @property
     def span(self) -> tuple[datetime | None, datetime | None, float]:
         """Start and end, and by how many seconds the clock was set back.
@@ -69,6 +78,7 @@ def record_run(
     plan_digest: str,
     text: str | None,
     log_digests: Mapping[str, str],
+    journal_sum: str = "",
 ) -> None:
     """Record a run whose tasks are recorded.
 
@@ -84,8 +94,10 @@ def record_run(
         The workflow as given.
     log_digests : mapping of str to str
         SHA-256 of log and journal by file name.
+    journal_sum : str
+        Last sum of the chain of the journal.
     """
-    workflow = _record_plans(context, plan_digest, text)
+    workflow = record_plans(context, plan_digest, text)
     start, ended, back_s = end.span
     context.recorder.activity(
         context.run,
@@ -98,7 +110,9 @@ def record_run(
     _record_user(context, end.started)
     _record_run_usage(context, end.started, workflow, local_id("plan-sha256", plan_digest), start)
     for name, value in sorted(log_digests.items()):
-        _record_log(context, end.started.run_id, name, value, ended)
+        chain = journal_sum if name == "journal.jsonl" else ""
+        _record_log(context, end.started.run_id, name, value, chain, ended)
+    record_child_runs(context, end.all_states(context.plan), is_finished=bool(end.ended))
 
 
 def record_engine(recorder: Recorder, started: RunStarted) -> str:
@@ -123,66 +137,6 @@ def _record_user(context: RunContext, started: RunStarted) -> None:
         [("prov:label", user), ("user", user), ("host", host)],
     )
     context.recorder.on_behalf(context.engine, person, context.run)
-
-
-def record_step(recorder: Recorder, step: PlannedStep, task: Task | None) -> str:
-    """Record a declared step, with any of its tasks, as a plan identified by what it says."""
-    how = dict(task.implementation) if task is not None else {}
-    version = task.version if task is not None else ""
-    return recorder.entity(
-        hashed_id("step", step.name, step.tag, version, step.description, how),
-        ("prov:Plan", "wfdesc:Process"),
-        [
-            ("prov:label", step.name),
-            ("name", step.name),
-            ("tag", step.tag),
-            ("version", version),
-            ("title", step.title),
-            ("description", step.description),
-            *(("axis", f"{axis}={length}") for axis, length in step.axes.items()),
-            *(("gather", axis) for axis in step.gather),
-            ("places", step.n_points if step.axes or step.n_points != 1 else None),
-            ("module", how.get("module")),
-            ("package", how.get("package")),
-            ("packageVersion", how.get("version")),
-            ("sourceDigest", how.get("source")),
-            *((name, how.get(name)) for name in ("callable", "callableSource", "callablePackage")),
-        ],
-    )
-
-
-def _record_plans(context: RunContext, plan_digest: str, text: str | None) -> str:
-    """Record the workflow as given and the plan made from it; return the workflow."""
-    plan, recorder = context.plan, context.recorder
-    parts = [("wfdesc:hasSubProcess", Ref(local)) for local in context.steps.values()]
-    workflow = recorder.entity(
-        local_id("plan-sha256", plan.workflow_digest),
-        ("prov:Plan", "wfdesc:Workflow"),
-        [
-            ("prov:label", plan.name),
-            ("name", plan.name),
-            ("sha256", plan.workflow_digest),
-            ("language", plan.language),
-            ("description", plan.description),
-            ("metadata", plan.metadata),
-            ("prov:value", redact_text(text) if text else None),
-            *parts,
-        ],
-    )
-    resolved = recorder.entity(
-        local_id("plan-sha256", plan_digest),
-        ("prov:Plan", "gpwf:ResolvedPlan"),
-        [
-            ("prov:label", f"{plan.name} (resolved)"),
-            ("name", plan.name),
-            ("sha256", plan_digest),
-            ("overrides", redact_text(json_text(plan.overrides)) if plan.overrides else None),
-            *parts,
-        ],
-    )
-    if resolved != workflow:
-        recorder.derived(resolved, workflow)
-    return workflow
 
 
 def _run_attributes(context: RunContext, end: RunEnd, workflow: str) -> Iterator[tuple[str, Any]]:
@@ -235,7 +189,21 @@ def _not_run(context: RunContext, end: RunEnd) -> Iterator[tuple[str, Any]]:
     for step in context.plan.steps:
         if step.n_points == 0:
             entry = {"task": step.name, "step": step.name, "state": TaskState.SKIPPED}
-            yield "notRun", json_text({**entry, "reason": _NOWHERE, "upstream": []})
+            yield "notRun", json_text({**entry, "upstream": [], **_why_nowhere(context.plan, step)})
+
+
+def _why_nowhere(plan: Plan, step: PlannedStep) -> dict[str, Any]:
+    """Return why a step runs nowhere, with the condition that says so, where it is one."""
+    conditions = [(step.name, step.condition)]
+    for item in plan.workflows:
+        if step.name.startswith(f"{item.name}/"):
+            conditions.append((item.name, item.condition))
+    for name, condition in conditions:
+        if condition is not None and condition.n_true == 0:
+            facts = condition_facts(condition)
+            whose = "its condition" if name == step.name else f"the condition of {name}"
+            return {"reason": f"{whose} holds nowhere: {facts['when']}", **facts}
+    return {"reason": _NOWHERE}
 
 
 def _other_names(context: RunContext, task_id: str) -> dict[str, list[str]]:
@@ -253,9 +221,8 @@ def _record_run_usage(
     recorder, plan, run = context.recorder, context.plan, context.run
     recorder.used(run, workflow, "in.workflow", start)
     recorder.used(run, resolved, "in.plan", start)
-    # the workflow, those that it includes, tables and files of parameters
-    for path, digest in sorted(plan.sources.items()):
-        document = record_file(recorder, path, path.rpartition("/")[2], digest, None)
+    # the workflow, those that it includes, tables, files of parameters
+    for document in context.documents.values():
         recorder.used(run, document, "in.document", start)
         recorder.derived(resolved, document)
     for item in parameters(plan.params, {}):
@@ -294,12 +261,12 @@ def _facts(value: Any, at: str) -> Iterator[str]:
 
 
 def _record_log(
-    context: RunContext, run_id: str, name: str, digest: str, end: datetime | None
+    context: RunContext, run_id: str, name: str, digest: str, chain: str, end: datetime | None
 ) -> None:
     recorder = context.recorder
     log = recorder.entity(
         hashed_id("log", run_id, name),
         ("gpwf:Log",),
-        [("prov:label", name), ("name", name), ("sha256", digest)],
+        [("prov:label", name), ("name", name), ("sha256", digest), ("journalSum", chain)],
     )
     recorder.generated(log, context.run, f"out.{name}", end)

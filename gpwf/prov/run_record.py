@@ -22,9 +22,12 @@ from gpwf.core.runs import (
     TaskState,
 )
 from gpwf.errors import ProvenanceError
+from gpwf.prov.attempt_logs import AttemptLogs, AttemptName, record_attempt_logs
 from gpwf.prov.context import RunContext
+from gpwf.prov.included import ChildRuns
+from gpwf.prov.plans import record_documents, record_included, record_step
 from gpwf.prov.recorder import Recorder, parse_time
-from gpwf.prov.run_activity import RunEnd, record_engine, record_run, record_step
+from gpwf.prov.run_activity import RunEnd, record_engine, record_run
 from gpwf.prov.tasks import record_attempt, record_cached
 from gpwf.prov.vocabulary import local_id
 
@@ -61,6 +64,7 @@ class RunRecord:
         self._left: dict[str, TaskNotRun] = {}  # the others that something was told of
         self._open: dict[str, tuple[Task, AttemptStarted, str | None]] = {}
         self._last: dict[str, str] = {}  # last attempt of tasks that may have another one
+        self._attempts: dict[AttemptName, str] = {}  # their ids, for the logs
         self._earliest: datetime | None = None
         self._stray = ""  # a task that is not in the plan
 
@@ -93,6 +97,8 @@ class RunRecord:
             self._left.pop(task.id, None)
             self._states[task.id] = TaskState.RUNNING
             self._open[event.attempt_id] = task, event, self._last.get(task.id)
+            name = task.id if event.attempt == 1 else (task.id, event.attempt)
+            self._attempts[name] = event.attempt_id
             self._last[task.id] = event.attempt_id
         elif isinstance(event, TaskCached):
             self._meet(event.time)
@@ -111,6 +117,8 @@ class RunRecord:
         workflow_text: str | None = None,
         plan_digest: str | None = None,
         log_digests: Mapping[str, str] | None = None,
+        journal_sum: str = "",
+        attempt_logs: AttemptLogs | None = None,
     ) -> None:
         """Record what was open, and the run.
 
@@ -122,6 +130,10 @@ class RunRecord:
             SHA-256 of ``plan.json``; the one in the journal by default.
         log_digests : mapping of str to str, optional
             SHA-256 of the log and of the journal, by file name.
+        journal_sum : str
+            Last sum of the chain of the journal.
+        attempt_logs : mapping, optional
+            What the log has of each attempt, see `gpwf.prov.attempt_logs.read_attempt_logs`.
 
         Raises
         ------
@@ -152,8 +164,14 @@ class RunRecord:
             left=self._left,
         )
         record_run(
-            context, end, plan_digest or started.plan_digest, workflow_text, log_digests or {}
+            context,
+            end,
+            plan_digest or started.plan_digest,
+            workflow_text,
+            log_digests or {},
+            journal_sum,
         )
+        record_attempt_logs(context, started.run_id, self._attempts, attempt_logs or {})
 
     def _start(self, event: RunStarted) -> None:
         if self._context is not None:
@@ -161,18 +179,23 @@ class RunRecord:
             self._forget()
         self._started = event
         plan, recorder = self._plan, self._recorder
+        run = local_id("run", event.run_id)
         examples = {task.step: task for task in reversed(plan.tasks)}
         for alias in plan.aliases:
             examples.setdefault(alias.step, plan.task(alias.task))
+        documents = record_documents(recorder, plan)
+        steps = {
+            step.name: record_step(recorder, step, examples.get(step.name)) for step in plan.steps
+        }
         self._context = RunContext(
             recorder=recorder,
             plan=plan,
-            run=local_id("run", event.run_id),
+            run=run,
             engine=record_engine(recorder, event),
-            steps={
-                step.name: record_step(recorder, step, examples.get(step.name))
-                for step in plan.steps
-            },
+            steps=steps,
+            included=record_included(recorder, plan.workflows, steps, documents),
+            documents=documents,
+            children=ChildRuns(plan, run, event.run_id) if plan.workflows else None,
             live=self._live,
             outputs=_results(plan),
             aliases=_aliases(plan),

@@ -9,6 +9,7 @@ from types import TracebackType
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
 from gpwf.errors import ProvenanceError
+from gpwf.prov.attempt_logs import AttemptLogs
 from gpwf.prov.json_recorder import JsonRecorder
 from gpwf.prov.json_sections import replacing
 from gpwf.prov.run_record import RunRecord
@@ -65,6 +66,8 @@ class RecordWriter:
         workflow_text: str | None = None,
         plan_digest: str | None = None,
         log_digests: Mapping[str, str] | None = None,
+        journal_sum: str = "",
+        attempt_logs: AttemptLogs | None = None,
     ) -> Path:
         """Write the file, whole or not at all; return it. See `write_record`.
 
@@ -76,7 +79,11 @@ class RecordWriter:
         """
         try:
             self._record.finish(
-                workflow_text=workflow_text, plan_digest=plan_digest, log_digests=log_digests
+                workflow_text=workflow_text,
+                plan_digest=plan_digest,
+                log_digests=log_digests,
+                journal_sum=journal_sum,
+                attempt_logs=attempt_logs,
             )
             with replacing(self.path) as stream:
                 self._recorder.write_to(stream)
@@ -104,6 +111,8 @@ def write_record(
     workflow_text: str | None = None,
     plan_digest: str | None = None,
     log_digests: Mapping[str, str] | None = None,
+    journal_sum: str = "",
+    attempt_logs: AttemptLogs | None = None,
     live: bool = False,
 ) -> Path:
     """Write the record of a run as PROV-JSON; return the file.
@@ -122,6 +131,10 @@ def write_record(
         SHA-256 of ``plan.json``; the one in the journal by default.
     log_digests : mapping of str to str, optional
         SHA-256 of the log and of the journal, by file name.
+    journal_sum : str
+        Last sum of the chain of the journal.
+    attempt_logs : mapping, optional
+        What the log has of each attempt, see `gpwf.prov.attempt_logs.read_attempt_logs`.
     live : bool
         True where a driver still works on the run. Otherwise a journal without an end says that
         the run was interrupted.
@@ -136,7 +149,11 @@ def write_record(
         for event in events:
             writer.apply(event)
         return writer.finish(
-            workflow_text=workflow_text, plan_digest=plan_digest, log_digests=log_digests
+            workflow_text=workflow_text,
+            plan_digest=plan_digest,
+            log_digests=log_digests,
+            journal_sum=journal_sum,
+            attempt_logs=attempt_logs,
         )
 
 

@@ -11,7 +11,8 @@ from gpwf.core.runs import AttemptFinished, AttemptStarted, TaskCached, TaskStat
 from gpwf.prov.context import Made, RunContext, Shape, Span, Used
 from gpwf.prov.entities import record_content
 from gpwf.prov.flows import record_product, use_files, use_inputs, use_settings
-from gpwf.prov.recorder import Ref, json_text, parse_time
+from gpwf.prov.included import ChildRun, coordinates_of
+from gpwf.prov.recorder import Ref, parse_time
 from gpwf.prov.vocabulary import local_id
 
 __all__ = ["record_attempt", "record_cached"]
@@ -33,6 +34,9 @@ def record_attempt(
     if back:
         end = start  # the wall clock was set back; the attribute says by how much
     local = local_id("act", begun.attempt_id)
+    runs = context.child_runs(task)
+    for run in runs:
+        run.note(start, end)
     recorder.activity(
         local,
         start,
@@ -41,6 +45,7 @@ def record_attempt(
         [
             ("prov:label", f"{task.id}, attempt {begun.attempt}"),
             *_own_attributes(context, task),
+            *_part_of(context, runs),
             ("attempt", begun.attempt),
             ("state", _state_of(context, ended).value),
             ("retryOf", Ref(local_id("act", earlier)) if earlier else None),
@@ -51,7 +56,7 @@ def record_attempt(
         ],
         shape.attempt,
     )
-    recorder.started(local, context.run, start)
+    recorder.started(local, _starter(context, task, runs), start)
     for plan in shape.plans:
         recorder.associated(local, context.engine, plan)
     span = Span(activity=local, start=start, end=end)
@@ -72,15 +77,27 @@ def _state_of(context: RunContext, ended: AttemptFinished | None) -> TaskState:
     return TaskState.RUNNING if context.live else TaskState.LOST
 
 
+def _part_of(context: RunContext, runs: tuple[ChildRun, ...]) -> list[tuple[str, Ref]]:
+    """Return the runs that a task is part of where an included workflow is among them."""
+    if not runs:
+        return []
+    locals_ = [context.run, *(run.local for run in runs)]
+    return [("wfprov:wasPartOfWorkflowRun", Ref(local)) for local in locals_]
+
+
+def _starter(context: RunContext, task: Task, runs: tuple[ChildRun, ...]) -> str:
+    """Return the run that starts a task: the innermost one around it."""
+    inside = context.children is not None and context.children.around(task.step)
+    return runs[0].local if inside else context.run
+
+
 def _own_attributes(context: RunContext, task: Task) -> list[tuple[str, Any]]:
     """Return what a task does not share with the others of its step."""
     return [
         ("task", task.id),
+        ("seed", task.settings.get("seed")),
         ("stream", _words(task.stream)),
-        *[
-            ("coordinate", f"{axis}={value if isinstance(value, str) else json_text(value)}")
-            for axis, value in task.coordinates.items()
-        ],
+        *coordinates_of(task.coordinates),
         *[("otherName", alias.id) for alias in context.aliases.get(task.id, ())],
     ]
 
@@ -140,6 +157,7 @@ def _record_original(context: RunContext, task: Task, shape: Shape, event: TaskC
         [
             ("prov:label", f"{task.id}, made by an earlier run"),
             ("wfprov:wasPartOfWorkflowRun", Ref(run)),
+            ("seed", task.settings.get("seed")),
             ("stream", _words(task.stream)),
             ("taskKey", event.key),
         ],
@@ -150,7 +168,8 @@ def _record_original(context: RunContext, task: Task, shape: Shape, event: TaskC
     use_settings(context, task, shape, span, with_origin=False)
     use_inputs(context, task, span, event.inputs)
     for item in task.files:
-        content = record_content(recorder, item.digest, item.size)
+        identity = context.plan.identities.get(item.digest)
+        content = record_content(recorder, item.digest, item.size, identity)
         usage = recorder.used(local, content, f"in.{item.setting}", start)
         span.used.append(Used(content, usage))
     for port, product in event.products.items():
@@ -170,6 +189,9 @@ def record_cached(context: RunContext, task: Task, event: TaskCached, *, by_this
     ahead = (made_at - moment).total_seconds() if made_at and moment else 0.0
     if ahead > 0.0:
         moment = made_at  # the clock of who made it goes ahead of ours
+    runs = context.child_runs(task)
+    for run in runs:
+        run.note(moment, moment)
     recorder.activity(
         local,
         moment,
@@ -178,12 +200,13 @@ def record_cached(context: RunContext, task: Task, event: TaskCached, *, by_this
         [
             ("prov:label", f"{task.id}, cached"),
             *_own_attributes(context, task),
+            *_part_of(context, runs),
             ("taskKey", event.key),
             ("clockStep", ahead if ahead > 0.0 else None),
         ],
         shape.cached,
     )
-    recorder.started(local, context.run, moment)
+    recorder.started(local, _starter(context, task, runs), moment)
     for plan in shape.plans:
         recorder.associated(local, context.engine, plan)
     recorder.informed(local, local_id("act", event.made_by_attempt))
