@@ -28,6 +28,7 @@ from gpwf.api.reproduce_software import (
     SoftwareDifference,
     software_differences,
     with_present_software,
+    with_programs,
 )
 from gpwf.api.reproduce_verdicts import (
     TOLERANCES,
@@ -39,6 +40,7 @@ from gpwf.api.reproduce_verdicts import (
 from gpwf.api.runs import Run
 from gpwf.api.selection import Selection, select
 from gpwf.core.plan import Plan
+from gpwf.core.redact import REDACTED
 from gpwf.core.runs import RunState
 from gpwf.errors import PlanError, RunError, UsageError
 from gpwf.prov.replay import MadeProduct
@@ -166,6 +168,7 @@ def reproduce(
     tolerances = _tolerances(rtol)
     recorded = open_recorded(name)
     plan, wanted = _wanted(recorded, targets)
+    _refuse_secrets(plan)
     folders = Folders([Path(item) for item in inputs], _moved(recorded.facts))
     steps = _load(catalog)
     software = software_differences(recorded, plan, steps)
@@ -175,6 +178,8 @@ def reproduce(
         if not allow_other_software:
             raise _other_software(software)
         plan = with_present_software(plan, steps)
+    else:
+        plan = with_programs(plan)
     folder = _prepare(output, recorded)
     plan = relocate(plan, checks, folder / _INPUTS, steps)
     run = _run(folder, plan, recorded, jobs, console, command, catalog, formats)
@@ -239,6 +244,17 @@ def _wanted(recorded: Recorded, targets: Sequence[str]) -> tuple[Plan, list[Made
     order = {task.id: number for number, task in enumerate(recorded.plan.tasks)}
     wanted = [item for item in recorded.products.values() if item.task in set(ids)]
     return plan, sorted(wanted, key=lambda item: order[item.task])
+
+
+def _refuse_secrets(plan: Plan) -> None:
+    """Refuse settings that the record does not hold."""
+    for task in plan.tasks:
+        for name, value in task.settings.items():
+            if REDACTED in json.dumps(value, default=str):
+                raise UsageError(
+                    f"step {task.step}: the record does not hold the setting {name}, it is secret",
+                    hint="run the workflow itself again, and compare with `gpwf prov diff`",
+                )
 
 
 def _moved(facts: Mapping[str, str]) -> dict[str, str]:

@@ -268,7 +268,7 @@ class _Mover:
             return Path(root)
         ends = set()
         for name, path in inside.items():
-            if name == ".":
+            if name == "." and path.name == Path(root).name:  # the name of a file counts
                 ends.add(str(path))
             elif str(path).endswith(f"/{name}"):
                 ends.add(str(path).removesuffix(f"/{name}"))

@@ -19,7 +19,7 @@ from gpwf.core.digests import digest_file
 from gpwf.core.plan import Plan, PlannedFile, Task
 from gpwf.errors import UsageError
 
-__all__ = ["SoftwareDifference", "software_differences", "with_present_software"]
+__all__ = ["SoftwareDifference", "software_differences", "with_present_software", "with_programs"]
 
 _ABSENT = "not installed"
 
@@ -182,6 +182,25 @@ def _of_machine(facts: Mapping[str, str]) -> Iterator[SoftwareDifference]:
             yield SoftwareDifference(
                 what=what, name=name, recorded=then, present=str(now), decides=False
             )
+
+
+def with_programs(plan: Plan) -> Plan:
+    """Return the plan with the places where the programs of its commands lie here."""
+    known: dict[int, tuple[object, tuple[PlannedFile, ...]]] = {}
+
+    def placed(task: Task) -> Task:
+        if all(item.setting != PROGRAM for item in task.files):
+            return task
+        if id(task.files) not in known:
+            files = [
+                (_program(task, item) or item) if item.setting == PROGRAM else item
+                for item in task.files
+            ]
+            known[id(task.files)] = (task.files, tuple(files))
+        files_here = known[id(task.files)][1]
+        return task if files_here == task.files else replace(task, files=files_here)
+
+    return replace(plan, tasks=tuple(placed(task) for task in plan.tasks))
 
 
 def with_present_software(plan: Plan, catalog: StepCatalog) -> Plan:

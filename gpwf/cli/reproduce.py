@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gpwf.cli.options import format_option, json_text, run_argument, shown_path, steps_option
+from gpwf.cli.options import format_option, print_json, run_argument, shown_path, steps_option
 from gpwf.errors import ExitCode, UsageError
 
 __all__ = ["command"]
@@ -95,7 +95,7 @@ def command(
         command=("gpwf", *sys.argv[1:]),
     )
     if form == "json":
-        click.echo(json_text(found.data()))
+        print_json(found.data())
     else:
         click.echo(found.text())
     if found.verdict is None:
