@@ -15,7 +15,7 @@ from typing import Any
 
 from gpwf.core.plan import Plan, PlannedFile, Task
 from gpwf.core.redact import REDACTED, SHORTEST, Redactor, looks_secret, redact_command
-from gpwf.core.spec import Origin, Variant, WorkflowSpec
+from gpwf.core.spec import Origin, StepCondition, Variant, WorkflowSpec
 
 __all__ = ["recorded_plan", "recorded_spec"]
 
@@ -42,7 +42,14 @@ def recorded_plan(plan: Plan, clean: Redactor | None = None) -> Plan:
     return replace(
         plan,
         tasks=tuple(map(redaction.task, plan.tasks)),
-        steps=tuple(replace(item, description=clean(item.description)) for item in plan.steps),
+        steps=tuple(
+            replace(
+                item,
+                description=clean(item.description),
+                condition=_condition(item.condition, clean),
+            )
+            for item in plan.steps
+        ),
         params=clean.data(plan.params),
         overrides=redaction.overrides(plan.overrides),
         sources={clean.known(path): digest for path, digest in plan.sources.items()},
@@ -53,6 +60,7 @@ def recorded_plan(plan: Plan, clean: Redactor | None = None) -> Plan:
                 path=clean.known(item.path),
                 place=clean.known(item.place),
                 description=clean(item.description),
+                condition=_condition(item.condition, clean),
             )
             for item in plan.workflows
         ),
@@ -99,6 +107,17 @@ def recorded_spec(spec: WorkflowSpec) -> WorkflowSpec:
         overrides=redaction.overrides(spec.overrides),
         environment={},
         secrets=frozenset(),
+    )
+
+
+def _condition(condition: StepCondition | None, clean: Redactor) -> StepCondition | None:
+    if condition is None:
+        return None
+    return replace(
+        condition,
+        text=clean(condition.text),
+        place=clean.known(condition.place),
+        cases=tuple(replace(item, values=clean.data(item.values)) for item in condition.cases),
     )
 
 

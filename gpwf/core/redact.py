@@ -42,7 +42,7 @@ _SECRET_VALUE = re.compile(
     r"eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*|"
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
-_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/\s:@]*):(?P<value>[^/\s@]+)@")
+_URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/\s:@]*):(?P<value>(?!\$\{)[^/\s@]+)@")
 _BEARER = re.compile(r"(?P<head>\b(?:Bearer|Basic)\s+)(?P<value>[\w.~+/=-]{8,})")
 _ASSIGNMENT = re.compile(
     r"""(?P<head>(?P<name>[\w.\-]+)["']?[ \t]*[:=][ \t]*)"""

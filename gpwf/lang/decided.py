@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from gpwf.core.expressions import Expression, ExpressionError, evaluate
+from gpwf.core.redact import REDACTED
 from gpwf.core.spec import ConditionCase, StepCondition
 from gpwf.lang.draft import Draft
 from gpwf.lang.tree import Node
@@ -41,7 +42,8 @@ def decided_case(
     values = {}
     for item in expressions:
         with suppress(ExpressionError):  # behind an `or` that was true already
-            values[str(item.lookup)] = evaluate(item, names, fallback=scope.fallback)
+            value = evaluate(item, names, fallback=scope.fallback)
+            values[str(item.lookup)] = REDACTED if scope.private([item]) else value
     tables = frame.reading.registry.tables
     return ConditionCase(
         holds=holds,

@@ -362,25 +362,25 @@ class Scope:
             source=max(sources, key=_RANK.index) if behind else node.source,
             detail=(node.detail if node.span is None else str(node.value)) + given,
             related=(*node.related, *related),
-            private=node.private | self._private(template),
+            private=node.private | self.private(template.expressions),
         )
 
-    def _private(self, template: Template) -> frozenset[str]:
-        """Return what a text looks up that must not be recorded."""
-        found: frozenset[str] = frozenset()
-        for lookup in (item for part in template.expressions for item in lookups(part)):
+    def private(self, found: Iterable[Expression]) -> frozenset[str]:
+        """Return what expressions look up that must not be recorded."""
+        private: frozenset[str] = frozenset()
+        for lookup in (item for part in found for item in lookups(part)):
             root, name = lookup.parts[0], lookup.parts[1] if len(lookup.parts) > 1 else None
             if root == "env":
                 if not isinstance(name, str):  # looked up itself: which one it is nobody asks
-                    found |= {"env"}
+                    private |= {"env"}
                 elif self.environment.is_private(name):
-                    found |= {f"env.{name}"}
+                    private |= {f"env.{name}"}
             elif root in ("params", "tables"):
                 nodes = self.param_nodes if root == "params" else self.tables
                 known = [nodes[name]] if isinstance(name, str) and name in nodes else ()
                 for node in nodes.values() if not isinstance(name, str) else known:
-                    found |= self._private_in(node)
-        return found
+                    private |= self._private_in(node)
+        return private
 
     def _private_in(self, node: Node) -> frozenset[str]:
         """Return what must not be recorded of a parameter or a table, found out once."""

@@ -22,7 +22,7 @@ from gpwf.lang.conditions import parse_condition
 from gpwf.lang.draft import WORKFLOW_TAG, Draft
 from gpwf.lang.frame import Frame
 from gpwf.lang.include import Opened, expanded
-from gpwf.lang.params import declare
+from gpwf.lang.params import ParamDeclaration, declare
 from gpwf.lang.refs import ReferenceSyntaxError, parse_template
 from gpwf.lang.scalars import NotFiniteError, resolve_scalar
 from gpwf.lang.scope import root_names
@@ -58,8 +58,8 @@ def settled_document(
     Returns
     -------
     str
-        YAML. A workflow that is a step stays one, named by its absolute path. Values of
-        environment variables that reach a setting through a parameter are written out.
+        YAML. A workflow that is a step stays one, named by its absolute path. Values that must
+        not be recorded stay expressions; a secret parameter of the command line has no value.
 
     Raises
     ------
@@ -71,8 +71,10 @@ def settled_document(
     spec, opened = open_workflow(
         path, catalog, params=params, sets=sets, profile=profile, params_files=params_files
     )
-    text = _text(_Settled(spec, opened, catalog).document(), path)
-    again, problems = check_document(text, catalog, base=folder.absolute())
+    made = _Settled(spec, opened, catalog)
+    text = _text(made.document(), path)
+    secret = {name: item for name, item in (params or {}).items() if name in made.withheld}
+    again, problems = check_document(text, catalog, base=folder.absolute(), params=secret)
     reason = problems[0].message if again is None else next(iter(differences(spec, again)), "")
     if reason:
         raise UsageError(
@@ -140,6 +142,7 @@ class _Settled:
         self.catalog = catalog
         self.specs = {step.name: step for step in spec.steps}
         self.used: dict[str, set[str]] = {"params": set(), "tables": set()}
+        self.withheld: set[str] = set()  # parameters without their values
 
     def document(self) -> dict[str, Any]:
         """Return the document as plain data."""
@@ -148,13 +151,15 @@ class _Settled:
             name: f"{ref.step}.{ref.product}" for name, ref in self.opened.wiring.outputs.items()
         }
         execution = self.frame.root.child("execution")
+        tables = self._tables()  # they look up parameters
+        params = self._params()
         made: dict[str, Any] = {
             "gpwf": 1,
             "name": self.spec.name,
             "description": self.spec.description,
             "metadata": dict(self.spec.metadata),
-            "params": self._params(),
-            "tables": self._tables(),
+            "params": params,
+            "tables": tables,
             "steps": steps,
             "outputs": outputs,
             "execution": None if execution is None else execution.plain(),
@@ -162,19 +167,37 @@ class _Settled:
         return {key: value for key, value in made.items() if value not in ({}, "", None)}
 
     def _params(self) -> dict[str, Any]:
-        """Return the parameters that remaining expressions look up."""
+        """Return the parameters that remaining expressions look up, and what these look up."""
         declared = self.frame.root.child("params") or Node(value={})
-        return {
-            name: {"default": self.spec.params[name]} | _typed(declare(name, node).kind)
-            for name, node in declared.items()
-            if name in self.used["params"] and name in self.spec.params
-        }
+        made: dict[str, Any] = {}
+        while waiting := sorted(self.used["params"] & self.spec.params.keys() - made.keys()):
+            for name in waiting:
+                node = declared.child(name) or Node(value=None)
+                item = declare(name, node)
+                made[name] = self._param(name, item) | _typed(item.kind)
+        return {name: made[name] for name, _ in declared.items() if name in made}
+
+    def _param(self, name: str, declared: ParamDeclaration) -> dict[str, Any]:
+        """Return the value of a parameter: as it is written where it must not be recorded."""
+        if not self.spec.param_origins[name].private:
+            return {"default": self.spec.params[name]}
+        self.withheld.add(name)
+        given = self.frame.given.get(name)
+        if given is not None and given.span is None:
+            return {}
+        written = given or declared.default
+        return {"default": self._raw(written)} if written is not None else {}
 
     def _tables(self) -> dict[str, Any]:
         """Return the tables that remaining expressions look up."""
         tables = self.frame.scope().tables
         return {
-            name: {key: _escaped(row.plain()) for key, row in node.items()}
+            name: {
+                key: self._raw(self.frame.tables[name].child(key) or row)
+                if row.all_private
+                else _escaped(row.plain())
+                for key, row in node.items()
+            }
             for name, node in tables.items()
             if name in self.used["tables"]
         }
@@ -333,9 +356,16 @@ def _same(key: str, variants: Sequence[Variant]) -> bool:
 
 
 def _environment_text(node: Node) -> str:
-    """Return the written text of a value that an environment variable gave."""
+    """Return the written text of a value that must not be recorded, or comes from outside."""
     text = node.detail.partition("; ")[0]
-    return text if node.span is not None and "${env." in text else ""
+    if node.span is not None and ("${env." in text or (node.private and "${" in text)):
+        return text
+    if node.private:
+        raise UsageError(
+            f"{node.detail.partition('=')[0]}: the value must not be recorded",
+            hint="write the expression into the workflow instead of giving it here",
+        )
+    return ""
 
 
 def _of_environment(node: Node | None) -> bool:
