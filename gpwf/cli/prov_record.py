@@ -32,7 +32,7 @@ def record_of_run(run: Run) -> Path:
     whole = not live and record.is_file()
     if whole and record.stat().st_mtime_ns >= journal.stat().st_mtime_ns:
         return record
-    from gpwf.api.execution import write_provenance
+    from gpwf.api.recording import write_provenance
 
     return write_provenance(run, live=live)
 

@@ -38,7 +38,7 @@ from gpwf.run.made import MadeProducts
 from gpwf.run.pauses import Pauses
 from gpwf.run.rundir import RunDirectory
 from gpwf.run.scheduler import NotRun, Scheduler
-from gpwf.run.showing import ProductLinks, Showing
+from gpwf.run.showing import Shows
 from gpwf.store.results import StoredResult
 from gpwf.store.store import Store
 
@@ -67,6 +67,8 @@ class Driver:
         Over the tasks that are wanted.
     jobs : JobMaker
         Makes what workers get.
+    showing : Shows
+        Gives products readable names.
     forced : frozenset of str
         Ids of tasks whose stored results are not used.
     privacy : Privacy
@@ -81,6 +83,7 @@ class Driver:
     scheduler: Scheduler
     header: RunHeader
     jobs: JobMaker
+    showing: Shows
     on_event: tuple[Callable[[RunEvent], None], ...]
     on_log: Callable[[Mapping[str, Any]], None] | None
     forced: frozenset[str]
@@ -97,14 +100,12 @@ class Driver:
     pauses: Pauses = field(default_factory=Pauses)
     tasks: dict[str, Task] = field(init=False)
     made: MadeProducts = field(init=False)
-    showing: Showing = field(init=False)
     aliases: dict[str, list[TaskAlias]] = field(default_factory=dict)
     end: RunFinished | None = None
 
     def __post_init__(self) -> None:
         self.tasks = {task.id: task for task in self.plan.tasks}
         self.made = MadeProducts(self.plan, self.store.results)
-        self.showing = Showing(ProductLinks(self.rundir.products, self.store.objects))
         for alias in self.plan.aliases:
             self.aliases.setdefault(alias.task, []).append(alias)
 

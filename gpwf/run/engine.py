@@ -25,6 +25,7 @@ from gpwf.run.jobs import JobMaker, RunHeader
 from gpwf.run.journal import Journal
 from gpwf.run.rundir import RunDirectory
 from gpwf.run.scheduler import Scheduler
+from gpwf.run.showing import ProductLinks, Showing, Shows
 from gpwf.store.store import Store
 
 __all__ = ["CATALOG", "FORMATS", "RunHeader", "execute", "exit_code"]
@@ -45,6 +46,7 @@ def execute(
     formats: str = FORMATS,
     on_event: Sequence[Callable[[RunEvent], None]] = (),
     on_log: Callable[[Mapping[str, Any]], None] | None = None,
+    showing: Shows | None = None,
     fail_fast: bool = False,
     targets: Collection[str] | None = None,
     force: Collection[str] = (),
@@ -79,6 +81,8 @@ def execute(
     on_log : callable, optional
         Called with what tasks say: ``{level, logger, message, time, task_id, step, attempt}``,
         or ``event: task.progress`` with ``done`` and ``total``.
+    showing : Shows, optional
+        Gives products readable names; a thread of this process by default.
     fail_fast : bool
         Start nothing more after the first failure; what runs may end.
     targets : collection of str, optional
@@ -144,6 +148,7 @@ def execute(
                 scheduler=scheduler,
                 header=header,
                 jobs=jobs,
+                showing=showing or Showing(ProductLinks(rundir.products, store.objects)),
                 on_event=tuple(on_event),
                 on_log=on_log,
                 forced=forced,

@@ -14,7 +14,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,14 @@ from gpwf.core.runs import AttemptFinished, RunEvent, RunFinished, RunStarted
 from gpwf.errors import RunError
 from gpwf.store.atomic import sync_folder
 
-__all__ = ["JOURNAL_VERSION", "Journal", "JournalScan", "read_journal", "scan_journal"]
+__all__ = [
+    "JOURNAL_VERSION",
+    "Journal",
+    "JournalScan",
+    "JournalTail",
+    "read_journal",
+    "scan_journal",
+]
 
 #: Version of the line format; a journal with a higher one is refused.
 JOURNAL_VERSION = 1
@@ -37,6 +44,7 @@ _SUM_END = len(_HEAD) + 64 + 1
 #: Events that are on the disk at once.
 _DURABLE = (RunStarted, RunFinished)
 _SYNC_EVERY_S = 0.1
+_PART = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,15 +120,74 @@ def scan_journal(path: Path) -> JournalScan:
         found = _decode(data[good:end], len(events), prev)
         if found is None:
             break
-        try:
-            events.append(event_from_plain(found[0]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(
-                f"{path}, line {len(events) + 1}: an event that this gpwf does not know ({error})",
-                hint="use the gpwf that wrote it, or a newer one",
-            ) from None
+        events.append(_event(path, len(events), found[0]))
         good, prev = end + 1, found[1]
     return JournalScan(events=tuple(events), good_bytes=good, total_bytes=len(data), last_sum=prev)
+
+
+def _event(path: Path, seq: int, data: dict[str, Any]) -> RunEvent:
+    try:
+        return event_from_plain(data)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path}, line {seq + 1}: an event that this gpwf does not know ({error})",
+            hint="use the gpwf that wrote it, or a newer one",
+        ) from None
+
+
+class JournalTail:
+    """Reader of a journal that grows; usable as a context manager.
+
+    Parameters
+    ----------
+    path : Path
+        The journal; read from its beginning.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream = path.open("rb", buffering=0)
+        self._rest = b""
+        self._seq = 0
+        self._prev = _FIRST
+
+    def read(self) -> Iterator[RunEvent]:
+        """Yield the events that were written since the last time.
+
+        Raises
+        ------
+        RunError
+            Where a line is not the next of the chain, or was written by a newer gpwf.
+        """
+        while part := self._stream.read(_PART):
+            lines = (self._rest + part).split(b"\n")
+            self._rest = lines.pop()  # a line that has no end yet
+            for line in lines:
+                found = _decode(line, self._seq, self._prev)
+                if found is None:
+                    raise RunError(
+                        f"{self._path}, line {self._seq + 1} is damaged",
+                        hint="`gpwf run` again goes on with what lies before it",
+                    )
+                yield _event(self._path, self._seq, found[0])
+                self._seq += 1
+                self._prev = found[1]
+
+    def __enter__(self) -> JournalTail:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stream.close()
 
 
 def read_journal(path: Path) -> list[RunEvent]:

@@ -13,7 +13,9 @@ import secrets
 import shutil
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 from gpwf.core.digests import Digest, digest_bytes
 from gpwf.core.plan import Task, TaskAlias
@@ -22,7 +24,7 @@ from gpwf.errors import RunError
 from gpwf.store.atomic import PRIVATE_FOLDER
 from gpwf.store.objects import ObjectStore
 
-__all__ = ["ProductLinks", "Showing", "product_folder", "safe_name"]
+__all__ = ["ProductLinks", "Showing", "Shows", "cannot_show", "product_folder", "safe_name"]
 
 _UNSAFE = re.compile(r"[^\w.=,+@-]+")
 _MOST_WAITING = 1000  # tasks
@@ -32,6 +34,7 @@ _HINT = "choose another folder with --run-dir"
 _Item = tuple[Task | TaskAlias, Mapping[str, Product]]
 
 
+@lru_cache(maxsize=1024)
 def safe_name(name: str) -> str:
     """Return a name that is one component of a path whatever it holds."""
     text = _UNSAFE.sub("_", name).strip(".") or "_"
@@ -85,9 +88,11 @@ class ProductLinks:
         """
         names = _names(task)
         parent = "/".join((self._products, *names))
+        depth = len(names) + 1
+        if products:
+            _make(parent)
         for port, product in products.items():
             target = f"{parent}/{safe_name(port)}"
-            depth = len(names) + 1
             if not _make(target):
                 self._replace(target, product, depth)
                 continue
@@ -138,8 +143,28 @@ def _make(folder: str) -> bool:
     return True
 
 
+def cannot_show(error: OSError) -> RunError:
+    """Return what to tell where names cannot be made."""
+    reason = error.strerror or str(error)
+    where = error.filename or "products"
+    return RunError(f"{where} cannot be written: {reason}", hint=_HINT)
+
+
+class Shows(Protocol):
+    """Gives products readable names while the driver does something else."""
+
+    def show(self, task: Task | TaskAlias, products: Mapping[str, Product]) -> None:
+        """Give the products of a task readable names, soon: see `flush`."""
+
+    def flush(self) -> None:
+        """Let it begin."""
+
+    def finish(self) -> None:
+        """Wait until all is shown."""
+
+
 class Showing:
-    """Shows products beside the driver; usable as a context manager.
+    """Shows products in a thread of its own.
 
     Parameters
     ----------
@@ -202,9 +227,7 @@ class Showing:
     def _raise(self) -> None:
         error, self._error = self._error, None
         if error is not None:
-            reason = error.strerror or str(error)
-            where = error.filename or "products"
-            raise RunError(f"{where} cannot be written: {reason}", hint=_HINT)
+            raise cannot_show(error)
 
     def _work(self) -> None:
         while (items := self._waiting.get()) is not None:

@@ -24,6 +24,7 @@ __all__ = ["ResultStore", "StoredResult", "read_result"]
 _FORMAT = "gpwf-result/2"
 _FIRST_FORMAT = "gpwf-result/1"
 _dumps = json.JSONEncoder(ensure_ascii=False).encode
+_loads = json.JSONDecoder().decode  # json.loads looks at its arguments and the encoding first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +155,11 @@ def _read_regular(path: str) -> bytes:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
             return b""
-        parts = []
-        while part := os.read(handle, max(status.st_size + 1, 4096)):
+        data = os.read(handle, status.st_size + 1)
+        if len(data) == status.st_size:  # it ends there: a file of records is replaced, not grown
+            return data
+        parts = [data]
+        while part := os.read(handle, 1 << 16):
             parts.append(part)
         return b"".join(parts)
     finally:
@@ -175,7 +179,7 @@ def read_result(data: bytes) -> StoredResult | None:
         form, _, checksum = head.decode("ascii").partition(" ")
         if not found or form != _FORMAT or checksum != hashlib.sha256(body).hexdigest():
             return None
-        return from_plain(StoredResult, json.loads(body))
+        return from_plain(StoredResult, _loads(body.decode()))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 

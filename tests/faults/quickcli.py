@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Run the command line."""
     sys.path[0] = str(HERE)
+    from gpwf.api import recording
     from gpwf.cli.main import cli
     from gpwf.run.executors.local import LocalExecutor
 
@@ -21,6 +23,8 @@ def main() -> None:
         original(self, *arguments, **{**options, "prepare": "fakecatalog:prepare"})
 
     LocalExecutor.__init__ = quick  # type: ignore[method-assign]
+    if "MANY_TASKS" in os.environ:  # from which on a run has a companion
+        recording.MANY_TASKS = int(os.environ["MANY_TASKS"])
     cli(prog_name="gpwf")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gpwf.api import execution
+from gpwf.api import execution, recording
 from gpwf.api.runs import Run
 from gpwf.api.selection import Selection
 from gpwf.core.digests import digest_bytes
@@ -82,7 +82,7 @@ def test_the_record_written_as_the_run_goes_is_that_of_its_journal(run: Any) -> 
     made: Run = run()
     written = made.provenance.read_bytes()
     made.provenance.unlink()
-    assert execution.write_provenance(made).read_bytes() == written
+    assert recording.write_provenance(made).read_bytes() == written
 
 
 @pytest.mark.parametrize("method", ["__init__", "apply", "finish"])
@@ -91,14 +91,14 @@ def test_a_record_that_fails_is_made_from_the_journal(
 ) -> None:
     """The disk was full for a moment."""
 
-    class Full(execution.RecordWriter):
+    class Full(recording.RecordWriter):
         pass
 
     def full(*_: Any, **__: Any) -> None:
         raise ProvenanceError("no space left on device")
 
     setattr(Full, method, full)
-    monkeypatch.setattr(execution, "RecordWriter", Full)
+    monkeypatch.setattr(recording, "RecordWriter", Full)
     made: Run = run()
     written = json.loads(made.provenance.read_text())
     assert f"gpwf:run-{made.view.run_id}" in written["activity"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gpwf.api.execution import write_provenance
+from gpwf.api.recording import write_provenance
 from gpwf.api.runs import Run, find_runs, open_run
 from gpwf.cli.prov_record import record_of_run
 from gpwf.core.digests import Digest, TaskKey, digest_bytes

@@ -22,7 +22,7 @@ from gpwf.core.runs import (
     TaskState,
 )
 from gpwf.errors import RunError
-from gpwf.run.journal import Journal, read_journal, scan_journal
+from gpwf.run.journal import Journal, JournalTail, read_journal, scan_journal
 
 _AT = {"time": "2026-11-21T03:00:00Z", "clock_s": 1.5}
 _FILE = ProductFile(name="ä/b.fits", digest=Digest("c" * 64), size=7)
@@ -148,3 +148,29 @@ def test_a_disk_that_was_full_for_a_moment_tears_nothing(
         monkeypatch.undo()
         writer.append(EVENTS[2])
     assert read_journal(journal) == [*EVENTS, EVENTS[2]]
+
+
+def test_a_tail_gives_every_event_once(journal: Path, tmp_path: Path) -> None:
+    data = journal.read_bytes()
+    growing = tmp_path / "growing.jsonl"
+    growing.touch()
+    seen: list[RunEvent] = []
+    with JournalTail(growing) as tail, growing.open("ab", buffering=0) as stream:
+        for begin in range(0, len(data), 37):
+            stream.write(data[begin : begin + 37])
+            n_whole = data[: begin + 37].count(b"\n")
+            seen += tail.read()
+            assert seen == EVENTS[:n_whole]
+        assert list(tail.read()) == []
+    assert seen == EVENTS
+
+
+def test_a_tail_does_not_go_past_a_changed_byte(journal: Path) -> None:
+    data = bytearray(journal.read_bytes())
+    data[data.index(b"\n") + 200] ^= 1
+    journal.write_bytes(data)
+    with JournalTail(journal) as tail:
+        events = tail.read()
+        assert next(events) == EVENTS[0]
+        with pytest.raises(RunError, match="line 2 is damaged"):
+            next(events)
