@@ -39,6 +39,7 @@ class ObjectStore:
 
     def __init__(self, root: Path) -> None:
         self._objects = root / "objects"
+        self._place = os.path.abspath(self._objects)  # noqa: PTH100 - resolve() would follow links
         self._damaged = root / "damaged"
         self._drafts = root / "tmp"
         self._verified: dict[Digest, tuple[int, ...]] = {}
@@ -51,6 +52,10 @@ class ObjectStore:
     def path(self, digest: Digest) -> Path:
         """Return where the bytes with this digest are, or would be."""
         return self._objects / digest[:2] / digest
+
+    def place(self, digest: Digest) -> str:
+        """Return `path` as an absolute text, in a fraction of the time."""
+        return f"{self._place}/{digest[:2]}/{digest}"
 
     def has(self, digest: Digest, size: int | None = None) -> bool:
         """Return True where the bytes are there, with this size if one is given."""

@@ -189,9 +189,8 @@ class Store:
         """
         bad = []
         for item in product.files:
-            path = self.objects.path(item.digest)
             try:
-                found = self._trusted.digest(path)
+                found = self._trusted.digest_at(self.objects.place(item.digest))
             except OSError:
                 bad.append(item.digest)
                 continue
