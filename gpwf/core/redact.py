@@ -49,6 +49,14 @@ _ASSIGNMENT = re.compile(
     r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,}\]#]+)"""
 )
 
+#: A text without any of these, in lower case, is none of the above; looking for them first takes a
+#: tenth of the time.
+_SIGNS = (
+    *("pass", "pwd", "secret", "token", "credential", "bearer", "basic", "key", "auth", "://"),
+    *("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "hf_", "xox", "akia"),
+    *("sk-", "pypi-", "eyj", "-----begin"),
+)
+
 #: Variables whose value may be recorded; the others are not even named.
 _ALLOWED = frozenset(
     (
@@ -92,6 +100,12 @@ def redact_text(text: str) -> str:
     Values of ``name: value`` and ``name=value`` go where the name looks secret; tokens of
     well-known services, private keys and passwords in addresses go everywhere.
     """
+    lower = text.lower()
+    for sign in _SIGNS:
+        if sign in lower:
+            break
+    else:
+        return text
     text = _SECRET_VALUE.sub(REDACTED, text)
     text = _URL_PASSWORD.sub(rf"\g<head>:{REDACTED}@", text)
     text = _BEARER.sub(rf"\g<head>{REDACTED}", text)
