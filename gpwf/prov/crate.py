@@ -187,7 +187,10 @@ def _fill(
     )
     actions.add_run()
     actions.add_attempts()
-    actions.finish()
+    documents = data.documents()
+    for place in documents.values():
+        graph.link(actions.run_id, "object", place)
+    workflow.documents(documents)
     workflow.finish(actions.outputs)
     add_environment(graph, record, sink, WORKFLOW, actions.run_id)
     _add_terms_of_use(graph, parts.plan, person)
@@ -245,8 +248,7 @@ def _add_documents(
 ) -> list[str]:
     """Add workflow, plan, record, journal and log; return what differs from the originals."""
     notes: list[str] = []
-    text = next((str(item.get("prov:value")) for item in record.of_type("wfdesc:Workflow")), "")
-    text = text or redact_text(parts.workflow)
+    text = str(record.workflow.get("prov:value")) or redact_text(parts.workflow)
     if not text:
         text = f"# Workflow {parts.plan.name}: no text was recorded; the plan is in plan.json.\n"
         notes.append("the text of the workflow was not recorded")

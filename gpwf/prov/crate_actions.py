@@ -39,7 +39,7 @@ def steps_of(record: ArchivedRecord) -> dict[str, list[str]]:
 
     An attempt of an earlier run carried out the steps that took its result.
     """
-    names = {item.id: str(item.get("name")) for item in record.of_type("wfdesc:Process")}
+    names = {item.id: str(item.get("name")) for item in record.steps()}
     found: dict[str, list[str]] = {}
     for item in record.activities.values():
         plans = [names[plan] for plan in record.plans.get(item.id, ()) if names.get(plan)]
@@ -136,14 +136,9 @@ class CrateActions:
         for name, action in self._controls():
             self._graph.link(organize, "object", name)
             self._graph.add(name, "ControlAction", **action)
-        for name in self._workflow.nested:
-            control = self._add_nested(name)
-            self._graph.link(organize, "object", control)
-
-    def finish(self) -> None:
-        """Say what the run and the included workflows gave; where nothing, the log."""
-        for name in [self.run_id, *map(self._nested_id, self._workflow.nested)]:
-            self._never_empty(name)
+        for subrun in self._record.subruns():
+            self._graph.link(organize, "object", self._add_subrun(subrun))
+        self._never_empty(self.run_id)
 
     # ---- attempts ---------------------------------------------------------------------------
 
@@ -168,8 +163,11 @@ class CrateActions:
             if "File" in self._record.entities[use.entity].types:
                 self._graph.link(self.run_id, "object", self._data.place(use.entity))
         for made in self._record.made.get(attempt.id, ()):
-            if "Product" in self._record.entities[made.entity].types:
+            types = self._record.entities[made.entity].types
+            if "Product" in types:
                 self._give(name, tools, made.entity, parameter_name(made.role))
+            elif "Log" in types:
+                self._graph.link(name, "result", self._data.place(made.entity))
         self._add_usage(name, attempt)
         for tool in tools:
             for text in attempt.all("software"):
@@ -186,7 +184,7 @@ class CrateActions:
         return f"Attempt {attempt.get('attempt', 1)} at task {task}"
 
     def _is_own(self, attempt: Item) -> bool:
-        return bool(attempt.get("wfprov:wasPartOfWorkflowRun") == self._record.run.id)
+        return self._record.run.id in attempt.all("wfprov:wasPartOfWorkflowRun")
 
     def _person_of(self, attempt: Item) -> str:
         if self._is_own(attempt):
@@ -248,11 +246,8 @@ class CrateActions:
         for item in self._record.activities.values():
             if not self._is_own(item):
                 continue
-            made = [item.id]
-            if "CacheHit" in item.types:
-                made = self._record.informants.get(item.id, [])
             for step in self._steps.get(item.id, ()):
-                groups[step, str(item.get("task"))].append((item, made))
+                groups[step, str(item.get("task"))].append((item, self._made_by(item)))
         return [
             (fragment("control", step, task), self._control(step, task, items))
             for (step, task), items in groups.items()
@@ -264,7 +259,8 @@ class CrateActions:
         ]
         first, last = items[0][0], items[-1][0]
         state = str(last.get("state"))
-        how = "result taken from the store" if state == "cached" else f"{len(items)} attempts"
+        n = "1 attempt" if len(items) == 1 else f"{len(items)} attempts"
+        how = "result taken from the store" if state == "cached" else n
         return {
             "name": f"Orchestrate {task}",
             "description": f"Step {step}, task {task}: {how}, {state}",
@@ -283,59 +279,52 @@ class CrateActions:
 
     # ---- included workflows -----------------------------------------------------------------
 
-    def _nested_id(self, name: str) -> str:
-        return f"{self.run_id}/{fragment('step', name)[1:]}"
-
-    def _add_nested(self, name: str) -> str:
+    def _add_subrun(self, subrun: Item) -> str:
         """Add the execution of an included workflow; return what the engine did for it."""
-        inside = [
-            item
-            for item in self._record.activities.values()
-            if any(step.startswith(f"{name}/") for step in self._steps.get(item.id, ()))
-        ]
-        own = [item for item in inside if self._is_own(item)] or inside
-        attempts = [item for item in inside if self._is_there(item.id)]
-        starts = [item.start for item in own if item.start]
-        ends = [item.end for item in own if item.end]
-        whole = len(ends) == len(own)
-        bad = next(filter(_is_bad_end, own), None)
-        state = str(bad.get("state")) if bad else "ok"
+        step, state = str(subrun.get("step")), str(subrun.get("state"))
+        times, status = _times(subrun.start, subrun.end), _status(state, state)
         action = self._graph.add(
-            self._nested_id(name),
+            fragment(*subrun.id[: subrun.id.find("-") + 17].split("-", 1)),
             "CreateAction",
-            name=f"run of {name}",
-            description=f"Run of the workflow that step {name} includes; {state}",
-            instrument=ref(self._workflow.workflow_id(name)),
+            name=subrun.label,
+            description=_sentence(f"Run of the workflow that step {step} includes", subrun),
+            instrument=ref(self._workflow.workflow_id(step)),
             agent=ref(self._person),
-            **_times(min(starts, default=None), max(ends, default=None) if whole else None),
-            **_status(state, f"{bad.label}: {_error(bad) or state}" if bad else ""),
+            identifier=f"urn:gpwf:{subrun.id}",
+            **times,
+            **status,
         )
         self._graph.link(ROOT, "mentions", action)
-        made = {
-            place: None
-            for item in attempts
-            for place in self._graph.linked(self._action_id(item.id), "result")
-            if place != self._log
-        }
-        for item in attempts:
-            for place in self._graph.linked(self._action_id(item.id), "object"):
+        inside = dict.fromkeys(
+            self._action_id(one)
+            for item in self._record.parts_of(subrun.id)
+            for one in self._made_by(item)
+            if self._is_there(one)
+        )
+        made = {place for one in inside for place in self._graph.linked(one, "result")}
+        for one in inside:
+            for place in self._graph.linked(one, "object"):
                 if place not in made:
                     self._graph.link(action, "object", place)
-        for place in made:
-            self._graph.link(action, "result", place)
+            for place in self._graph.linked(one, "result"):
+                self._graph.link(action, "result", place)
+        self._never_empty(action)
         return self._graph.add(
-            fragment("control", name),
+            f"{action}-control",
             "ControlAction",
-            name=f"Orchestrate {name}",
-            description=f"Step {name}, an included workflow: {state}",
-            instrument=ref(self._workflow.step_id(name)),
+            name=f"Orchestrate {subrun.label.removeprefix('run of ')}",
+            description=f"Step {step}, an included workflow: {state}",
+            instrument=ref(self._workflow.step_id(step)),
             object=ref(action),
-            **_status(state, str(_error(bad)) if bad else ""),
+            **times,
+            **status,
         )
 
-
-def _is_bad_end(attempt: Item) -> bool:
-    return not attempt.get("willRetry", False) and str(attempt.get("state")) not in _GOOD
+    def _made_by(self, item: Item) -> list[str]:
+        """Return the attempts behind an activity: those that made a cached result, or itself."""
+        if "CacheHit" in item.types:
+            return self._record.informants.get(item.id, [])
+        return [item.id]
 
 
 def _times(start: datetime | None, end: datetime | None) -> dict[str, str | None]:

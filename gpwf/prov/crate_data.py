@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gpwf.core.digests import digest_bytes
 from gpwf.prov.crate_files import CrateSink, media_type, safe_path
 from gpwf.prov.crate_graph import CrateGraph, file_id, fragment, ref
 from gpwf.prov.crate_record import ArchivedRecord, Item
@@ -120,6 +121,8 @@ class CrateData:
             return next((place for place in found if place), "")
         if "File" in types:
             return self._external(item)
+        if "Log" in types:
+            return self._log(item)
         if "prov:Collection" in types:
             return self._collection(item)
         return ""
@@ -201,6 +204,8 @@ class CrateData:
     def _external(self, item: Item) -> str:
         location = str(item.get("prov:location"))
         digest = str(item.get("sha256"))
+        if item.get("prov:value"):
+            return self._text(item, location)
         if self._with_inputs and location:
             path = safe_path("inputs", digest[:_SHORT], str(item.get("name")) or "file")
             source = Path(location)
@@ -210,6 +215,42 @@ class CrateData:
                 self.inputs.append(path)
                 return self._local(path, item, contentUrl=_address(location))
         return self._described(item, contentUrl=_address(location))
+
+    def _text(self, item: Item, location: str) -> str:
+        """Add a document whose text the record holds, without secrets."""
+        digest, data = str(item.get("sha256")), str(item.get("prov:value")).encode()
+        path = safe_path("documents", digest[:8], str(item.get("name")) or "document")
+        self._sink.add_bytes(path, data)
+        name = self._local(path, item, contentUrl=_address(location), contentSize=str(len(data)))
+        if digest_bytes(data) != digest:
+            self._graph.add(
+                name,
+                "File",
+                sha256=digest_bytes(data),
+                description=f"Secrets are redacted; the original has the SHA-256 {digest}",
+            )
+        return name
+
+    def _log(self, item: Item) -> str:
+        """Add what an attempt left in the log of the run."""
+        return self._graph.add(
+            fragment(*_short(item.id)),
+            "CreativeWork",
+            name=item.label,
+            description=f"{item.get('lines', 'the')} lines in the log of the run",
+            sha256=item.get("sha256"),
+            isPartOf=ref("log.jsonl") if "log.jsonl" in self._sink.names else None,
+            identifier=f"urn:gpwf:{item.id}",
+        )
+
+    def documents(self) -> dict[str, str]:
+        """Return the names in the crate of the documents that the run read, by SHA-256."""
+        found: dict[str, str] = {}
+        for use in self._record.uses.get(self._record.run.id, ()):
+            digest = str(self._record.entities[use.entity].get("sha256"))
+            if use.role == "in.document" and digest != self._record.workflow.get("sha256"):
+                found[digest] = self.place(use.entity)
+        return found
 
     def _collection(self, item: Item) -> str:
         name = fragment(*_short(item.id))
@@ -235,7 +276,7 @@ class CrateData:
         return False
 
     def _local(self, path: str, item: Item, **more: Any) -> str:
-        name = self._graph.add(file_id(path), "File", **_file(item), **more)
+        name = self._graph.add(file_id(path), "File", **{**_file(item), **more})
         self._graph.link(ROOT, "hasPart", name)
         return name
 
@@ -244,7 +285,7 @@ class CrateData:
 
         Its name is no path and no address: validators look for a file behind those.
         """
-        return self._graph.add(fragment(*_short(item.id)), "File", **_file(item), **more)
+        return self._graph.add(fragment(*_short(item.id)), "File", **{**_file(item), **more})
 
 
 def _file(item: Item) -> dict[str, Any]:

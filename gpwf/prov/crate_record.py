@@ -124,6 +124,31 @@ class ArchivedRecord:
             if "wfprov:ProcessRun" in item.types and "CacheHit" not in item.types:
                 yield item
 
+    def subruns(self) -> Iterator[Item]:
+        """Yield the runs within the run: of an included workflow at one place of its scatter."""
+        return (item for item in self.activities.values() if item.id.startswith("subrun-"))
+
+    def parts_of(self, run: str) -> Iterator[Item]:
+        """Yield the attempts, and uses of cached results, that are part of a run."""
+        for item in self.activities.values():
+            if run in item.all("wfprov:wasPartOfWorkflowRun") and "wfprov:ProcessRun" in item.types:
+                yield item
+
+    def steps(self) -> Iterator[Item]:
+        """Yield the declared steps, those that no task carried out too."""
+        return (item for item in self.of_type("wfdesc:Process") if not _is_workflow(item))
+
+    def included(self) -> dict[str, Item]:
+        """Return the included workflows by the name of the step that includes them."""
+        found = (item for item in self.of_type("wfdesc:Process") if _is_workflow(item))
+        return {str(item.get("name")): item for item in found}
+
+    @property
+    def workflow(self) -> Item:
+        """The workflow of the run, as it was given."""
+        name = str(self.run.get("wfprov:describedByWorkflow"))
+        return self.entities.get(name, Item(name, {}))
+
     def cache_hits(self) -> Iterator[Item]:
         """Yield the activities that took a result from the store."""
         return (item for item in self.activities.values() if "CacheHit" in item.types)
@@ -217,9 +242,13 @@ def _index(data: Mapping[str, Any]) -> ArchivedRecord:
         record.invalid.add(_local(item["prov:entity"]))
     for found in record.activities.values():
         # an earlier run, of which only the name is known, has no workflow
-        if "wfprov:WorkflowRun" in found.types and found.get("wfprov:describedByWorkflow"):
+        if found.id.startswith("run-") and found.get("wfprov:describedByWorkflow"):
             record.run = found
     return record
+
+
+def _is_workflow(item: Item) -> bool:
+    return "wfdesc:Workflow" in item.types
 
 
 def _relations(data: Mapping[str, Any], name: str) -> Iterator[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from gpwf.core.plan import Plan, PlannedStep
 from gpwf.prov.crate_graph import CrateGraph, fragment, ref
-from gpwf.prov.crate_record import ArchivedRecord, Item
+from gpwf.prov.crate_record import ArchivedRecord
 from gpwf.prov.crate_software import distribution_id
 
 __all__ = ["WORKFLOW", "CrateWorkflow"]
@@ -21,6 +21,9 @@ __all__ = ["WORKFLOW", "CrateWorkflow"]
 WORKFLOW = "workflow.yaml"
 
 _LANGUAGE = "#language-gpwf"
+
+#: Step, direction and name.
+_Port = tuple[str, str, str]
 
 
 class CrateWorkflow:
@@ -40,11 +43,6 @@ class CrateWorkflow:
     ran : set of str
         Steps of which there is an attempt. The profile asks that a tool was used; a step that
         was left out is there, but its tool is no part of the workflow.
-
-    Attributes
-    ----------
-    nested : list of str
-        Included workflows of which a step ran, the innermost first.
     """
 
     def __init__(
@@ -55,18 +53,28 @@ class CrateWorkflow:
         self._ran = ran
         self._formal: dict[str, set[str]] = defaultdict(set)
         self._declared = {step.name: step for step in plan.steps}
-        self._code = {
-            str(item.get("name")): item
-            for item in record.of_type("wfdesc:Process")
-            if item.get("name")
-        }
+        self._code = {str(item.get("name")): item for item in record.steps() if item.get("name")}
+        self._included = record.included()
         self._names = list(dict.fromkeys([*self._declared, *self._code]))
         self._up = _step_edges(plan)
         self._depths: dict[str, int] = {}
-        self.nested = _nested(self._names, ran)
+        self._ran_inside = {str(item.get("step")) for item in record.subruns()}
         self._add_main(record)
         for name in self._names:
             self._add_step(name)
+
+    def documents(self, places: dict[str, str]) -> None:
+        """Say which document an included workflow was read from.
+
+        Parameters
+        ----------
+        places : dict of str to str
+            Names in the crate of the documents by SHA-256.
+        """
+        for name, item in self._included.items():
+            place = places.get(str(item.get("sha256")))
+            if place and self.workflow_id(name) in self._graph:
+                self._graph.add(self.workflow_id(name), [], isBasedOn=ref(place))
 
     @staticmethod
     def step_id(name: str) -> str:
@@ -97,8 +105,8 @@ class CrateWorkflow:
         kind : str
             What it takes: a type of schema.org.
         """
-        label = owner.removeprefix("#").removeprefix("tool-")
-        known = fragment("parameter", label, direction, name)
+        label = owner.removeprefix("#tool-")
+        known = _formal_id(label, direction, name, kind)
         self._formal[known].add(kind)
         if known not in self._graph:
             self._graph.add(known, "FormalParameter", name=name)
@@ -125,33 +133,30 @@ class CrateWorkflow:
                         seen.add(edge)
                         self._connect_steps(*edge)
         for step, port, output in outputs:
-            self._connect(
-                WORKFLOW,
-                fragment("parameter", step, "output", port),
-                fragment("parameter", WORKFLOW, "output", output),
-            )
+            self._connect(WORKFLOW, (step, "output", port), (WORKFLOW, "output", output))
 
     def _connect_steps(self, source: str, product: str, target: str, port: str) -> None:
-        self._connect(
-            self.step_id(target),
-            fragment("parameter", source, "output", product),
-            fragment("parameter", target, "input", port),
-        )
+        owner = self.step_id(target)
+        self._connect(owner, (source, "output", product), (target, "input", port))
 
-    def _connect(self, owner: str, source: str, target: str) -> None:
-        if source not in self._formal or target not in self._formal:
-            return  # one of the two never had a value
-        parts = (source.removeprefix("#parameter-"), target.removeprefix("#parameter-"))
-        name = f"#connection-{parts[0]}--{parts[1]}"
-        self._graph.add(
-            name, "ParameterConnection", sourceParameter=ref(source), targetParameter=ref(target)
-        )
-        self._graph.link(owner, "connection", name)
+    def _connect(self, owner: str, source: _Port, target: _Port) -> None:
+        for kind in ("File", "Collection"):
+            given, taken = _formal_id(*source, kind), _formal_id(*target, kind)
+            if given in self._formal and taken in self._formal:  # both had a value
+                parts = (given.removeprefix("#parameter-"), taken.removeprefix("#parameter-"))
+                name = f"#connection-{parts[0]}--{parts[1]}"
+                self._graph.add(
+                    name,
+                    "ParameterConnection",
+                    sourceParameter=ref(given),
+                    targetParameter=ref(taken),
+                )
+                self._graph.link(owner, "connection", name)
 
     # ---- workflows --------------------------------------------------------------------------
 
     def _add_main(self, record: ArchivedRecord) -> None:
-        plan, text = self._plan, next(record.of_type("wfdesc:Workflow"), Item("", {}))
+        plan, text = self._plan, record.workflow
         self._graph.add(
             _LANGUAGE,
             "ComputerLanguage",
@@ -172,18 +177,20 @@ class CrateWorkflow:
             conformsTo=ref("https://bioschemas.org/profiles/ComputationalWorkflow/1.0-RELEASE"),
         )
 
-    def _add_nested(self, name: str) -> None:
+    def _add_included(self, name: str) -> None:
         """Add an included workflow, which is a tool of the one that includes it."""
-        known = self.workflow_id(name)
+        known, item = self.workflow_id(name), self._included[name]
         if known in self._graph:
             return
+        title = str(item.get("title") or name)
         self._graph.add(
             known,
+            # no file: two steps may include the same document
             ["SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
-            name=name,
-            description=f"Workflow that step {name} includes",
-            version=self._plan.workflow_digest[:12],
-            url=f"urn:gpwf:plan-sha256-{self._plan.workflow_digest}",
+            name=title,
+            description=str(item.get("description")) or f"The workflow {title} as step {name}",
+            version=str(item.get("sha256"))[:12],
+            url=f"urn:gpwf:{item.id}",
             programmingLanguage=ref(_LANGUAGE),
         )
         self._add_to_parent(name, known)
@@ -191,28 +198,28 @@ class CrateWorkflow:
     # ---- steps ------------------------------------------------------------------------------
 
     def _add_step(self, name: str) -> None:
-        parents = _parents(name)
-        if any(parent in self.nested for parent in parents):
-            for parent in reversed(parents):
-                self._add_nested(parent)
-        elif parents:
+        around = self._around(name)
+        if any(parent not in self._ran_inside for parent in around):
             return  # nothing of the included workflow ran: there is nothing to tell of its parts
+        for parent in reversed(around):
+            self._add_included(parent)
         self._add_tool(name)
         self._add_to_parent(name, self.tool_id(name))
 
     def _add_to_parent(self, name: str, tool: str) -> None:
         declared = self._declared.get(name)
-        parent = self.workflow_id(name.rpartition("/")[0])
+        around = next(iter(self._around(name)), "")
+        parent = self.workflow_id(around)
         step = self._graph.add(
             self.step_id(name),
             "HowToStep",
-            name=name.rpartition("/")[2],
+            name=name.removeprefix(f"{around}/"),
             description=_about(declared) if declared else "",
             position=str(self._depth(name)),
             workExample=ref(tool),
         )
         self._graph.link(parent, "step", step)
-        if name in self._ran or name in self.nested:
+        if name in self._ran or name in self._ran_inside:
             self._graph.link(parent, "hasPart", tool)
 
     def _add_tool(self, name: str) -> None:
@@ -248,29 +255,30 @@ class CrateWorkflow:
             self._depths[name] = 0  # of a circle, which only a foreign plan can have
             inside = {step for step in self._up if step == name or step.startswith(f"{name}/")}
             before = {up for step in inside for up in self._up[step]} - inside
-            found = max((self._depth(_beside(up, name)) + 1 for up in before), default=0)
+            found = max((self._depth(self._beside(up, name)) + 1 for up in before), default=0)
             self._depths[name] = found
         return found
 
+    def _around(self, name: str) -> list[str]:
+        """Return the included workflows that a step is in, the innermost first."""
+        parts = name.split("/")
+        outer = ("/".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
+        return [one for one in outer if one in self._included]
 
-def _beside(step: str, name: str) -> str:
-    """Return the step, or the included workflow it is in, that stands at the level of a name."""
-    level = name.count("/") + 1
-    return "/".join(step.split("/")[:level])
-
-
-def _parents(name: str) -> list[str]:
-    """Return the included workflows around a step, the innermost first."""
-    found = []
-    while "/" in name:
-        name = name.rpartition("/")[0]
-        found.append(name)
-    return found
+    def _beside(self, step: str, name: str) -> str:
+        """Return the step, or the included workflow it is in, that stands beside a name."""
+        shared = set(self._around(name))
+        return next((one for one in reversed(self._around(step)) if one not in shared), step)
 
 
-def _nested(names: Iterable[str], ran: set[str]) -> list[str]:
-    found = {parent for name in names if name in ran for parent in _parents(name)}
-    return sorted(found, key=lambda name: (-name.count("/"), name))
+def _formal_id(owner: str, direction: str, name: str, kind: str) -> str:
+    """Return the name of a formal parameter.
+
+    A port or a setting that takes files and collections, or a path and the file behind it, is one
+    parameter for each: the profile wants the type of all values to be that of the parameter.
+    """
+    what = kind.lower() if kind in ("File", "Collection") else "value"
+    return fragment("parameter", owner, direction, name, what)
 
 
 def _about(step: PlannedStep) -> str:
