@@ -11,7 +11,7 @@ from gpwf.cli.options import run_argument, shown_path
 __all__ = ["DETAILS", "command"]
 
 #: A test holds this equal to what the provenance room draws; importing that takes too long here.
-DETAILS = ("step", "task", "full")
+DETAILS = ("workflow", "step", "task", "full")
 
 
 @click.command("show")
@@ -19,7 +19,7 @@ DETAILS = ("step", "task", "full")
 @click.option(
     "--of",
     metavar="PRODUCT",
-    help="Only what belongs to this product, step, file or digest.",
+    help="Only what belongs to this product, step, task, file or digest.",
 )
 @click.option(
     "--up", "direction", flag_value="up", default=None, help="With --of: only what it came from."
@@ -35,7 +35,13 @@ DETAILS = ("step", "task", "full")
     "--detail",
     type=click.Choice(DETAILS),
     default="step",
-    help="One node for each step, for each task, or everything.",
+    help="The workflow as one, a node for each step, for each task, or everything.",
+)
+@click.option(
+    "--parameters",
+    metavar="NAMES",
+    help="Settings to write in the nodes: all, changed (not the defaults of their steps), or names "
+    "with commas between them.",
 )
 @click.option(
     "-o",
@@ -45,13 +51,19 @@ DETAILS = ("step", "task", "full")
     help="File to write: .svg, .png, .pdf, .dot or .html; `prov/prov.svg` of the run by default.",
 )
 def command(
-    run: str | None, of: str | None, direction: str | None, detail: str, output: Path | None
+    run: str | None,
+    of: str | None,
+    direction: str | None,
+    detail: str,
+    parameters: str | None,
+    output: Path | None,
 ) -> None:
     """Draw the provenance of a run or of a product.
 
     RUN is a run directory, the end of its name, a workflow, a PROV-JSON file, or a file below the
     `products` folder of a run; the latest run by default. SVG, PNG and PDF need the program `dot`
-    of Graphviz; DOT and HTML need nothing.
+    of Graphviz; DOT and HTML need nothing. The HTML page has everything in itself, with settings,
+    digests, times and the end of the log of every task.
     """
     from gpwf.cli.prov_record import find_record
     from gpwf.prov.draw import GRAPHVIZ_HINT, draw_file, graphviz_available
@@ -67,5 +79,24 @@ def command(
             click.echo(
                 f"the program `dot` is not installed, so this is HTML: {GRAPHVIZ_HINT}", err=True
             )
-    path = draw_file(record.path, path=output, detail=detail, of=of, direction=direction)
+    path = draw_file(
+        record.path,
+        path=output,
+        detail=detail,
+        of=of,
+        direction=direction,
+        parameters=[name.strip() for name in (parameters or "").split(",") if name.strip()],
+        logs=_logs(record.path) if output.suffix.lower() == ".html" else None,
+        tell=lambda note: click.echo(f"note: {note}", err=True),
+    )
     click.echo(f"wrote {shown_path(path)}", err=True)
+
+
+def _logs(record: Path) -> dict[str, list[str]]:
+    """Return the ends of the logs of the tasks, where the record lies in its run directory."""
+    from gpwf.api.log_excerpts import log_excerpts
+
+    folder = record.absolute().parent
+    if folder.name != "prov":
+        return {}
+    return log_excerpts(folder.parent / "log.jsonl")

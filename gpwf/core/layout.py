@@ -8,16 +8,18 @@ distances allow (isotonic regression by pooling adjacent violators).
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Box", "Layout", "lay_out"]
+__all__ = ["Arrangement", "Box", "Layout", "arrange", "is_wide", "lay_out"]
 
 _SWEEPS = 12
 _GAP_ACROSS = 22.0
 _GAP_ALONG = 46.0
 _WIDE = 6  # nodes in a layer from which the picture runs from left to right
+
+_Neighbours = tuple[dict[str, list[str]], dict[str, list[str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,65 @@ class Layout:
     horizontal: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """The order of a graph without any sizes: what to draw beside what.
+
+    Parameters
+    ----------
+    layers : list of list of str
+        Nodes and bends, from the first layer to the last; names of bends begin with NUL.
+    chains : list of list of str
+        Per edge: the nodes and bends it runs through, against its direction where it closes a
+        ring.
+    horizontal : bool
+        True where the layers are better drawn from left to right.
+    """
+
+    layers: list[list[str]]
+    chains: list[list[str]]
+    horizontal: bool
+
+
+def arrange(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> Arrangement:
+    """Order the nodes of a graph, for whoever knows their sizes only later.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Nodes.
+    edges : sequence of (str, str)
+        Source and target; rings are broken where they close.
+    """
+    forward = _without_rings(names, edges)
+    rank = _ranks(names, forward)
+    layers, chains, _ = _ordered_layers(rank, forward, {})
+    return Arrangement(layers=layers, chains=chains, horizontal=_is_wide(rank))
+
+
+def is_wide(names: Sequence[str], edges: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether a graph is better drawn from left to right: many nodes side by side."""
+    return _is_wide(_ranks(names, _without_rings(names, edges)))
+
+
+def _is_wide(rank: Mapping[str, int]) -> bool:
+    return max(Counter(rank.values()).values(), default=0) >= _WIDE
+
+
+def _ordered_layers(
+    rank: Mapping[str, int], forward: Sequence[tuple[str, str]], across: dict[str, float]
+) -> tuple[list[list[str]], list[list[str]], _Neighbours]:
+    layers, chains = _layers_with_bends(rank, forward, across)
+    neighbours = _neighbours(chains)
+    branches = [list(layer) for layer in layers]
+    _follow_branches(branches, neighbours)
+    layers = min(
+        (_ordered(start, neighbours) for start in (layers, branches)),
+        key=lambda found: _crossings(found, neighbours[1]),
+    )
+    return layers, chains, neighbours
+
+
 def lay_out(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str, str]]) -> Layout:
     """Place the nodes of a graph.
 
@@ -58,20 +119,10 @@ def lay_out(sizes: Mapping[str, tuple[float, float]], edges: Sequence[tuple[str,
     """
     forward = _without_rings(list(sizes), edges)
     rank = _ranks(list(sizes), forward)
-    per_layer: dict[int, int] = defaultdict(int)
-    for level in rank.values():
-        per_layer[level] += 1
-    horizontal = max(per_layer.values(), default=0) >= _WIDE
+    horizontal = _is_wide(rank)
     across = {name: size[1] if horizontal else size[0] for name, size in sizes.items()}
     along = {name: size[0] if horizontal else size[1] for name, size in sizes.items()}
-    layers, chains = _layers_with_bends(rank, forward, across)
-    neighbours = _neighbours(chains)
-    branches = [list(layer) for layer in layers]
-    _follow_branches(branches, neighbours)
-    layers = min(
-        (_ordered(start, neighbours) for start in (layers, branches)),
-        key=lambda found: _crossings(found, neighbours[1]),
-    )
+    layers, chains, neighbours = _ordered_layers(rank, forward, across)
     position = _positions(layers, neighbours, across)
     centre = _depths(layers, along)
     return _assemble(sizes, edges, forward, chains, position, centre, layers, horizontal)
@@ -146,9 +197,6 @@ def _layers_with_bends(
         chain.append(target)
         chains.append(chain)
     return layers, chains
-
-
-_Neighbours = tuple[dict[str, list[str]], dict[str, list[str]]]
 
 
 def _neighbours(chains: Sequence[Sequence[str]]) -> _Neighbours:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import textwrap
-from collections.abc import Sequence
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
 from gpwf.errors import ProvenanceError
-from gpwf.prov.export import load, write_bytes
-from gpwf.prov.graph import Graph, Node, build_graph
-from gpwf.prov.style import style_of
+from gpwf.prov.dot import to_dot
+from gpwf.prov.graph import Graph, build_graph
+from gpwf.prov.json_sections import replacing
+from gpwf.prov.record_index import RecordIndex
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
@@ -25,7 +26,6 @@ __all__ = [
     "draw_document",
     "draw_file",
     "graphviz_available",
-    "to_dot",
 ]
 
 #: Formats of `draw`; the first three need the ``dot`` program.
@@ -37,20 +37,12 @@ GRAPHVIZ_HINT = (
     "`brew install graphviz`), or choose dot or html, which need nothing"
 )
 
-#: dot takes minutes beyond this; the HTML page does not.
-_MOST_NODES = 1500
-
-_SHAPES = {
-    "activity": "box",
-    "product": "ellipse",
-    "input": "note",
-    "setting": "plaintext",
-    "plan": "folder",
-    "agent": "house",
-    "environment": "component",
-    "other": "box",
-}
-_FONT = "Helvetica,Arial,sans-serif"
+#: Tasks that get a node of their own in a picture, and in a page; beyond, large steps are folded.
+MOST_TASKS: Mapping[str, int] = {"svg": 250, "png": 250, "pdf": 250, "html": 120}
+#: Nodes and arrows that Graphviz lays out in some seconds; a page takes more.
+_MOST_PARTS = 3000
+_MOST_PAGE_PARTS = 12_000
+_PATIENCE_S = 120.0
 
 
 def graphviz_available() -> bool:
@@ -67,13 +59,23 @@ def draw(
     detail: str = "step",
     of: str | None = None,
     direction: str | None = None,
+    parameters: Sequence[str] = (),
+    logs: Mapping[str, Sequence[str]] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Path:
-    """Draw the provenance of a run from its plan and its journal; see `draw_document`."""
+    """Draw the provenance of a run from its plan and its journal; see `draw_file`."""
     from gpwf.prov.document import build_document
 
-    document = build_document(plan, events)
     return draw_document(
-        document, path=path, format=format, detail=detail, of=of, direction=direction
+        build_document(plan, events),
+        path=path,
+        format=format,
+        detail=detail,
+        of=of,
+        direction=direction,
+        parameters=parameters,
+        logs=logs,
+        tell=tell,
     )
 
 
@@ -85,11 +87,49 @@ def draw_file(
     detail: str = "step",
     of: str | None = None,
     direction: str | None = None,
+    parameters: Sequence[str] = (),
+    logs: Mapping[str, Sequence[str]] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Path:
-    """Draw a PROV-JSON file, without its run directory; see `draw_document`."""
-    return draw_document(
-        load(record), path=path, format=format, detail=detail, of=of, direction=direction
-    )
+    """Draw a PROV-JSON file of gpwf or of any other program; no run directory is needed.
+
+    Parameters
+    ----------
+    record : Path
+        PROV-JSON file.
+    path : Path
+        File to write.
+    format : str, optional
+        One of `FORMATS`; the suffix of ``path`` by default.
+    detail : str
+        ``workflow``, ``step``, ``task`` or ``full``.
+    of : str, optional
+        Only what belongs to this product, step, file or digest.
+    direction : str, optional
+        With ``of``: ``up`` for what it was made from, ``down`` for what was made from it.
+    parameters : sequence of str
+        Settings that are written in the nodes: names, ``all``, or ``changed``.
+    logs : mapping of str to sequence of str, optional
+        The last lines of the log of each task, for the page; they are shown as they are.
+    tell : callable, optional
+        Called with what of the record is not in the picture, or not as asked for.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ProvenanceError
+        For an unknown format, detail or name, a file that cannot be read or written, a graph that
+        is too large, or where Graphviz is needed and missing.
+    """
+    name = _format(path, format)
+    index = RecordIndex(path=record, full=detail == "full")
+    if not index.has_tasks and not index.is_empty:
+        index = RecordIndex(path=record)  # drawn in full, whatever was asked for
+    return _draw(index, path, name, detail, of, direction, parameters, logs or {}, tell)
 
 
 def draw_document(
@@ -100,34 +140,18 @@ def draw_document(
     detail: str = "step",
     of: str | None = None,
     direction: str | None = None,
+    parameters: Sequence[str] = (),
+    logs: Mapping[str, Sequence[str]] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Path:
-    """Draw a provenance record.
+    """Draw a provenance record that is in memory; see `draw_file`."""
+    name = _format(path, format)
+    index = RecordIndex(document)
+    return _draw(index, path, name, detail, of, direction, parameters, logs or {}, tell)
 
-    Parameters
-    ----------
-    document : prov.model.ProvDocument
-        A record of gpwf or any other PROV document.
-    path : Path
-        File to write.
-    format : str, optional
-        One of `FORMATS`; the suffix of ``path`` by default.
-    detail : str
-        ``step``, ``task`` or ``full``.
-    of : str, optional
-        Only what belongs to this product, step, file or digest.
-    direction : str, optional
-        With ``of``: ``up`` for what it was made from, ``down`` for what was made from it.
 
-    Returns
-    -------
-    Path
-        The file.
-
-    Raises
-    ------
-    ProvenanceError
-        For an unknown format, detail or name, or where Graphviz is needed and missing.
-    """
+def _format(path: Path, format: str | None) -> str:
+    """Return the format of a picture, after a look whether it can be drawn at all."""
     name = (format or path.suffix.removeprefix(".")).lower()
     if name not in FORMATS:
         raise ProvenanceError(
@@ -138,115 +162,74 @@ def draw_document(
             f"drawing {name} needs the program `dot` of Graphviz, which is not installed",
             hint=GRAPHVIZ_HINT,
         )
-    graph = build_graph(document, detail=detail, of=of, direction=direction)
-    write_bytes(path, _render(graph, name))
+    return name
+
+
+def _draw(
+    index: RecordIndex,
+    path: Path,
+    name: str,
+    detail: str,
+    of: str | None,
+    direction: str | None,
+    parameters: Sequence[str],
+    logs: Mapping[str, Sequence[str]],
+    tell: Callable[[str], None] | None,
+) -> Path:
+    graph = build_graph(
+        index,
+        detail=detail,
+        of=of,
+        direction=direction,
+        parameters=parameters,
+        members=name == "html",
+        most=MOST_TASKS.get(name),
+    )
+    _check_size(graph, name)
+    if name == "html":
+        from gpwf.prov.html import to_html
+
+        data = to_html(graph, logs=logs, unfolded=detail == "task").encode("utf-8", "replace")
+    else:
+        source = to_dot(graph).encode("utf-8", "replace")
+        data = source if name == "dot" else _render(source, name)
+    with replacing(path) as stream:
+        stream.write(data)
+    if graph.note and tell is not None:
+        tell(graph.note)
     return path
 
 
-def _render(graph: Graph, format: str) -> bytes:
-    if format == "html":
-        from gpwf.prov.html import to_html
-
-        return to_html(graph).encode()
-    if format == "dot":
-        return to_dot(graph).encode()
-    if len(graph.nodes) > _MOST_NODES:
+def _check_size(graph: Graph, name: str) -> None:
+    parts = len(graph.nodes) + len(graph.edges)
+    if name in _RENDERED and parts > _MOST_PARTS:
         raise ProvenanceError(
-            f"{len(graph.nodes)} nodes are too many for Graphviz",
+            f"{len(graph.nodes)} nodes and {len(graph.edges)} arrows are too many for Graphviz",
             hint="choose html, less detail, or a part of the record with --of",
         )
-    import graphviz
+    if name == "html" and parts > _MOST_PAGE_PARTS:
+        raise ProvenanceError(
+            f"{len(graph.nodes)} nodes and {len(graph.edges)} arrows are too many for a page",
+            hint="choose dot, less detail, or a part of the record with --of",
+        )
 
+
+def _render(source: bytes, name: str) -> bytes:
+    """Have Graphviz draw; it can take very long, so that it is not waited for without end."""
     try:
-        return bytes(_digraph(graph).pipe(format=format))
-    except graphviz.ExecutableNotFound as error:
+        done = subprocess.run(
+            ["dot", f"-T{name}"], input=source, capture_output=True, timeout=_PATIENCE_S
+        )
+    except OSError as error:
         raise ProvenanceError(
             "the program `dot` of Graphviz cannot be started", hint=GRAPHVIZ_HINT
         ) from error
-    except graphviz.CalledProcessError as error:
-        raise ProvenanceError(f"Graphviz could not draw the graph: {error}") from error
-
-
-def to_dot(graph: Graph) -> str:
-    """Return a graph in the language of Graphviz; every text is quoted, none is markup."""
-    return str(_digraph(graph).source)
-
-
-def _digraph(graph: Graph) -> Any:
-    import graphviz
-
-    title = _label([graph.title, graph.subtitle], width=200)
-    picture = graphviz.Digraph(
-        "provenance",
-        graph_attr={
-            "rankdir": "LR" if _is_wide(graph) else "TB",
-            "label": title,
-            "labelloc": "t",
-            "labeljust": "l",
-            "fontname": _FONT,
-            "fontsize": "13",
-            "nodesep": "0.3",
-            "ranksep": "0.42",
-            "pad": "0.2",
-            "bgcolor": "white",
-        },
-        node_attr={
-            "fontname": _FONT,
-            "fontsize": "11",
-            "style": "filled",
-            "margin": "0.13,0.07",
-            "height": "0.35",
-        },
-        edge_attr={
-            "color": "#6b7280",
-            "arrowsize": "0.7",
-            "fontname": _FONT,
-            "fontsize": "8",
-            "fontcolor": "#6b7280",
-        },
-    )
-    names = {key: f"n{number}" for number, key in enumerate(graph.nodes)}
-    for key, node in graph.nodes.items():
-        picture.node(names[key], label=_label([node.title, *node.lines]), **_attributes(node))
-    for edge in graph.edges:
-        attributes = {"style": "dashed"} if edge.dashed else {}
-        label = _label([edge.label]) if edge.label else None
-        picture.edge(names[edge.source], names[edge.target], label=label, **attributes)
-    return picture
-
-
-def _attributes(node: Node) -> dict[str, str]:
-    style = style_of(node)
-    marks = ["filled"]
-    if node.kind == "activity":
-        marks.append("rounded")
-    if style.line == "dashed":
-        marks.append("dashed")
-    return {
-        "shape": _SHAPES.get(node.kind, "box"),
-        "style": ",".join(marks),
-        "fillcolor": style.fill,
-        "color": style.border,
-        "penwidth": "1.6" if node.kind == "activity" else "1.0",
-    }
-
-
-def _label(lines: Sequence[str], width: int = 34) -> str:
-    """Return lines as one label in which nothing is markup or an escape sequence."""
-    import graphviz
-
-    shown = [part for line in lines if line for part in textwrap.wrap(line, width) or [line]]
-    text = r"\n".join(str(graphviz.escape(_printable(part))) for part in shown)
-    return str(text) if not text.startswith("<") else graphviz.nohtml(text)
-
-
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
-def _is_wide(graph: Graph) -> bool:
-    """Tell whether the graph is better drawn from left to right: many nodes side by side."""
-    from gpwf.core.layout import lay_out
-
-    sizes = dict.fromkeys(graph.nodes, (1.0, 1.0))
-    return lay_out(sizes, [(edge.source, edge.target) for edge in graph.edges]).horizontal
+    except subprocess.TimeoutExpired as error:
+        raise ProvenanceError(
+            f"Graphviz was given up after {_PATIENCE_S:.0f} s",
+            hint="choose html, less detail, or a part of the record with --of",
+        ) from error
+    if done.returncode or not done.stdout:
+        words = done.stderr.decode("utf-8", "replace").strip()[-500:]
+        raise ProvenanceError(f"Graphviz could not draw the graph: {words or done.returncode}")
+    return done.stdout

@@ -1,26 +1,30 @@
 """A compact graph of a provenance record, for pictures: steps or tasks, products, inputs.
 
-Made from the PROV document alone, so that a record without its run directory can be drawn, also
-one that gpwf did not write. Edges follow the data: inputs → activity → products.
+Made from the record alone, so that a record without its run directory can be drawn, also one that
+gpwf did not write. Edges follow the data: inputs → activity → products.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gpwf.core.coordinates import SelectorError, labels_of, parse_selector
 from gpwf.errors import ProvenanceError
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
 
-__all__ = ["DETAILS", "DIRECTIONS", "Edge", "Fact", "Graph", "Node", "build_graph", "select"]
+    from gpwf.prov.record_index import RecordIndex
 
-DETAILS = ("step", "task", "full")
+__all__ = ["DETAILS", "DIRECTIONS", "Edge", "Fact", "Graph", "Node", "Tie", "build_graph"]
+
+DETAILS = ("workflow", "step", "task", "full")
 DIRECTIONS = ("up", "down", "both")
+
+#: Tasks from which nothing but names and states of a folded step is kept.
+_MANY_TASKS = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,14 @@ class Node:
         Further lines, smaller.
     state : str
         State of an activity, empty for other kinds.
+    group : str
+        Nested workflow that it belongs to, ``outer/inner``; empty for the workflow itself.
+    task : str
+        Id of the task, where the node stands for one.
+    counts : dict of str to int
+        Number of tasks per state, where the node stands for several.
+    members : list of Node
+        These tasks, where they were asked for.
     facts : list of Fact
         Shown when the node is chosen.
     keys : set of str
@@ -59,6 +71,10 @@ class Node:
     title: str
     lines: list[str] = field(default_factory=list)
     state: str = ""
+    group: str = ""
+    task: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    members: list[Node] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     _known: set[Fact] = field(default_factory=set, repr=False)
@@ -70,54 +86,99 @@ class Node:
             self._known.add(fact)
             self.facts.append(fact)
 
+    @property
+    def shown(self) -> list[str]:
+        """What is written in the node: the name without its workflow, coordinates apart."""
+        name = self.title
+        if self.group and name.startswith(f"{self.group}/"):
+            name = name[len(self.group) + 1 :]
+        step, bracket, place = name.partition("[")
+        if self.kind == "activity" and bracket and place.endswith("]"):
+            return [step, place[:-1].replace(",", ", "), *self.lines]
+        return [name, *self.lines]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edge:
-    """An arrow in the direction of the data; ``dashed`` where nothing flowed."""
+    """An arrow in the direction of the data.
+
+    ``dashed`` where nothing flowed; ``gathers``: the largest number of products that came in to
+    one task at one port, 1 as a rule.
+    """
 
     source: str
     target: str
     label: str = ""
     dashed: bool = False
+    gathers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """How two tasks hang together: by a product node; ``source`` is empty for an input."""
+
+    source: str
+    through: str
+    target: str
 
 
 @dataclass(slots=True, kw_only=True)
 class Graph:
-    """Nodes by id, edges, and what to write above the picture."""
+    """Nodes by id, edges, and what to write above the picture.
+
+    ``note`` tells what is not drawn as asked for, and why. ``groups`` has what is known of nested
+    workflows. ``ties`` connect tasks, those in folded nodes too.
+    """
 
     title: str
     subtitle: str = ""
+    note: str = ""
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: list[Edge] = field(default_factory=list)
+    groups: dict[str, Node] = field(default_factory=dict)
+    ties: list[Tie] = field(default_factory=list)
     _known: set[Edge] = field(default_factory=set, repr=False)
 
-    def connect(self, source: str, target: str, label: str = "", *, dashed: bool = False) -> None:
+    def connect(
+        self, source: str, target: str, label: str = "", *, dashed: bool = False, gathers: int = 1
+    ) -> None:
         """Add an edge, once."""
-        edge = Edge(source=source, target=target, label=label, dashed=dashed)
+        edge = Edge(source=source, target=target, label=label, dashed=dashed, gathers=gathers)
         if edge not in self._known:
             self._known.add(edge)
             self.edges.append(edge)
 
 
 def build_graph(
-    document: ProvDocument,
+    record: ProvDocument | RecordIndex,
     *,
     detail: str = "step",
     of: str | None = None,
     direction: str | None = None,
+    parameters: Sequence[str] = (),
+    members: bool = False,
+    most: int | None = None,
 ) -> Graph:
     """Return the graph of a record, or the part of it that something comes from or leads to.
 
     Parameters
     ----------
-    document : prov.model.ProvDocument
+    record : prov.model.ProvDocument or RecordIndex
         A record of gpwf, or any other PROV document, which is always drawn in full.
     detail : str
-        ``step``: one node for all the tasks of a step; ``task``: one per task; ``full``: every
-        attempt, setting, file, agent and plan with the PROV relations.
+        ``workflow``: the run as one activity; ``step``: one node for all the tasks of a step;
+        ``task``: one per task; ``full``: every attempt, setting, file, agent and plan with the
+        PROV relations.
     of, direction : str, optional
-        See `select`. Of a scatter, only the tasks that belong to it count, also where they share
-        a node.
+        See `gpwf.prov.graph_part.select`. Of a scatter, only the tasks that belong to it count,
+        also where they share a node.
+    parameters : sequence of str
+        Settings that are written in the nodes: names, ``all``, or ``changed`` for those that are
+        not the default of their step.
+    members : bool
+        Give folded nodes their tasks.
+    most : int, optional
+        With ``task``: fold the largest steps until no more tasks than this are left to draw.
 
     Raises
     ------
@@ -125,108 +186,62 @@ def build_graph(
         For another detail or direction, a record without anything to draw, or a name that is not
         in it.
     """
+    from gpwf.prov.graph_part import select
     from gpwf.prov.record_graph import full_graph
     from gpwf.prov.record_index import RecordIndex
+    from gpwf.prov.record_parts import Options
     from gpwf.prov.record_summary import summary_graph
+    from gpwf.prov.record_workflow import workflow_graph
 
     if detail not in DETAILS:
         raise ProvenanceError(f"unknown detail {detail!r}", hint=f"details: {', '.join(DETAILS)}")
-    index = RecordIndex(document)
-    if not index.elements:
+    index = record if isinstance(record, RecordIndex) else RecordIndex(record)
+    if index.is_empty:
         raise ProvenanceError("the provenance record is empty: nothing to draw")
+    if detail == "workflow" and index.runs():
+        graph = workflow_graph(index, parameters)
+        return select(graph, of, direction) if of is not None else graph
     if detail == "full" or not index.has_tasks:
         graph = full_graph(index)
         return select(graph, of, direction) if of is not None else graph
-    if of is None:
-        return summary_graph(index, by_task=detail == "task")
-    part = select(summary_graph(index, by_task=True), of, direction)
-    if detail == "task":
-        return part
-    tasks = {key for node in part.nodes.values() if node.kind == "activity" for key in node.keys}
-    return select(summary_graph(index, by_task=False, only=tasks), of, direction)
-
-
-def select(graph: Graph, of: str, direction: str | None = None) -> Graph:
-    """Return the part of a graph that a node comes from, or leads to.
-
-    Parameters
-    ----------
-    graph : Graph
-        Whole graph.
-    of : str
-        Title, identifier, digest (eight characters are enough) or file name.
-    direction : str, optional
-        ``up``: what it was made from; ``down``: what was made from it; ``both`` by default.
-
-    Raises
-    ------
-    ProvenanceError
-        Where nothing, or no such direction, is found.
-    """
-    direction = direction or "both"
-    if direction not in DIRECTIONS:
-        raise ProvenanceError(
-            f"unknown direction {direction!r}", hint=f"directions: {', '.join(DIRECTIONS)}"
-        )
-    roots = _find(graph, of)
-    if not roots:
-        names = sorted({key for node in graph.nodes.values() for key in node.keys if "." in key})
-        raise ProvenanceError(
-            f"nothing called {of!r} in the provenance record",
-            hint=f"try one of: {', '.join(names[:12])}" if names else None,
-        )
-    keep: set[str] = set()
-    if direction in ("up", "both"):
-        keep |= _reach(roots, [(edge.target, edge.source) for edge in graph.edges])
-    if direction in ("down", "both"):
-        keep |= _reach(roots, [(edge.source, edge.target) for edge in graph.edges])
-    return Graph(
-        title=graph.title,
-        subtitle=f"{graph.subtitle} · of {of}, {direction}".lstrip(" ·"),
-        nodes={name: node for name, node in graph.nodes.items() if name in keep},
-        edges=[edge for edge in graph.edges if edge.source in keep and edge.target in keep],
+    few = index.n_tasks <= _MANY_TASKS
+    tasks: set[str] | None = None
+    if of is not None:
+        every = summary_graph(index, Options(by_task=True, facts=False))
+        part = select(every, of, direction)
+        tasks = {key for node in part.nodes.values() if node.task for key in (node.task,)}
+    steps, note = _to_fold(index, tasks, most) if detail == "task" else (set[str](), "")
+    graph = summary_graph(
+        index,
+        Options(
+            by_task=detail == "task",
+            fold=steps,
+            only=tasks,
+            parameters=tuple(parameters),
+            members=members and few,
+            keys=few or of is not None,
+        ),
     )
+    graph.note = "; ".join(part for part in (note, index.note) if part)
+    return select(graph, of, direction) if of is not None else graph
 
 
-def _find(graph: Graph, of: str) -> list[str]:
-    exact = [n.id for n in graph.nodes.values() if of in (n.id, n.title) or of in n.keys]
-    if exact or len(of) < 8:
-        return exact or _places(graph, of)
-    return _places(graph, of) or _starting(graph, of)
-
-
-def _places(graph: Graph, of: str) -> list[str]:
-    """Return the tasks that ``STEP[axis=label,...]`` names, with some of their axes."""
-    try:
-        step, labels = parse_selector(of)
-    except SelectorError:
-        return []
-    return [
-        node.id
-        for node in graph.nodes.values()
-        if labels
-        and node.kind == "activity"
-        and any(
-            labels.items() <= labels_of(key, step).items()
-            for key in node.keys
-            if key.startswith(f"{step}[")
-        )
-    ]
-
-
-def _starting(graph: Graph, of: str) -> list[str]:
-    return [n.id for n in graph.nodes.values() if any(key.startswith(of) for key in n.keys)]
-
-
-def _reach(roots: Iterable[str], pairs: Iterable[tuple[str, str]]) -> set[str]:
-    following: dict[str, list[str]] = {}
-    for first, second in pairs:
-        following.setdefault(first, []).append(second)
-    seen = set(roots)
-    todo = deque(seen)
-    while todo:
-        for name in following.get(todo.popleft(), ()):
-            if name not in seen:
-                seen.add(name)
-                todo.append(name)
-    return seen
+def _to_fold(index: RecordIndex, only: set[str] | None, most: int | None) -> tuple[set[str], str]:
+    """Return the steps to fold, the largest ones, and how to say so."""
+    tasks = {
+        (item.get("step"), item.get("task"))
+        for item in index.of_kind("activity")
+        if item.get("task")
+    }
+    tasks |= {(str(entry.get("step", "")), entry["task"]) for entry in index.not_run()}
+    sizes = Counter(step for step, task in tasks if only is None or task in only)
+    left, steps = sum(sizes.values()), set[str]()
+    for step, size in sizes.most_common():
+        if most is None or left <= most or size < 2:
+            break
+        steps.add(step)
+        left -= size - 1
+    if not steps:
+        return steps, ""
+    names = ", ".join(f"{step} ({sizes[step]} tasks)" for step in list(sizes) if step in steps)
+    return steps, f"more than {most} tasks to draw, so these steps are folded: {names}"

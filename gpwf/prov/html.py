@@ -1,52 +1,59 @@
-"""A self-contained page of a provenance graph: no network, no Graphviz."""
+"""A self-contained page of a provenance graph: no network, no Graphviz.
+
+The page is put together from `page/page.html`, `page/page.css` and the scripts beside them. What
+the record says goes into it as JSON in which no sign can end the element, and from there through
+``textContent`` only; the policy of the page lets these scripts run and nothing else.
+"""
 
 from __future__ import annotations
 
-import itertools
+import base64
+import hashlib
 import json
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
+from typing import Any
 
-from gpwf.core.layout import Box, Layout, lay_out
-from gpwf.prov.graph import Edge, Graph, Node
-from gpwf.prov.style import STATES, style_of
+from gpwf.core.layout import arrange
+from gpwf.prov.graph import Graph, Node
+from gpwf.prov.style import DARK_INK, DARK_PAPER, INK, KINDS, PAPER, STATES, Style
 
-__all__ = ["to_html", "to_svg"]
+__all__ = ["SCRIPTS", "page_data", "to_html"]
 
-_LONGEST = 30  # characters of a line in a node; the whole text is in the details
-_MARGIN = 24.0
+#: Scripts of the page in the order in which they run.
+SCRIPTS = ("place.js", "shapes.js", "lineage.js", "details.js", "page.js")
+
+_LONGEST = 20_000  # characters of one text; a workflow as written fits
 
 
-def to_html(graph: Graph) -> str:
-    """Return a graph as one HTML page with zoom, search and details.
+def to_html(
+    graph: Graph, *, logs: Mapping[str, Sequence[str]] | None = None, unfolded: bool = False
+) -> str:
+    """Return a graph as one HTML page with zoom, search, folding and details.
 
     Parameters
     ----------
     graph : Graph
         What to show. No text in it is trusted.
+    logs : mapping of str to sequence of str, optional
+        Lines of the log by id of the task.
+    unfolded : bool
+        Show the tasks of folded nodes from the start.
     """
-    template = resources.files("gpwf.prov").joinpath("data/graph.html").read_text("utf-8")
+    style = _colours() + _page_file("page.css")
+    script = "".join(
+        ['"use strict";\n(() => {\n', *(_page_file(name) for name in SCRIPTS), "})();\n"]
+    )
     parts = {
-        "title": escape(graph.title),
-        "subtitle": escape(graph.subtitle),
-        "svg": to_svg(graph),
-        "legend": _legend(graph),
-        "data": _script_json(
-            [
-                {
-                    "title": node.title,
-                    "kind": node.kind,
-                    "lines": node.lines,
-                    "keys": sorted(node.keys),
-                    "facts": [[fact.section, fact.name, fact.value] for fact in node.facts],
-                }
-                for node in graph.nodes.values()
-            ]
-        ),
+        "title": escape(_encodable(graph.title)),
+        "policy": f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'",
+        "style": style,
+        "script": script,
+        "data": _script_json(page_data(graph, logs=logs or {}, unfolded=unfolded)),
     }
-    pieces = template.split("{{")  # one pass, so that a text with braces is never filled in
+    pieces = _page_file("page.html").split("{{")  # one pass: a text with braces is never filled in
     page = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition("}}")
@@ -54,145 +61,207 @@ def to_html(graph: Graph) -> str:
     return "".join(page)
 
 
+def page_data(
+    graph: Graph, *, logs: Mapping[str, Sequence[str]], unfolded: bool = False
+) -> dict[str, Any]:
+    """Return what the scripts of the page need, as plain data.
+
+    Nodes, and after them the tasks in them, are numbered; texts that occur often stand once in a
+    list. The scripts place the nodes: what they get is which node comes beside which.
+    """
+    texts = _Texts()
+    members = [member for node in graph.nodes.values() for member in node.members]
+    numbers = {node.id: n for n, node in enumerate([*graph.nodes.values(), *members])}
+    groups = {name: n for n, name in enumerate(graph.groups)}
+    nodes = [_node_data(node, groups, texts) for node in graph.nodes.values()]
+    for entry, node in zip(nodes, graph.nodes.values(), strict=True):
+        if node.members:
+            entry["members"] = [numbers[member.id] for member in node.members]
+    nodes += [_node_data(member, groups, texts) for member in members]
+    return {
+        "title": graph.title,
+        "subtitle": graph.subtitle,
+        "note": graph.note,
+        "unfolded": unfolded,
+        "nodes": nodes,
+        "shown": len(graph.nodes),
+        "edges": [
+            [numbers[e.source], numbers[e.target], e.label, int(e.dashed), e.gathers]
+            for e in graph.edges
+        ],
+        "ties": _ties(graph, numbers),
+        "groups": [
+            {
+                "title": name.rpartition("/")[2],
+                "name": name,
+                "outer": groups.get(name.rpartition("/")[0], -1),
+                "state": box.state,
+                "facts": _facts(box, texts),
+            }
+            for name, box in graph.groups.items()
+        ],
+        "levels": [_level(graph, name, numbers, groups) for name in ("", *graph.groups)],
+        "states": list(STATES),
+        "logs": {
+            name: [_cut(line) for line in logs[name]]
+            for name in dict.fromkeys(node.task for node in [*graph.nodes.values(), *members])
+            if name and logs.get(name)
+        },
+        "texts": texts.all,
+    }
+
+
+class _Texts:
+    """Texts by number, each once."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, text: str) -> int:
+        text = _cut(text)
+        if text not in self._numbers:
+            self._numbers[text] = len(self.all)
+            self.all.append(text)
+        return self._numbers[text]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _node_data(node: Node, groups: Mapping[str, int], texts: _Texts) -> dict[str, Any]:
+    title, *lines = node.shown
+    data: dict[str, Any] = {
+        "kind": node.kind,
+        "name": _cut(node.title),
+        "title": _cut(title),
+        "lines": [_cut(line) for line in lines],
+        "facts": _facts(node, texts),
+    }
+    # Nothing that is empty, of many tasks above all.
+    if node.state:
+        data["state"] = node.state
+    if node.group:
+        data["group"] = groups.get(node.group, -1)
+    if node.counts:
+        data["counts"] = node.counts
+    if node.task:
+        data["task"] = node.task
+    if not node.members and (keys := node.keys - {node.title, ""}):
+        data["keys"] = [texts.number(key) for key in sorted(keys)]
+    return data
+
+
+def _facts(node: Node, texts: _Texts) -> list[list[Any]]:
+    """Return sections with their lines, texts as numbers."""
+    sections: dict[str, list[int]] = {}
+    for fact in node.facts:
+        line = sections.setdefault(fact.section, [])
+        line += [texts.number(fact.name), texts.number(fact.value)]
+    return [[texts.number(name), lines] for name, lines in sections.items()]
+
+
+def _ties(graph: Graph, numbers: Mapping[str, int]) -> list[list[int]]:
+    """Return source, product and target by number, -1 for none; arrows where there are no tasks."""
+    ties = [
+        [numbers.get(name, -1) for name in (tie.source, tie.through, tie.target)]
+        for tie in graph.ties
+    ]
+    ties = [tie for tie in ties if sum(number >= 0 for number in tie) > 1]
+    if ties:
+        return ties
+    return [[numbers[edge.source], -1, numbers[edge.target]] for edge in graph.edges]
+
+
+def _level(
+    graph: Graph, group: str, numbers: Mapping[str, int], groups: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return the order of the nodes and boxes directly in one workflow.
+
+    A node is its number; a box is ``-2`` less the number of its workflow; a bend is a text.
+    """
+    inside = f"{group}/" if group else ""
+
+    def place(node: Node) -> str | None:
+        if node.group == group:
+            return str(numbers[node.id])
+        if not node.group.startswith(inside):
+            return None
+        return str(-2 - groups[inside + node.group[len(inside) :].partition("/")[0]])
+
+    where = {node.id: place(node) for node in graph.nodes.values()}
+    names = list(dict.fromkeys(name for name in where.values() if name is not None))
+    pairs = dict.fromkeys(
+        (source, target)
+        for edge in graph.edges
+        if (source := where[edge.source]) is not None
+        and (target := where[edge.target]) is not None
+        and source != target
+    )
+    order = arrange(names, list(pairs))
+
+    def short(name: str) -> int | str:
+        return f"b{name[1:]}" if name.startswith("\0") else int(name)
+
+    return {
+        "layers": [[short(name) for name in layer] for layer in order.layers],
+        "chains": [
+            [int(source), int(target), [short(name) for name in chain]]
+            for (source, target), chain in zip(pairs, order.chains, strict=True)
+        ],
+        "horizontal": order.horizontal,
+    }
+
+
+# ---- the page -----------------------------------------------------------------------------------
+
+
+def _page_file(name: str) -> str:
+    return resources.files("gpwf.prov").joinpath("page", name).read_text("utf-8")
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _colours() -> str:
+    """Return the colours of kinds and states as rules; what is not known looks like no state."""
+    day = {f"kind-{name}": style for name, style in KINDS.items()}
+    day |= {f"state-{name}": style for name, style in STATES.items()}
+    light = _rules(day.items(), dark=False)
+    dark = _rules(day.items(), dark=True)
+    return (
+        f":root {{ --ink: {INK}; --paper: {PAPER}; {light} }}\n"
+        f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) "
+        f"{{ --ink: {DARK_INK}; --paper: {DARK_PAPER}; {dark} }} }}\n"
+        f":root[data-theme=dark] {{ --ink: {DARK_INK}; --paper: {DARK_PAPER}; {dark} }}\n"
+        + "".join(
+            f".{name} {{ --fill: var(--{name}-fill); --line: var(--{name}-line);"
+            f" --dash: {'4 3' if style.line == 'dashed' else 'none'};"
+            f" --edge: {style.line}; }}\n"
+            for name, style in day.items()
+        )
+    )
+
+
+def _rules(styles: Iterable[tuple[str, Style]], *, dark: bool) -> str:
+    return " ".join(
+        f"--{name}-fill: {style.dark_fill if dark else style.fill}; "
+        f"--{name}-line: {style.dark_border if dark else style.border};"
+        for name, style in styles
+    )
+
+
+def _encodable(text: str) -> str:
+    """Return a text without lone surrogates, which have no place in UTF-8."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _script_json(value: object) -> str:
     """Return JSON that cannot end the script element it stands in."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
-    # A lone surrogate has no place in UTF-8.
-    return text.encode("utf-8", "replace").decode()
-
-
-def to_svg(graph: Graph) -> str:
-    """Return the picture of a graph as an SVG element, laid out without Graphviz."""
-    sizes = {name: _size(node) for name, node in graph.nodes.items()}
-    layout = lay_out(sizes, [(edge.source, edge.target) for edge in graph.edges])
-    numbers = {name: number for number, name in enumerate(graph.nodes)}
-    box = (-_MARGIN, -_MARGIN, layout.width + 2 * _MARGIN, layout.height + 2 * _MARGIN)
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{_xml(graph.title)}" '
-        f'viewBox="{" ".join(f"{value:.0f}" for value in box)}">',
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7.4" refY="4" markerWidth="8" '
-        'markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">'
-        '<path d="M0 .6 7.6 4 0 7.4z" fill="#9aa1ac"/></marker></defs>',
-    ]
-    for edge, path in zip(graph.edges, layout.paths, strict=True):
-        parts.append(_edge(edge, path, layout, numbers))
-    for name, node in graph.nodes.items():
-        parts.append(_node(node, layout.boxes[name], numbers[name]))
-    parts.append("</svg>")
-    return "".join(parts)
-
-
-def _xml(text: str) -> str:
-    return escape("".join(sign if sign.isprintable() else " " for sign in text))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-
-
-def _length(text: str, pixels: float) -> float:
-    """Return about how wide a text is, without fonts."""
-    wide = sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
-    return wide * pixels
-
-
-def _size(node: Node) -> tuple[float, float]:
-    width = max(
-        [_length(_short(node.title), 7.0), *(_length(_short(line), 6.0) for line in node.lines)]
-    )
-    height = 18.0 + 13.0 * len(node.lines) + 10.0
-    if node.kind == "product":
-        return max(70.0, width * 1.16 + 24), height + 8
-    return max(70.0, width + 24), height
-
-
-def _node(node: Node, box: Box, number: int) -> str:
-    style = style_of(node)
-    dash = ' stroke-dasharray="4 3"' if style.line == "dashed" else ""
-    line = 1.8 if node.kind == "activity" else 1.2
-    look = f'class="shape" fill="{style.fill}" stroke="{style.border}" stroke-width="{line}"{dash}'
-    left, top = box.x - box.width / 2, box.y - box.height / 2
-    texts = [
-        f'<text x="{box.x:.1f}" y="{box.y - 6.5 * len(node.lines):.1f}">'
-        f"{_xml(_short(node.title))}</text>"
-    ]
-    for n, text in enumerate(node.lines, start=1):
-        y = box.y - 6.5 * len(node.lines) + 14.0 * n
-        texts.append(f'<text class="line" x="{box.x:.1f}" y="{y:.1f}">{_xml(_short(text))}</text>')
-    words = _xml(" ".join([node.title, *node.lines]))
-    return (
-        f'<g class="node" data-node="{number}" tabindex="0" role="button" aria-label="{words}">'
-        f"<title>{words}</title>{_shape(node, box, left, top, look)}{''.join(texts)}</g>"
-    )
-
-
-def _shape(node: Node, box: Box, left: float, top: float, look: str) -> str:
-    if node.kind == "product":
-        return (
-            f'<ellipse cx="{box.x:.1f}" cy="{box.y:.1f}" rx="{box.width / 2:.1f}" '
-            f'ry="{box.height / 2:.1f}" {look}/>'
-        )
-    if node.kind == "input":  # a sheet with a folded corner
-        right, bottom, fold = left + box.width, top + box.height, 9.0
-        return (
-            f'<path d="M{left:.1f} {top:.1f}H{right - fold:.1f}L{right:.1f} {top + fold:.1f}'
-            f'V{bottom:.1f}H{left:.1f}zM{right - fold:.1f} {top:.1f}v{fold}h{fold}" {look}/>'
-        )
-    radius = 9 if node.kind == "activity" else 2
-    return (
-        f'<rect x="{left:.1f}" y="{top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}" '
-        f'rx="{radius}" {look}/>'
-    )
-
-
-def _edge(
-    edge: Edge, path: Sequence[tuple[float, float]], layout: Layout, numbers: dict[str, int]
-) -> str:
-    way = [f"M{path[0][0]:.1f} {path[0][1]:.1f}"]
-    for (x0, y0), (x1, y1) in itertools.pairwise(path):
-        if layout.horizontal:
-            middle = (x0 + x1) / 2
-            way.append(f"C{middle:.1f} {y0:.1f} {middle:.1f} {y1:.1f} {x1:.1f} {y1:.1f}")
-        else:
-            middle = (y0 + y1) / 2
-            way.append(f"C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y1:.1f}")
-    kind = "way dashed" if edge.dashed else "way"
-    label = ""
-    if edge.label:
-        (x0, y0), (x1, y1) = path[0], path[1]
-        label = (
-            f'<text class="edge" x="{(x0 + x1) / 2:.1f}" y="{(y0 + y1) / 2:.1f}">'
-            f"{_xml(_short(edge.label))}</text>"
-        )
-    return (
-        f'<g class="tie" data-source="{numbers[edge.source]}" data-target="{numbers[edge.target]}">'
-        f'<path class="{kind}" d="{"".join(way)}" marker-end="url(#tip)"/>{label}</g>'
-    )
-
-
-def _legend(graph: Graph) -> str:
-    states = [
-        state
-        for state in STATES
-        if any(node.kind == "activity" and node.state == state for node in graph.nodes.values())
-    ]
-    keys = []
-    for state in states:
-        style = STATES[state]
-        keys.append(
-            f'<span class="key"><i style="background:{style.fill};border-color:{style.border};'
-            f'border-style:{style.line}"></i>{escape(state)}</span>'
-        )
-    kinds = {node.kind for node in graph.nodes.values()}
-    if "product" in kinds:
-        keys.append(
-            '<span class="key"><i class="product" style="border-color:#374151"></i>product</span>'
-        )
-    if "input" in kinds:
-        keys.append(
-            '<span class="key"><i style="border-color:#8a7a3d;background:#fdf8e8;'
-            'border-radius:0"></i>input file</span>'
-        )
-    return "".join(keys)
+    return _encodable(text)

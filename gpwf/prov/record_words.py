@@ -8,12 +8,27 @@ from datetime import datetime
 
 from gpwf.prov.record_index import Element, RecordIndex
 
-__all__ = ["natural", "number_in", "object_in", "size_text", "subtitle_of", "title_of"]
+__all__ = [
+    "main_run",
+    "natural",
+    "number_in",
+    "object_in",
+    "seconds_text",
+    "size_text",
+    "subtitle_of",
+    "title_of",
+]
+
+_NUMBER = re.compile(r"\d{1,15}")
 
 
 def main_run(index: RecordIndex) -> Element | None:
     """Return the run that the record is about, None where there is none."""
-    runs = [item for item in index.of_kind("activity") if item.get("runId") and item.get("state")]
+    runs = [item for item in index.runs() if item.get("runId") and item.get("state")]
+    known = {item.id for item in runs}
+    for item in runs:  # a nested workflow is a run as well, started by another one
+        if not any(link.cause in known for link in index.causes("wasStartedBy", item.id)):
+            return item
     return runs[0] if runs else None
 
 
@@ -28,27 +43,33 @@ def subtitle_of(index: RecordIndex) -> str:
     run = main_run(index)
     if run is None:
         return ""
-    when = run.start[:19].replace("T", " ")
-    length = ""
-    if run.start and run.end:
-        seconds = datetime.fromisoformat(run.end) - datetime.fromisoformat(run.start)
-        length = f", {seconds.total_seconds():.1f} s"
-    return f"run {run.get('runId')[:8]}, {when} UTC{length}, {run.get('state')}"
+    when = f"{run.start[:19].replace('T', ' ')} UTC" if run.start else "no start"
+    try:
+        span = datetime.fromisoformat(run.end) - datetime.fromisoformat(run.start)
+        when += f", {seconds_text(str(span.total_seconds()))}"
+    except (ValueError, TypeError):
+        pass  # not ended, or not written by gpwf
+    return f"run {run.get('runId')[:8]}, {when}, {run.get('state')}"
 
 
 def natural(text: str) -> list[str | int]:
     """Return what sorts names as people do, ``seed=9`` before ``seed=10``."""
-    return [int(part) if n % 2 else part for n, part in enumerate(re.split(r"(\d+)", text))]
+    parts: list[str | int] = []
+    last = 0
+    for found in _NUMBER.finditer(text):  # text and number in turn, so that lists compare
+        parts += [text[last : found.start()], int(found[0])]
+        last = found.end()
+    return [*parts, text[last:]]
 
 
 def number_in(text: str) -> int:
     """Return a count of the record, 0 where it is none: a record may come from anywhere."""
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
 
 
 def size_text(text: str) -> str:
     """Return a size in bytes for people, empty where the text is no number."""
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) >= 20:
         return ""
     size, units = float(text), ["B", "kB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:
@@ -57,10 +78,25 @@ def size_text(text: str) -> str:
     return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"
 
 
+def seconds_text(text: str) -> str:
+    """Return a time in seconds for people: a few digits, as it stands where it is no number."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        return text
+    if not 0 <= seconds < 1e9:
+        return f"{text} s"
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
 def object_in(text: str) -> dict[str, object]:
     """Return the mapping that a text holds as JSON, an empty one where it holds none."""
     try:
         value = json.loads(text) if text else {}
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
