@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpwf.errors import UsageError
+import click
+
+from gpwf.cli.options import shown_path
 
 if TYPE_CHECKING:
     from gpwf.api import Run
@@ -37,18 +39,20 @@ def record_of_run(run: Run) -> Path:
     return write_provenance(run, live=live)
 
 
-def find_record(name: str | None) -> Record:
-    """Return the record of a run, of a PROV-JSON file, or of a product file inside a run.
+def find_record(name: str | None, store: Path | None = None) -> Record:
+    """Return the record of a run, of a PROV-JSON file, or of a product or input file anywhere.
 
     Parameters
     ----------
     name : str, optional
         As given on the command line; the latest run by default.
+    store : Path, optional
+        Store whose runs may know a file that lies in no run directory; those around it by default.
 
     Raises
     ------
     UsageError
-        For a file that is no record and lies in no run directory.
+        For a file that is no record and that no run knows.
     """
     from gpwf import api
     from gpwf.core.digests import digest_file
@@ -64,9 +68,12 @@ def find_record(name: str | None) -> Record:
             made = [item for item in run.products() if item.folder in path.absolute().parents]
             name = f"{made[0].task}.{made[0].port}" if made else digest_file(path)
             return Record(path=record_of_run(run), product=name)
-    if path.suffix == ".json":
+    from gpwf.api.find_record import find_record as find_anywhere
+    from gpwf.store.cards import read_cards
+
+    if path.suffix == ".json" and not read_cards(path):
         return Record(path=path)
-    raise UsageError(
-        f"{path} is neither a PROV-JSON file nor a product in a run directory",
-        hint="give a run, a .json record, or a file below the `products` folder of a run",
-    )
+    found = find_anywhere(path, store)
+    if found.changed:
+        click.echo(f"warning: {shown_path(path)} was changed after {found.task} made it", err=True)
+    return Record(path=found.record, product=found.product)

@@ -214,6 +214,10 @@ class LineageIndex:
             dict.fromkeys(row[0] for row in self._in("SELECT * FROM node WHERE key IN", keys))
         )
 
+    def begun(self, name: str) -> bool:
+        """Return whether a run is told of in full here, and not only named as an earlier one."""
+        return any("command" in item.values or item.start for item in self.things(self.named(name)))
+
     def beginning(self, column: str, text: str, *, most: int = 0) -> list[tuple[str, int]]:
         """Return names or words that begin with a text, with their things.
 
