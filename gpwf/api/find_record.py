@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gpwf.api.run_records import RecordSet, runs_of_store
+from gpwf.api.runs import Run
 from gpwf.api.stores import find_store
 from gpwf.core.digests import digest_file
 from gpwf.errors import GpwfError, UsageError
@@ -95,7 +96,14 @@ def find_record(path: Path, store: Path | None = None) -> Found:
         found = _look(own, digest, cards, _place(own, path))
         if found is not None:
             return found
-    stores = stores_near(path, store)
+    try:
+        stores = stores_near(path, store)
+    except UsageError as error:
+        raise UsageError(
+            f"{path} is neither a PROV-JSON file nor a product in a run directory, and "
+            f"{error.message}",
+            hint="name the store of the run that made it with --store, or GPWF_STORE",
+        ) from None
     seen = 0
     for folder in stores:
         runs, _ = runs_of_store(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gpwf.cli.options import run_argument, shown_path
+from gpwf.cli.options import run_argument, shown_path, store_option
 
 __all__ = ["DETAILS", "command"]
 
@@ -43,6 +43,7 @@ DETAILS = ("workflow", "step", "task", "full")
     help="Settings to write in the nodes: all, changed (not the defaults of their steps), or names "
     "with commas between them.",
 )
+@store_option
 @click.option(
     "-o",
     "--output",
@@ -56,19 +57,20 @@ def command(
     direction: str | None,
     detail: str,
     parameters: str | None,
+    store: Path | None,
     output: Path | None,
 ) -> None:
     """Draw the provenance of a run or of a product.
 
-    RUN is a run directory, the end of its name, a workflow, a PROV-JSON file, or a file below the
-    `products` folder of a run; the latest run by default. SVG, PNG and PDF need the program `dot`
+    RUN is a run directory, the end of its name, a workflow, a PROV-JSON file, or a product
+    or input file, wherever it is: the runs of the store know it; the latest run by default. SVG, PNG and PDF need the program `dot`
     of Graphviz; DOT and HTML need nothing. The HTML page has everything in itself, with settings,
     digests, times and the end of the log of every task.
     """
     from gpwf.cli.prov_record import find_record
     from gpwf.prov.draw import GRAPHVIZ_HINT, draw_file, graphviz_available
 
-    record = find_record(run)
+    record = find_record(run, store)
     of = of or record.product
     if direction is not None and of is None:
         raise click.UsageError(f"--{direction} goes with --of")
