@@ -116,11 +116,17 @@ def record_product(
     """
     recorder = context.recorder
     names = context.outputs.get(port, {}).get(task.id, ())
+    notes = recorder.prepare([("output", name) for name in names]) if names else None
+    if recorder.quick is not None and span.end is not None:
+        label = f"{task.id}.{port}"
+        quick = recorder.quick.product(attempt_id, label, port, product, span.used, notes)
+        if quick is not None:
+            return Made(quick, product.digest, span.end)
     local = recorder.entity_of(
         _PRODUCT,
         local_id("product", attempt_id, port),
         (f"{task.id}.{port}", port, product.kind, product.digest, product.size, product.summary),
-        recorder.prepare([("output", name) for name in names]) if names else None,
+        notes,
         unique=True,
     )
     recorder.specialises(local, record_value(recorder, product.digest, product.kind))

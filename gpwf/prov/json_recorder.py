@@ -17,6 +17,7 @@ from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import IO, Any
 
+from gpwf.prov.json_attempts import QuickLines
 from gpwf.prov.json_sections import MOST_LINES, Section, write_sections
 from gpwf.prov.json_values import Keys, Notes, Quoted, Types, encoded, moment, quote, several
 from gpwf.prov.recorder import Attributes, Form, Recorder, plain_value
@@ -59,21 +60,22 @@ class JsonRecorder(Recorder):
     def __init__(self, folder: Path) -> None:
         self._sections = {name: Section(folder) for name in _SECTIONS}
         self._all = tuple(self._sections.values())
-        self._lines = {name: section.lines for name, section in self._sections.items()}
-        self._entities = self._lines["entity"]
-        self._used = self._lines["used"]
-        self._generated = self._lines["wasGeneratedBy"]
-        self._derived = self._lines["wasDerivedFrom"]
-        self._started = self._lines["wasStartedBy"]
-        self._associated = self._lines["wasAssociatedWith"]
-        self._special = self._lines["specializationOf"]
-        self._members = self._lines["hadMember"]
+        self.lines = {name: section.lines for name, section in self._sections.items()}
+        self._entities = self.lines["entity"]
+        self._used = self.lines["used"]
+        self._generated = self.lines["wasGeneratedBy"]
+        self._derived = self.lines["wasDerivedFrom"]
+        self._started = self.lines["wasStartedBy"]
+        self._associated = self.lines["wasAssociatedWith"]
+        self._special = self.lines["specializationOf"]
+        self._members = self.lines["hadMember"]
         self._keys = Keys()
         self._quoted = Quoted()
-        self._types = Types()
+        self.types = Types()
         self._forms: dict[Form, tuple[str, tuple[str, ...]]] = {}
         self._declared: set[bytes] = set()
         self._n_unnamed = self._n_activities = 0
+        self.quick = QuickLines(self)
         self._begin("", None, None)
 
     def reset(self) -> None:
@@ -128,7 +130,8 @@ class JsonRecorder(Recorder):
             found[name] = keys[name] + several(list(texts))
         return found
 
-    def _is_new(self, local: str) -> bool:
+    def is_new(self, local: str) -> bool:
+        """Tell whether an element was not declared; it is from then on."""
         # A digest of 16 bytes instead of the name: a run has several elements per task
         mark = blake2b(local.encode(), digest_size=16).digest()
         if mark in self._declared:
@@ -142,23 +145,35 @@ class JsonRecorder(Recorder):
 
     def _begin(self, activity: str, start: datetime | None, end: datetime | None) -> None:
         """Take an activity as the one whose relations follow."""
-        self._activity = activity
-        self._start, self._start_text = start, moment(start)
+        self.activity_now = activity
+        self._start, self.start_text = start, moment(start)
         self._end = end
-        self._end_text = self._start_text if end is start else moment(end)
+        self.end_text = self.start_text if end is start else moment(end)
         self._relations: set[str] = set()
 
     def _time(self, time: datetime | None) -> str:
         """Return the time of a relation, which is mostly one of its activity's."""
         if time is self._start:
-            text = self._start_text
+            text = self.start_text
         else:
-            text = self._end_text if time is self._end else moment(time)
+            text = self.end_text if time is self._end else moment(time)
         return f',"prov:time":{text}' if text else ""
 
+    def begin_new(self, local: str, start: datetime | None, end: datetime | None) -> bool:
+        """Take an activity that is new as the one whose relations follow; tell whether it is."""
+        self._n_activities += 1
+        if self._n_activities % LOOK_AFTER == 0:
+            for section in self._all:
+                if len(section.lines) >= MOST_LINES:
+                    section.spill()
+        if not self.is_new(local):
+            return False
+        self._begin(local, start, end)
+        return True
+
     def _check(self, activity: str) -> None:
-        if activity != self._activity:
-            raise ValueError(f"a relation of {activity}, but {self._activity} is being recorded")
+        if activity != self.activity_now:
+            raise ValueError(f"a relation of {activity}, but {self.activity_now} is being recorded")
 
     # ---- elements ---------------------------------------------------------------------------
 
@@ -171,8 +186,8 @@ class JsonRecorder(Recorder):
         unique: bool = False,
     ) -> str:
         """Declare an entity and return its local name."""
-        if unique or self._is_new(local):
-            text = self._types[types] + "".join(self._attributes(attributes).values())
+        if unique or self.is_new(local):
+            text = self.types[types] + "".join(self._attributes(attributes).values())
             self._entities.append(f'"gpwf:{local}":{{{text[1:]}}}')
         return local
 
@@ -186,7 +201,7 @@ class JsonRecorder(Recorder):
         unique: bool = False,
     ) -> str:
         """Declare an entity of a form by the values of its attributes; return its local name."""
-        if unique or self._is_new(local):
+        if unique or self.is_new(local):
             text, keys = self._forms.get(form) or self._known(form)
             for key, value in zip(keys, values, strict=True):
                 if type(value) is str and value:
@@ -205,7 +220,7 @@ class JsonRecorder(Recorder):
 
     def _known(self, form: Form) -> tuple[str, tuple[str, ...]]:
         """Return the text of the types of a form, and the keys of its attributes."""
-        found = self._types[form.types][1:], tuple(self._keys[name] for name in form.names)
+        found = self.types[form.types][1:], tuple(self._keys[name] for name in form.names)
         self._forms[form] = found
         return found
 
@@ -219,30 +234,24 @@ class JsonRecorder(Recorder):
         notes: Any = None,
     ) -> str:
         """Declare an activity and return its local name."""
-        self._n_activities += 1
-        if self._n_activities % LOOK_AFTER == 0:
-            for section in self._all:
-                if len(section.lines) >= MOST_LINES:
-                    section.spill()
-        if self._is_new(local):
-            self._begin(local, start, end)
-            text = f',"prov:startTime":{self._start_text}' if start else ""
-            text += f',"prov:endTime":{self._end_text}' if end else ""
-            text += self._types[types]
+        if self.begin_new(local, start, end):
+            text = f',"prov:startTime":{self.start_text}' if start else ""
+            text += f',"prov:endTime":{self.end_text}' if end else ""
+            text += self.types[types]
             found = self._attributes(attributes)
             if notes:
                 if not notes.names.isdisjoint(found):
                     raise ValueError(f"given twice: {sorted(notes.names & found.keys())}")
                 text += notes.text
             text += "".join(found.values())
-            self._lines["activity"].append(f'"gpwf:{local}":{{{text[1:]}}}')
+            self.lines["activity"].append(f'"gpwf:{local}":{{{text[1:]}}}')
         return local
 
     def agent(self, local: str, types: tuple[str, ...] = (), attributes: Attributes = ()) -> str:
         """Declare an agent and return its local name."""
-        if self._is_new(local):
-            text = self._types[types] + "".join(self._attributes(attributes).values())
-            self._lines["agent"].append(f'"gpwf:{local}":{{{text[1:]}}}')
+        if self.is_new(local):
+            text = self.types[types] + "".join(self._attributes(attributes).values())
+            self.lines["agent"].append(f'"gpwf:{local}":{{{text[1:]}}}')
         return local
 
     # ---- relations --------------------------------------------------------------------------
@@ -257,7 +266,7 @@ class JsonRecorder(Recorder):
         again: int | None = None,
     ) -> str:
         """Say that an activity used an entity in a role; return the name of the usage."""
-        if activity != self._activity:
+        if activity != self.activity_now:
             self._check(activity)
         word = self._quoted[role]
         number = "" if again is None else f",{again}"
@@ -319,7 +328,7 @@ class JsonRecorder(Recorder):
         """Say that an entity ended with an activity."""
         self._check(activity)
         local = named_id("inv", f'"{entity}","{activity}"')
-        self._lines["wasInvalidatedBy"].append(
+        self.lines["wasInvalidatedBy"].append(
             f'"gpwf:{local}":{{"prov:entity":"gpwf:{entity}","prov:activity":"gpwf:{activity}"'
             f"{self._time(time)}}}"
         )
@@ -362,7 +371,7 @@ class JsonRecorder(Recorder):
         """Say that an activity used something that another one made."""
         self._check(informed)
         local = named_id("inf", f'"{informed}","{informant}"')
-        self._lines["wasInformedBy"].append(
+        self.lines["wasInformedBy"].append(
             f'"gpwf:{local}":{{"prov:informed":"gpwf:{informed}",'
             f'"prov:informant":"gpwf:{informant}"}}'
         )
@@ -379,7 +388,7 @@ class JsonRecorder(Recorder):
     def on_behalf(self, delegate: str, responsible: str, activity: str) -> None:
         """Say that an agent acted for another one in an activity."""
         local = named_id("del", f'"{delegate}","{responsible}","{activity}"')
-        self._lines["actedOnBehalfOf"].append(
+        self.lines["actedOnBehalfOf"].append(
             f'"gpwf:{local}":{{"prov:delegate":"gpwf:{delegate}",'
             f'"prov:responsible":"gpwf:{responsible}","prov:activity":"gpwf:{activity}"}}'
         )

@@ -16,7 +16,10 @@ from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from math import isfinite
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gpwf.prov.json_attempts import QuickLines
 
 __all__ = ["Attributes", "Form", "Recorder", "Ref", "json_text", "parse_time", "plain_value"]
 
@@ -122,9 +125,13 @@ class Recorder(ABC):
     of its identifier. The relations of an activity follow its declaration, before that of the
     next one, so that a recorder need not remember those of earlier activities.
 
+    ``quick`` says what is ordinary at once, where a recorder can do that.
+
     Attributes whose value is None or empty are left out, but for an empty ``prov:value``. A list
     or mapping is written as JSON text. Where a name comes several times, it has several values.
     """
+
+    quick: QuickLines | None = None
 
     @abstractmethod
     def reset(self) -> None:

@@ -199,7 +199,7 @@ def _why_nowhere(plan: Plan, step: PlannedStep) -> dict[str, Any]:
         if step.name.startswith(f"{item.name}/"):
             conditions.append((item.name, item.condition))
     for name, condition in conditions:
-        if condition is not None and condition.n_true == 0:
+        if condition is not None and condition.n_true == 0 < condition.n_false:
             facts = condition_facts(condition)
             whose = "its condition" if name == step.name else f"the condition of {name}"
             return {"reason": f"{whose} holds nowhere: {facts['when']}", **facts}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from gpwf.core.plan import Task
@@ -34,6 +35,67 @@ def record_attempt(
     if back:
         end = start  # the wall clock was set back; the attribute says by how much
     local = local_id("act", begun.attempt_id)
+    is_written = (
+        recorder.quick is not None
+        and ended is not None
+        and start is not None
+        and end is not None
+        and not back
+        and _is_ordinary(context, task, begun, ended, earlier)
+        and recorder.quick.attempt(
+            local,
+            task,
+            begun,
+            ended,
+            (start, end),
+            shape.attempt,
+            (context.run, context.engine, shape.plans),
+        )
+    )
+    if not is_written:
+        _record_activity(context, task, shape, begun, ended, earlier, (local, start, end, back))
+    span = Span(activity=local, start=start, end=end)
+    use_settings(context, task, shape, span, with_origin=True)
+    use_inputs(context, task, span, begun.inputs)
+    use_files(context, shape, span)
+    for port, product in (ended.products if ended else {}).items():
+        made = record_product(context, task, span, begun.attempt_id, port, product)
+        if ended and ended.state is TaskState.OK:
+            context.keep(task, port, made)
+        else:  # what a failed attempt left behind is no result
+            recorder.invalidated(made.entity, local, end)
+
+
+def _is_ordinary(
+    context: RunContext,
+    task: Task,
+    begun: AttemptStarted,
+    ended: AttemptFinished,
+    earlier: str | None,
+) -> bool:
+    """Return True for the first attempt at a task with one name that went well."""
+    return (
+        ended.state is TaskState.OK
+        and begun.attempt == 1
+        and earlier is None
+        and ended.failure is None
+        and not ended.retry
+        and context.children is None
+        and task.id not in context.aliases
+    )
+
+
+def _record_activity(
+    context: RunContext,
+    task: Task,
+    shape: Shape,
+    begun: AttemptStarted,
+    ended: AttemptFinished | None,
+    earlier: str | None,
+    moment: tuple[str, datetime | None, datetime | None, float],
+) -> None:
+    """Record the activity of an attempt, who started it and who was responsible for it."""
+    recorder, (local, start, end, back) = context.recorder, moment
     runs = context.child_runs(task)
     for run in runs:
         run.note(start, end)
@@ -59,16 +121,6 @@ def record_attempt(
     recorder.started(local, _starter(context, task, runs), start)
     for plan in shape.plans:
         recorder.associated(local, context.engine, plan)
-    span = Span(activity=local, start=start, end=end)
-    use_settings(context, task, shape, span, with_origin=True)
-    use_inputs(context, task, span, begun.inputs)
-    use_files(context, shape, span)
-    for port, product in (ended.products if ended else {}).items():
-        made = record_product(context, task, span, begun.attempt_id, port, product)
-        if ended and ended.state is TaskState.OK:
-            context.keep(task, port, made)
-        else:  # what a failed attempt left behind is no result
-            recorder.invalidated(made.entity, local, end)
 
 
 def _state_of(context: RunContext, ended: AttemptFinished | None) -> TaskState:
