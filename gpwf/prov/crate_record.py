@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gpwf.errors import ProvenanceError
 
-__all__ = ["ArchivedRecord", "Item", "Made", "Use", "read_archived"]
+__all__ = ["ArchivedRecord", "Item", "Made", "Use", "index_record", "read_archived"]
 
 _HINT = "expected the record of a run; `gpwf prov export` writes it again"
 
@@ -193,15 +193,33 @@ def read_archived(path: Path) -> ArchivedRecord:
         raise ProvenanceError(f"cannot read {path}: {error.strerror}", hint=_HINT) from error
     except (ValueError, RecursionError) as error:
         raise ProvenanceError(f"{path} is not JSON: {error}", hint=_HINT) from error
+    return index_record(data, str(path))
+
+
+def index_record(data: Any, name: str = "the record") -> ArchivedRecord:
+    """Return the record of a run from PROV-JSON.
+
+    Parameters
+    ----------
+    data : plain data
+        PROV-JSON.
+    name : str
+        Where it is from, for messages.
+
+    Raises
+    ------
+    ProvenanceError
+        Where it is not the record of a run.
+    """
     if not isinstance(data, dict):
-        raise ProvenanceError(f"{path} is not PROV-JSON", hint=_HINT)
+        raise ProvenanceError(f"{name} is not PROV-JSON", hint=_HINT)
     try:
         record = _index(data)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ProvenanceError(f"{path} is not valid PROV-JSON: {error!r}", hint=_HINT) from error
+        raise ProvenanceError(f"{name} is not valid PROV-JSON: {error!r}", hint=_HINT) from error
     if not record.run.id:
         raise ProvenanceError(
-            f"{path} is not the record of a gpwf run: it has no run of a workflow", hint=_HINT
+            f"{name} is not the record of a gpwf run: it has no run of a workflow", hint=_HINT
         )
     return record
 
