@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from gpwf.api.recording import write_provenance
 from gpwf.api.runs import Run
 from gpwf.core.runs import RunState
-from gpwf.errors import RunError, StoreError, UsageError
-from gpwf.prov.crate import CrateParts, CrateReport, write_crate
-from gpwf.prov.crate_record import read_archived
-from gpwf.store.store import Store
+from gpwf.errors import RunError, UsageError
+from gpwf.prov.crate import CrateReport, write_crate
+from gpwf.prov.crate_source import crate_parts
 
 __all__ = ["CrateReport", "export_crate"]
 
@@ -59,35 +57,16 @@ def export_crate(
             hint="`gpwf prov export --format json` writes the record of this moment",
         )
     record = _record(run)
-    notes = [damage] if damage else []
-    texts = {name: run.path / name for name in ("journal.jsonl", "log.jsonl")}
-    if _names_somebody(run) and read_archived(record).person is None:
-        # who asked for a record without names does not want them in the files beside it
-        texts = {}
-        notes.append("the record names nobody: the journal and the log, which do, are left out")
-    workflow = run.path / "workflow.yaml"
+    parts, left_out = crate_parts(record, run.path, run.plan, _store(run))
     report = write_crate(
-        CrateParts(
-            record=record,
-            plan=run.plan,
-            plan_file=run.path / "plan.json",
-            texts=texts,
-            workflow=workflow.read_text(encoding="utf-8") if workflow.is_file() else "",
-            find=partial(_find, _store(run)),
-        ),
+        parts,
         path,
         with_inputs=with_inputs,
         with_products=with_products,
         overwrite=overwrite,
     )
-    return CrateReport(
-        path=report.path,
-        n_entities=report.n_entities,
-        n_files=report.n_files,
-        n_bytes=report.n_bytes,
-        problems=report.problems,
-        notes=(*notes, *report.notes),
-    )
+    notes = (*([damage] if damage else ()), *left_out, *report.notes)
+    return replace(report, notes=notes)
 
 
 def _record(run: Run) -> Path:
@@ -98,25 +77,8 @@ def _record(run: Run) -> Path:
     return write_provenance(run)
 
 
-def _store(run: Run) -> Store | None:
+def _store(run: Run) -> Path | None:
     try:
-        return Store(run.store, create=False)
-    except (OSError, RunError, StoreError):
-        return None  # every product is named as missing then
-
-
-def _find(store: Store | None, digest: str) -> Path | None:
-    if store is None:
+        return run.store
+    except RunError:
         return None
-    path = store.objects.path(digest)  # type: ignore[arg-type]
-    return path if path.is_file() else None
-
-
-def _names_somebody(run: Run) -> bool:
-    """Return True where the journal's first line names who started the run."""
-    try:
-        with (run.path / "journal.jsonl").open("rb") as stream:
-            first = json.loads(stream.readline())
-        return bool(first["event"]["agent"].get("user"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False

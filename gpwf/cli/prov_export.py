@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gpwf.cli.options import run_argument, shown_path
+from gpwf.cli.prov_crate import crate_options, refuse_crate_options, write_crate
 from gpwf.prov.formats import FORMATS
 
 __all__ = ["command"]
@@ -29,13 +30,15 @@ __all__ = ["command"]
     metavar="FILE",
     help="File to write; `-`, the default, is standard output.",
 )
-def command(run: str | None, form: str | None, output: Path | None) -> None:
+@crate_options
+def command(run: str | None, form: str | None, output: Path | None, **crate: bool) -> None:
     """Write the provenance of a run in a standard format.
 
     RUN is a run directory, the end of its name, a workflow, or a file with a record in any of the
     formats; the latest run by default. PROV-JSON is copied as it is; the other formats hold the
     whole record in memory, and say so beforehand where that is much. The formats xml, ttl and trig
-    need `pip install "gpwf[records]"`.
+    need `pip install "gpwf[records]"`. A crate is a folder, or an archive where the name of FILE
+    ends in .zip, with the record, the workflow and the products of a run.
     """
     from gpwf.cli.failure import say
     from gpwf.cli.prov_source import find_source
@@ -44,6 +47,10 @@ def command(run: str | None, form: str | None, output: Path | None) -> None:
 
     chosen = format_of(form) if form is not None else guess_format(output)
     source = find_source(run)
+    if chosen.name == "crate":
+        write_crate(source, output, **crate)
+        return
+    refuse_crate_options(**crate)
     cost = expected(source, chosen)
     if cost.is_noticeable:
         say(

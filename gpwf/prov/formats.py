@@ -104,6 +104,21 @@ TABLE: tuple[Format, ...] = (
         writer=f"{_WRITERS}:write_dot",
         cost=(0.3e-6, 21.0),
     ),
+    Format(
+        name="ivoa",
+        title="view in the IVOA Provenance Data Model",
+        suffixes=(".ivoa.json",),
+        writer="gpwf.prov.ivoa:write_ivoa",
+        cost=(0.1e-6, 20.0),
+    ),
+    Format(
+        name="crate",
+        title="research object crate",
+        suffixes=(".crate", ".crate.zip"),
+        writer="gpwf.prov.crate_source:write_folder",
+        is_folder=True,
+        cost=(0.1e-6, 20.0),
+    ),
 )
 
 _BY_NAME: Mapping[str, Format] = {item.name: item for item in TABLE}
