@@ -20,7 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gpwf.core.codec import event_from_plain, event_to_plain
+from gpwf.core.codec import event_from_plain
+from gpwf.core.event_text import event_text
 from gpwf.core.runs import AttemptFinished, RunEvent, RunFinished, RunStarted
 from gpwf.errors import RunError
 from gpwf.store.atomic import sync_folder
@@ -37,7 +38,6 @@ __all__ = [
 #: Version of the line format; a journal with a higher one is refused.
 JOURNAL_VERSION = 1
 
-_dumps = json.JSONEncoder(ensure_ascii=True).encode
 _FIRST = "0" * 64
 _HEAD = b'{"sum": "'
 _SUM_END = len(_HEAD) + 64 + 1
@@ -73,8 +73,8 @@ class JournalScan:
 
 
 def _encode(seq: int, prev: str, event: RunEvent) -> tuple[bytes, str]:
-    body = _dumps({"v": JOURNAL_VERSION, "seq": seq, "prev": prev, "event": event_to_plain(event)})
-    rest = b", " + body[1:].encode()
+    text = event_text(event)
+    rest = f', "v": {JOURNAL_VERSION}, "seq": {seq}, "prev": "{prev}", "event": {text}}}'.encode()
     checksum = hashlib.sha256(rest).hexdigest()
     return _HEAD + checksum.encode() + b'"' + rest + b"\n", checksum
 
