@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpwf.api.run_records import RecordSet, runs_of_store
@@ -49,6 +50,8 @@ class Found:
         Key of the task; empty for an input file.
     changed : bool
         True where the file says which task made it, but has other bytes than that task wrote.
+    store : Path or None
+        The store whose runs were asked; None where the file lies in the run itself.
     """
 
     record: Path
@@ -60,6 +63,7 @@ class Found:
     digest: str
     key: str = ""
     changed: bool = False
+    store: Path | None = None
 
     @property
     def product(self) -> str:
@@ -67,7 +71,9 @@ class Found:
         return f"{self.task}.{self.port}" if self.task else self.digest
 
 
-def find_record(path: Path, store: Path | None = None) -> Found:
+def find_record(
+    path: Path, store: Path | None = None, *, runs: Sequence[Path] | None = None
+) -> Found:
     """Find the record of a file through the file alone.
 
     A file in the directory of a run belongs to that run. A product file that gpwf wrote names its
@@ -81,6 +87,8 @@ def find_record(path: Path, store: Path | None = None) -> Found:
     store : Path, optional
         The store; otherwise ``GPWF_STORE``, ``.gpwf`` beside the file or one of the folders above
         it, ``.gpwf`` here, or the store of the latest run here.
+    runs : sequence of Path, optional
+        Run directories to look in, instead of those of a store.
 
     Raises
     ------
@@ -92,10 +100,16 @@ def find_record(path: Path, store: Path | None = None) -> Found:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
     own = _own_run(path)
-    if own is not None:
+    if own is not None and (runs is None or own.resolve() in runs):
         found = _look(own, digest, cards, _place(own, path))
         if found is not None:
             return found
+    if runs is not None:
+        for run in runs:
+            found = _look(run, digest, cards)
+            if found is not None:
+                return found
+        raise _unknown(path, cards, digest, f"{len(runs)} runs that were asked")
     try:
         stores = stores_near(path, store)
     except UsageError as error:
@@ -106,15 +120,16 @@ def find_record(path: Path, store: Path | None = None) -> Found:
         ) from None
     seen = 0
     for folder in stores:
-        runs, _ = runs_of_store(folder)
+        known, _ = runs_of_store(folder)
         first = _maker(folder, cards)
-        order = [run for run in (first, *runs) if run is not None]
-        seen += len(runs)
+        order = [run for run in (first, *known) if run is not None]
+        seen += len(known)
         for run in dict.fromkeys(order):
             found = _look(run, digest, cards)
             if found is not None:
-                return found
-    raise _unknown(path, cards, digest, stores, seen)
+                return replace(found, store=folder)
+    where = ", ".join(map(str, stores))
+    raise _unknown(path, cards, digest, f"{seen} runs that the store {where} knows")
 
 
 def stores_near(path: Path, store: Path | None) -> list[Path]:
@@ -251,18 +266,15 @@ def _found(
     )
 
 
-def _unknown(
-    path: Path, cards: dict[str, str], digest: str, stores: list[Path], n_runs: int
-) -> UsageError:
-    where = ", ".join(map(str, stores))
+def _unknown(path: Path, cards: dict[str, str], digest: str, who: str) -> UsageError:
     if cards:
         return UsageError(
-            f"{path} was made by gpwf (task key {cards['GPWFKEY'][:12]}), but none of the {n_runs} "
-            f"runs that the store {where} knows has a record of it",
+            f"{path} was made by gpwf (task key {cards['GPWFKEY'][:12]}), but none of the {who} "
+            "has a record of it",
             hint="name the store of that run with --store, or keep its run directory",
         )
     return UsageError(
         f"{path} does not say where it came from, and its content (sha256 {digest[:12]}) is no "
-        f"product and no input of the {n_runs} runs that the store {where} knows",
+        f"product and no input of the {who}",
         hint="name another store with --store, a run, or a .json record",
     )

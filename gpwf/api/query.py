@@ -1,0 +1,254 @@
+"""Questions to the provenance of all runs of a store, wired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+from gpwf.api.find_record import find_record
+from gpwf.api.run_records import RecordSet, RunRecord, Skipped, no_runs
+from gpwf.api.runs import Run, open_run
+from gpwf.api.stores import find_store
+from gpwf.errors import GpwfError
+from gpwf.prov.lineage import Direction, Walk
+from gpwf.prov.lineage_find import find
+from gpwf.prov.query import Questions
+from gpwf.prov.query_answers import Attempt, Code, Input, Product, Setting, Software
+from gpwf.prov.query_items import Ancestry, Item, Tie, ancestry
+from gpwf.run.showing import safe_name
+
+__all__ = [
+    "Ancestry",
+    "Attempt",
+    "Code",
+    "Input",
+    "Item",
+    "Product",
+    "Provenance",
+    "Setting",
+    "Software",
+    "Tie",
+    "open_provenance",
+]
+
+
+class Provenance:
+    """The records of several runs, to be asked; a context manager.
+
+    Parameters
+    ----------
+    records : RecordSet
+        The records, in the order in which a name is looked up; closed with this object.
+
+    Examples
+    --------
+    ::
+
+        with open_provenance() as provenance:
+            for item in provenance.products("events.fits"):
+                print(item.task, item.port, item.path)
+    """
+
+    def __init__(self, records: RecordSet) -> None:
+        self._records = records
+        self._questions = Questions(records.lineage)
+
+    def __enter__(self) -> Provenance:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._records.__exit__(None, None, None)
+
+    @property
+    def records(self) -> tuple[RunRecord, ...]:
+        """The records that are asked."""
+        return tuple(self._records.records)
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """Runs that could not be asked."""
+        return tuple(self._records.skipped)
+
+    def lineage(self, of: str | Path, direction: str = "up", depth: int | None = None) -> Ancestry:
+        """Return what something came from, or with ``down`` what became of it.
+
+        Parameters
+        ----------
+        of : str or Path
+            A product (``fit.models``, ``sim[seed=3].datasets``), task, step, file, digest, setting
+            (``fit_range.min=1 TeV``), or identifier of the record.
+        direction : str
+            ``up`` or ``down``.
+        depth : int, optional
+            Most attempts on a way; no bound by default.
+
+        Raises
+        ------
+        UsageError
+            Where nothing fits ``of``, or different things do.
+        """
+        return ancestry(self._questions, self._walk(of, Direction(direction), depth))
+
+    def inputs(self, of: str | Path | None = None) -> list[Input]:
+        """Return the files from outside that something depends on; those of all runs by default."""
+        return self._questions.inputs(None if of is None else self._walk(of))
+
+    def parameters(
+        self, of: str | Path | None = None, like: str = "", direction: str = "up"
+    ) -> list[Setting]:
+        """Return the settings that something depends on, with their origins.
+
+        Parameters
+        ----------
+        of : str or Path, optional
+            See `lineage`; all runs by default.
+        like : str
+            ``NAME`` or ``NAME=VALUE``, with ``*`` for anything.
+        direction : str
+            ``down`` for the settings of what was made from it.
+        """
+        scope = None if of is None else self._walk(of, Direction(direction)).depth
+        return self._questions.settings(scope, like)
+
+    def software(
+        self, of: str | Path | None = None, direction: str = "up"
+    ) -> tuple[list[Software], list[Code], list[dict[str, object]]]:
+        """Return distributions, code of the steps, and environments that something depends on."""
+        scope = None if of is None else self._walk(of, Direction(direction)).depth
+        return self._questions.software(scope)
+
+    def products(
+        self, of: str | Path, direction: str = "down", depth: int | None = None
+    ) -> list[Product]:
+        """Return the products that were made of something, in all runs; with ``up``, of which."""
+        found = self._questions.products(self._walk(of, Direction(direction), depth))
+        return [replace(item, path=self._path_of(item)) for item in found]
+
+    def attempts(
+        self,
+        of: str | Path | None = None,
+        where: Sequence[tuple[str, str]] = (),
+        direction: str = "up",
+        depth: int | None = None,
+    ) -> list[Attempt]:
+        """Return attempts at tasks, earliest first.
+
+        Parameters
+        ----------
+        of, direction, depth
+            See `lineage`; the attempts of all runs by default.
+        where : sequence of (str, str)
+            Conditions, all of which hold: see `gpwf.prov.query_facts.Facts.fulfils`.
+        """
+        scope = None if of is None else self._walk(of, Direction(direction), depth).depth
+        return self._questions.attempts(scope, where)
+
+    # ---- parts ---------------------------------------------------------------------------------
+
+    def _walk(
+        self, of: str | Path, direction: Direction = Direction.UP, depth: int | None = None
+    ) -> Walk:
+        lineage = self._records.lineage
+        return lineage.walk(find(lineage, self._meant(of)), direction, depth)
+
+    def _meant(self, of: str | Path) -> str:
+        """Return what a file on the disk is called in the records."""
+        if not _is_file(of):
+            return str(of)
+        runs = [item.run for item in self.records if item.run is not None]
+        return find_record(Path(of), runs=runs).entity
+
+    def _path_of(self, item: Product) -> str:
+        run = self._records.directory_of(item.run) if item.run else None
+        if run is None:
+            return ""
+        step, bracket, place = item.task.partition("[")
+        parts = [safe_name(step), *([safe_name(place.rstrip("]"))] if bracket else [])]
+        folder = run.joinpath("products", *parts, safe_name(item.port))
+        return str(folder) if folder.is_dir() else ""
+
+
+def open_provenance(
+    run: str | Path | None = None,
+    *,
+    store: Path | None = None,
+    runs: Sequence[str] = (),
+    of: str | Path | None = None,
+    alone: bool = False,
+) -> Provenance:
+    """Open the provenance of runs, to ask it.
+
+    Parameters
+    ----------
+    run : str or Path, optional
+        A run directory, the end of its name, a workflow, or a PROV-JSON file: names are looked up
+        in it first. The other runs of its store are asked as well.
+    store : Path, optional
+        The store; by default that of the run, ``GPWF_STORE``, or ``.gpwf`` here.
+    runs : sequence of str
+        Patterns for ids, names or workflows of runs: only these are asked.
+    of : str or Path, optional
+        A file that the store is looked for with, where neither run nor store is given.
+    alone : bool
+        True to ask nothing but the run that is named.
+
+    Raises
+    ------
+    UsageError
+        Where there is no such run, no store, or no run to be asked.
+    ProvenanceError
+        Where the record that is named cannot be read.
+    """
+    records = RecordSet()
+    try:
+        if run is not None and Path(run).is_file():
+            records.add_file(Path(run))
+            if store is not None:
+                records.add_store(store, like=runs)
+            return Provenance(records)
+        if run is not None:
+            opened = open_run(run)
+            records.add_run(opened.path, required=True)
+            if alone and not runs:
+                return Provenance(records)
+            store = store or _store_of(opened)
+        elif of is not None and store is None and _is_file(of):
+            found = find_record(Path(of))
+            records.add_run(found.run)
+            store = found.store or _store_of(Run(found.run))
+        store = store or (find_store() if run is None else None)
+        if store is not None:
+            records.add_store(store, like=runs)
+            if not records.records:
+                raise no_runs(runs, store)
+        return Provenance(records)
+    except BaseException:
+        records.__exit__(None, None, None)
+        raise
+
+
+def _store_of(run: Run) -> Path | None:
+    """Return the store of a run, None where it is gone."""
+    try:
+        store = run.store
+    except GpwfError:
+        return None
+    return store if store.is_dir() else None
+
+
+def _is_file(path: str | Path) -> bool:
+    try:
+        return Path(path).is_file()
+    except OSError:  # too long for a path
+        return False
