@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from gpwf.errors import StepError
 from gpwf.steps.arguments import argument_problems
 from gpwf.steps.settings import StepSettings
 
-__all__ = ["EstimatorParameters", "estimator_problems", "make_estimator"]
+__all__ = ["EstimatorParameters", "estimator_problems", "make_estimator", "reoptimized"]
 
 EstimatorParameters = dict[str, Any]
 """Type of the setting; the names are those of the estimator's parameters."""
@@ -86,3 +87,31 @@ def make_estimator(kind: type, step: str, parameters: EstimatorParameters, **arg
         raise StepError(
             f"{step}: {kind.__name__} refuses its parameters: {error}", hint="check 'parameters'"
         ) from error
+
+
+def reoptimized(wanted: bool, datasets: Any, source: str, step: str) -> bool:
+    """Return whether other models are to be fitted again for every flux.
+
+    Where nothing is free beside the source, gammapy would find no parameters to fit: that is told,
+    and the result is the same without.
+
+    Parameters
+    ----------
+    wanted : bool
+        The setting ``reoptimize``.
+    datasets : gammapy.datasets.Datasets
+        With their models.
+    source : str
+        Name of the model whose flux is measured; of it only the normalisation is fitted.
+    step : str
+        Name of the step, for the warning.
+    """
+    others = [model for model in datasets.models or [] if model.name != source]
+    if not wanted or any(model.parameters.free_parameters for model in others):
+        return wanted
+    warnings.warn(
+        f"{step}: 'reoptimize' has nothing to fit again: no parameter beside those of "
+        f"'{source}' is free",
+        stacklevel=2,
+    )
+    return False

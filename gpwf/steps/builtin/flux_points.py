@@ -11,7 +11,12 @@ from gpwf.core.spec import Port
 from gpwf.steps.attach import attach_models, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
-from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
+from gpwf.steps.estimators import (
+    EstimatorParameters,
+    estimator_problems,
+    make_estimator,
+    reoptimized,
+)
 from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import EnergyEdges, Field, StepSettings
 from gpwf.steps.spreading import spread_estimators
@@ -104,7 +109,7 @@ class FluxPointsStep(Step):
             selection_optional=list(settings.selection_optional),
             n_sigma=settings.n_sigma,
             n_sigma_ul=settings.n_sigma_ul,
-            reoptimize=settings.reoptimize,
+            reoptimize=reoptimized(settings.reoptimize, datasets, source, ctx.step),
         )
         with spread_estimators(ctx):
             flux_points = estimator.run(datasets)

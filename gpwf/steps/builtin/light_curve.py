@@ -15,7 +15,12 @@ from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
-from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
+from gpwf.steps.estimators import (
+    EstimatorParameters,
+    estimator_problems,
+    make_estimator,
+    reoptimized,
+)
 from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.settings import (
     Duration,
@@ -163,7 +168,7 @@ class LightCurveStep(Step):
             selection_optional=list(settings.selection_optional),
             n_sigma=settings.n_sigma,
             n_sigma_ul=settings.n_sigma_ul,
-            reoptimize=settings.reoptimize,
+            reoptimize=reoptimized(settings.reoptimize, datasets, source, ctx.step),
             n_jobs=2,  # more than 1: gammapy hands over all intervals at once
         )
         with spread_estimators(ctx):

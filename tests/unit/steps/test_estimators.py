@@ -56,6 +56,16 @@ def test_flux_points_made_twice_have_the_same_bytes(tmp_path: Path) -> None:
     assert one == two
 
 
+@pytest.mark.parametrize("measure", ["flux_points", "light_curve"])
+def test_a_source_alone_has_nothing_to_fit_again(measure: str) -> None:
+    datasets = make_datasets(0, 1)
+    with pytest.warns(UserWarning, match="'reoptimize' has nothing to fit again"):
+        again = globals()[measure](datasets, reoptimize=True, selection_optional=["ul"])
+    once = globals()[measure](datasets, selection_optional=["ul"])
+    np.testing.assert_array_equal(again.norm.data, once.norm.data)
+    np.testing.assert_array_equal(again.norm_ul.data, once.norm_ul.data)
+
+
 def test_moved_edges_are_warned_of_with_both_numbers() -> None:
     edges = {"edges": ["0.7 TeV", "10 TeV", "100 TeV"]}
     with pytest.warns(UserWarning, match=r"'energy'.*: 0\.7 became 0\.5623 TeV$"):
