@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from gpwf.api.find_record import find_record
 from gpwf.api.run_records import RecordSet, RunRecord, Skipped, no_runs
@@ -54,6 +55,7 @@ class Provenance:
     def __init__(self, records: RecordSet) -> None:
         self._records = records
         self._questions = Questions(records.lineage)
+        self._directories: dict[str, Path | None] = {}
 
     def __enter__(self) -> Provenance:
         return self
@@ -80,6 +82,17 @@ class Provenance:
         """Runs that could not be asked."""
         return tuple(self._records.skipped)
 
+    def directory_of(self, run: str) -> Path | None:
+        """Return the directory of a run, given its id, where it is one of those that are asked."""
+        if run not in self._directories:
+            self._directories[run] = self._records.directory_of(run) if run else None
+        return self._directories[run]
+
+    def name_of(self, run: str) -> str:
+        """Return the name of the directory of a run, or the beginning of its id."""
+        folder = self.directory_of(run)
+        return folder.name if folder is not None else run[:8]
+
     def lineage(self, of: str | Path, direction: str = "up", depth: int | None = None) -> Ancestry:
         """Return what something came from, or with ``down`` what became of it.
 
@@ -100,12 +113,19 @@ class Provenance:
         """
         return ancestry(self._questions, self._walk(of, Direction(direction), depth))
 
-    def inputs(self, of: str | Path | None = None) -> list[Input]:
+    def inputs(
+        self, of: str | Path | None = None, direction: str = "up", depth: int | None = None
+    ) -> list[Input]:
         """Return the files from outside that something depends on; those of all runs by default."""
-        return self._questions.inputs(None if of is None else self._walk(of))
+        walk = None if of is None else self._walk(of, Direction(direction), depth)
+        return self._questions.inputs(walk)
 
     def parameters(
-        self, of: str | Path | None = None, like: str = "", direction: str = "up"
+        self,
+        of: str | Path | None = None,
+        like: str = "",
+        direction: str = "up",
+        depth: int | None = None,
     ) -> list[Setting]:
         """Return the settings that something depends on, with their origins.
 
@@ -117,15 +137,17 @@ class Provenance:
             ``NAME`` or ``NAME=VALUE``, with ``*`` for anything.
         direction : str
             ``down`` for the settings of what was made from it.
+        depth : int, optional
+            Most attempts on a way; no bound by default.
         """
-        scope = None if of is None else self._walk(of, Direction(direction)).depth
+        scope = None if of is None else self._walk(of, Direction(direction), depth).depth
         return self._questions.settings(scope, like)
 
     def software(
-        self, of: str | Path | None = None, direction: str = "up"
-    ) -> tuple[list[Software], list[Code], list[dict[str, object]]]:
+        self, of: str | Path | None = None, direction: str = "up", depth: int | None = None
+    ) -> tuple[list[Software], list[Code], list[dict[str, Any]]]:
         """Return distributions, code of the steps, and environments that something depends on."""
-        scope = None if of is None else self._walk(of, Direction(direction)).depth
+        scope = None if of is None else self._walk(of, Direction(direction), depth).depth
         return self._questions.software(scope)
 
     def products(
@@ -170,7 +192,7 @@ class Provenance:
         return find_record(Path(of), runs=runs).entity
 
     def _path_of(self, item: Product) -> str:
-        run = self._records.directory_of(item.run) if item.run else None
+        run = self.directory_of(item.run)
         if run is None:
             return ""
         step, bracket, place = item.task.partition("[")

@@ -19,9 +19,14 @@ ENTRIES = (
         module="gpwf.cli.prov_export",
         help="Write the provenance of a run in a standard format.",
     ),
+    Entry(
+        name="query",
+        module="gpwf.cli.prov_query",
+        help="Ask where products came from, and what became of inputs.",
+    ),
 )
 
 
 @click.group("prov", cls=LazyGroup, entries=ENTRIES)
 def command() -> None:
-    """Show and export provenance."""
+    """Show, ask and export provenance."""
