@@ -41,6 +41,7 @@ _FONT = "Helvetica,Arial,sans-serif"
 _SOFT = "#6b7280"
 _WIDTH = 34  # characters of a line
 _LONGEST = 2 * _WIDTH  # characters of a text that is longer; the whole one is in its tooltip
+_SETTING = 48  # characters of a setting with its value
 _MOST_LINES = 60
 _MOST_TOOLTIP = 2000
 
@@ -158,21 +159,21 @@ def _label(lines: Iterable[str]) -> str:
     """Return lines as one label in which nothing is markup or an escape sequence."""
     import graphviz
 
-    shown = [
-        part
-        for line in list(lines)[:_MOST_LINES]
-        if line
-        for part in textwrap.wrap(_elided(_printable(line)), _WIDTH) or [" "]
-    ]
-    text = r"\n".join(str(graphviz.escape(part)) for part in shown)
-    return str(text) if not text.startswith("<") else str(graphviz.nohtml(text))
+    shown = ""
+    for line in list(lines)[:_MOST_LINES]:
+        text = _elided(_printable(line))
+        setting = " = " in line  # to the left, one below the other, each in one line
+        parts = [text] if setting else textwrap.wrap(text, _WIDTH) or [" "] if line else []
+        ending = r"\l" if setting else r"\n"
+        shown += "".join(f"{graphviz.escape(part)}{ending}" for part in parts)
+    shown = shown.removesuffix(r"\n")
+    return shown if not shown.startswith("<") else str(graphviz.nohtml(shown))
 
 
 def _elided(text: str) -> str:
     """Return a long text without its middle: ends of names and paths tell them apart."""
-    if len(text) <= _LONGEST:
-        return text
-    return f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 + 1 :]}"
+    most = _SETTING if " = " in text else _LONGEST
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 + 1 :]}"
 
 
 def _printable(text: str) -> str:

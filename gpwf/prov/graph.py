@@ -210,7 +210,11 @@ def build_graph(
         every = summary_graph(index, Options(by_task=True, facts=False))
         part = select(every, of, direction)
         tasks = {key for node in part.nodes.values() if node.task for key in (node.task,)}
-    steps, note = _to_fold(index, tasks, most) if detail == "task" else (set[str](), "")
+    steps, sizes = _to_fold(index, tasks, most) if detail == "task" else (set[str](), "")
+    note = ""
+    if steps:
+        how = "the tasks of these steps share a box" if members else "these steps are folded"
+        note = f"more than {most} tasks to draw one by one, so {how}: {sizes}"
     graph = summary_graph(
         index,
         Options(
@@ -227,21 +231,19 @@ def build_graph(
 
 
 def _to_fold(index: RecordIndex, only: set[str] | None, most: int | None) -> tuple[set[str], str]:
-    """Return the steps to fold, the largest ones, and how to say so."""
+    """Return the steps to fold, the largest ones, and how many tasks they have, in words."""
     tasks = {
-        (item.get("step"), item.get("task"))
+        (item.get("step"), item.get("task")): None
         for item in index.of_kind("activity")
         if item.get("task")
     }
-    tasks |= {(str(entry.get("step", "")), entry["task"]) for entry in index.not_run()}
+    tasks |= {(str(entry.get("step", "")), entry["task"]): None for entry in index.not_run()}
     sizes = Counter(step for step, task in tasks if only is None or task in only)
     left, steps = sum(sizes.values()), set[str]()
-    for step, size in sizes.most_common():
+    for step, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         if most is None or left <= most or size < 2:
             break
         steps.add(step)
         left -= size - 1
-    if not steps:
-        return steps, ""
-    names = ", ".join(f"{step} ({sizes[step]} tasks)" for step in list(sizes) if step in steps)
-    return steps, f"more than {most} tasks to draw, so these steps are folded: {names}"
+    names = [f"{step} ({sizes[step]})" for step in sorted(steps)]
+    return steps, ", ".join(names)

@@ -144,6 +144,8 @@ def _node_data(node: Node, groups: Mapping[str, int], texts: _Texts) -> dict[str
         data["state"] = node.state
     if node.group:
         data["group"] = groups.get(node.group, -1)
+    if node.lines and node.lines[-1].startswith("attempt "):
+        data["again"] = 1
     if node.counts:
         data["counts"] = node.counts
     if node.task:
@@ -211,6 +213,12 @@ def _level(
             for (source, target), chain in zip(pairs, order.chains, strict=True)
         ],
         "horizontal": order.horizontal,
+        "labelled": any(
+            (edge.label or edge.gathers > 1)
+            and where[edge.source] is not None
+            and where[edge.target] is not None
+            for edge in graph.edges
+        ),
     }
 
 

@@ -114,7 +114,10 @@ class _Summary:
                 node.lines.append(f"also {', '.join(others)}")
             self._finish_settings(node, tasks)
             node.facts.sort(key=lambda fact: _ORDER.get(fact.section, 5))
-            node.members = list(tasks.members.values())
+            node.members = sorted(tasks.members.values(), key=lambda item: natural(item.task))
+            for member in node.members:
+                if tasks.attempts[member.task] > 1:
+                    member.lines.append(f"attempt {tasks.attempts[member.task]}")
         for (name, section), count in self.lines.items():
             if count > _MOST_LINES:
                 self.graph.nodes[name].add(section, "…", f"and {count - _MOST_LINES} more")
@@ -203,7 +206,7 @@ class _Summary:
                 found.keys.update((item.id, *originals, item.get("taskKey")))
         if not self.options.facts:
             return
-        if item.get("tag") not in ("", step) and not node.lines:
+        if item.get("tag") not in ("", step.rpartition("/")[2]) and not node.lines:
             node.lines.append(item.get("tag"))
         for place in (node, leaf) if leaf is not None else (node,):
             place.add("Step", "type", f"{item.get('tag')} (version {item.get('version')})")
@@ -235,6 +238,7 @@ class _Summary:
     def _connect_not_run(self, entries: Collection[Mapping[str, object]]) -> None:
         """Connect what was not run to what kept it from running, or to all that comes before."""
         home = {task: name for name, tasks in self.tasks.items() for task in tasks.states}
+        fed = self._fed() if entries else set()
         for entry in entries:
             task = str(entry["task"])
             upstream = entry.get("upstream")
@@ -246,9 +250,15 @@ class _Summary:
                 if self.tasks[home[name]].states[name] not in ("ok", "cached")
             ]
             for source in guilty or sources:
-                if home[source] != home[task]:
-                    self.graph.connect(home[source], home[task], dashed=True)
+                ends = home[source], home[task]
+                if ends[0] != ends[1] and (guilty or ends not in fed):
+                    self.graph.connect(*ends, dashed=True)
                 self._tie(self._leaf_id(source, home), "", self._leaf_id(task, home))
+
+    def _fed(self) -> set[tuple[str, str]]:
+        """Return activities between which a product flows."""
+        makers = {edge.target: edge.source for edge in self.graph.edges}
+        return {(makers.get(edge.source, ""), edge.target) for edge in self.graph.edges}
 
     def _leaf_id(self, task: str, home: Mapping[str, str]) -> str:
         members = self.tasks[home[task]].members

@@ -148,7 +148,8 @@ def _add_result(graph: Graph, node: Node, index: RecordIndex, entity: Element, n
         result = graph.nodes.get(key)
         if result is None:
             result = graph.nodes[key] = Node(id=key, kind="product", title=output)
-            result.lines.append(entity.get("kind"))
+            if entity.get("kind").replace("-", "_") != output.replace("-", "_"):
+                result.lines.append(entity.get("kind"))
             graph.connect(node.id, key)
         members = [index.element(link.cause) for link in index.causes("hadMember", name)]
         files = [file for file in members if file is not None]

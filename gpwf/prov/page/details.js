@@ -56,7 +56,8 @@ const showDetails = (number, state, act) => {
   addButton(details, "Close", act.close).classList.add("close");
   add(details, "h2", node.name);
   const words = node.kind === "activity" ? node.counts ? "step" : "task" : node.kind;
-  const lines = node.lines.length ? node.lines : [node.state || ""];
+  const told = node.state && !node.lines.some((line) => line.includes(node.state));
+  const lines = told ? [...node.lines, node.state] : node.lines;
   add(details, "p", [words, ...lines].filter(Boolean).join(" · "), "kind");
   const choices = add(details, "div", undefined, "choices");
   for (const [name, text] of [["up", "Comes from"], ["down", "Leads to"], ["both", "Both"]]) {

@@ -2,22 +2,36 @@
 
 let whole = [0, 0, 1, 1], view = whole.slice(), chosen = null, direction = "both", current = 0;
 const hiddenStates = new Set();
-let matches = [], match = -1;
+let matches = [], match = -1, kept = null;  // kept: the view while it is printed
 
-const show = () => svg.setAttribute("viewBox", view.join(" "));
+let scale = 0, fitted = true;  // pixels per unit, and whether all is shown: kept when the picture gets narrower
+const show = () => {
+  svg.setAttribute("viewBox", view.join(" "));
+  scale = svg.getBoundingClientRect().width / view[2];
+};
+// The details take room from the picture, which neither shrinks nor jumps for it.
+const keepScale = () => {
+  const box = svg.getBoundingClientRect();
+  if (fitted || !box.width) { fit(); return; }
+  view = [view[0], view[1], box.width / scale, box.height / scale];
+  show();
+  if (chosen !== null) bringIntoView(chosen);
+};
 const fit = () => {
   const box = svg.getBoundingClientRect();
-  const scale = Math.min(box.width / whole[2], box.height / whole[3], 1.4) || 1;  // a small graph is not blown up
-  const width = box.width / scale || whole[2], height = box.height / scale || whole[3];
+  const best = Math.min(box.width / whole[2], box.height / whole[3], 1.4) || 1;  // a small graph is not blown up
+  const width = box.width / best || whole[2], height = box.height / best || whole[3];
   view = [whole[0] + (whole[2] - width) / 2, whole[1] + (whole[3] - height) / 2, width, height];
+  fitted = true;
   show();
 };
 const zoom = (factor, x = view[0] + view[2] / 2, y = view[1] + view[3] / 2) => {
   const width = Math.min(Math.max(view[2] * factor, 80), whole[2] * 8 + 2000), by = width / view[2];
   view = [x - (x - view[0]) * by, y - (y - view[1]) * by, width, view[3] * by];
+  fitted = false;
   show();
 };
-const pan = (dx, dy) => { view[0] += dx; view[1] += dy; show(); };
+const pan = (dx, dy) => { view[0] += dx; view[1] += dy; fitted = false; show(); };
 const scaleOf = () => svg.getScreenCTM()?.a || 1;
 const placeAt = (clientX, clientY) => {
   const at = new DOMPoint(clientX, clientY).matrixTransform(svg.getScreenCTM().inverse());
@@ -183,8 +197,8 @@ window.addEventListener("pointermove", (event) => {
   if (!moved) svg.classList.add("moving");
   moved = true;
   pointers.set(event.pointerId, [event.clientX, event.clientY]);
-  const scale = scaleOf() * pointers.size;
-  pan(-dx / scale, -dy / scale);
+  const by = scaleOf() * pointers.size;
+  pan(-dx / by, -dy / by);
   if (pointers.size === 2) {
     const now = distance(), [one, two] = pointers.values();
     if (apart && now) zoom(apart / now, ...placeAt((one[0] + two[0]) / 2, (one[1] + two[1]) / 2));
@@ -225,6 +239,8 @@ const find = () => {
   // A step is found through its tasks; it counts where none of them tells.
   const tasks = new Set(matches);
   matches = matches.filter((number) => !nodes[number].members?.some((item) => tasks.has(item)));
+  const later = (number) => nodes[number].kind === "activity" ? 0 : 1;  // a product is known by its tasks' names too
+  matches.sort((one, two) => later(one) - later(two));
   $("found").value = wanted ? `${matches.length} found` : "";
   mark();
 };
@@ -257,6 +273,12 @@ const addLegend = () => {
   const order = (state) => data.states.includes(state) ? data.states.indexOf(state) : 99;
   for (const state of [...states.keys()].sort((one, two) => order(one) - order(two))) {
     key(`state-${state}`, `${state || "no state"} ${states.get(state)}`, classOf("activity", state));
+  }
+  const again = nodes.filter((node) => node.again).length;
+  if (again) {
+    const note = add(legend, "span", undefined, "key again-key");
+    add(note, "i");
+    add(note, "span", `tried again ${again}`);
   }
   for (const [kind, count] of kinds) key(`kind-${kind}`, `${kind === "input" ? "file from outside" : kind} ${count}`, `kind-${kind}`);
 };
@@ -303,8 +325,8 @@ const isDark = () => (root.dataset.theme || (night.matches ? "dark" : "light")) 
 const nameTheme = () => { $("theme").textContent = isDark() ? "Light" : "Dark"; };
 $("theme").addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; nameTheme(); });
 night.addEventListener("change", nameTheme);
-window.addEventListener("resize", fit);
-let kept = null, theme;
+new ResizeObserver(() => { if (kept === null) keepScale(); }).observe(svg);
+let theme;
 window.addEventListener("beforeprint", () => {
   kept = view.slice();
   theme = root.dataset.theme;
@@ -315,6 +337,7 @@ window.addEventListener("beforeprint", () => {
 window.addEventListener("afterprint", () => {
   if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
   if (kept) view = kept;
+  kept = null;
   show();
 });
 

@@ -1,7 +1,7 @@
 // Places the nodes of one workflow: the order is given, the sizes are known only here.
 // Positions as near to the neighbours as the distances allow, as in gpwf/core/layout.py.
 
-const ACROSS = 22, ALONG = 46, SWEEPS = 24;
+const ACROSS = 22, ALONG = 46, LABELLED = 92, SWEEPS = 24;
 
 const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
@@ -30,6 +30,7 @@ const spread = (layer, wanted, across) => {
 // Returns the centre of every item, the bends of every arrow, and the size of the whole.
 const placeLevel = (level, sizeOf) => {
   const { layers, chains, horizontal } = level;
+  const gap = horizontal && level.labelled ? LABELLED : ALONG;
   const across = new Map(), along = new Map();
   for (const item of layers.flat()) {
     const [width, height] = typeof item === "string" ? [8, 8] : sizeOf(item);
@@ -72,9 +73,9 @@ const placeLevel = (level, sizeOf) => {
       right = Math.max(right, place + across.get(item) / 2);
       at.set(item, horizontal ? [depth + thick / 2, place] : [place, depth + thick / 2]);
     }
-    depth += thick + ALONG;
+    depth += thick + gap;
   }
-  depth = Math.max(0, depth - ALONG);
+  depth = Math.max(0, depth - gap);
   const bends = new Map();
   for (const [source, target, chain] of chains) {
     const inner = chain.slice(1, -1).map((item) => at.get(item));

@@ -182,8 +182,9 @@ const drawNode = (parent, number) => {
     const top = y - height / 2 + PAD + HEAD + Math.floor(n / grid.columns) * (grid.height + grid.gap);
     boxes.set(item, [left + grid.width / 2, top + grid.height / 2, grid.width, grid.height]);
     const cell = addNode(parent, item, "activity", nodes[item].state, "cell");
-    make(cell, "title", {}, [nodes[item].name, nodes[item].state || ""].join("\n"));
+    make(cell, "title", {}, [nodes[item].name, nodes[item].state || "", ...nodes[item].lines].join("\n"));
     make(cell, "rect", { class: "shape", x: left, y: top, width: grid.width, height: grid.height, rx: 3 });
+    if (nodes[item].again) make(cell, "circle", { class: "again", cx: left + grid.width - 3, cy: top + 3, r: 2.6 });
     if (grid.few) {
       make(cell, "text", { class: "line", x: left + grid.width / 2, y: top + grid.height / 2 }, elided(placeOf(item), 28));
     }

@@ -13,6 +13,7 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +36,15 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )
 _PATIENCE_S = 60.0
+#: The browser reads from its descriptor 3 and writes to 4; a shell cannot name those above 9.
+_START = """
+import os, sys
+ends = [os.dup(os.dup(os.dup(int(n)))) for n in sys.argv[1:3]]
+for number, end in zip((3, 4), ends):
+    os.dup2(end, number)
+os.closerange(5, max(ends) + 1)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -50,10 +60,9 @@ class Chromium:
         assert program is not None
         to_browser, self._out = os.pipe()
         self._in, from_browser = os.pipe()
-        # The browser reads from its descriptor 3 and writes to 4.
-        start = f'exec "$0" "$@" 3<&{to_browser} 4>&{from_browser}'
+        pipes = (str(to_browser), str(from_browser))
         self.process = subprocess.Popen(
-            ["sh", "-c", start, program, *_FLAGS, f"--user-data-dir={profile}"],
+            [sys.executable, "-c", _START, *pipes, program, *_FLAGS, f"--user-data-dir={profile}"],
             pass_fds=(to_browser, from_browser),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
