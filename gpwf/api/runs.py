@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gpwf.api.products import Place, ProductFiles, StepProducts
 from gpwf.api.selection import NameIndex
@@ -16,6 +17,9 @@ from gpwf.core.view import RunView, fold
 from gpwf.errors import RunError, UsageError
 from gpwf.run.journal import JournalScan, read_journal, scan_journal
 from gpwf.run.rundir import lock_holder
+
+if TYPE_CHECKING:
+    from gpwf.prov.validation.findings import Report
 
 __all__ = ["RUNS_FOLDER", "ProductFiles", "Run", "StepProducts", "find_runs", "open_run"]
 
@@ -137,6 +141,18 @@ class Run:
     def provenance(self) -> Path:
         """The PROV-JSON document."""
         return self.path / "prov" / "prov.json"
+
+    def validate_provenance(self, *, files: bool = False) -> Report:
+        """Check the record as it lies there; see `gpwf.api.validation.validate_run`.
+
+        Parameters
+        ----------
+        files : bool
+            Compare journal, log, products and inputs with it as well.
+        """
+        from gpwf.api.validation import validate_run
+
+        return validate_run(self, files=files)
 
     @cached_property
     def _names(self) -> NameIndex:

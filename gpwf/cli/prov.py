@@ -20,6 +20,11 @@ ENTRIES = (
         help="Write the provenance of a run in a standard format.",
     ),
     Entry(
+        name="validate",
+        module="gpwf.cli.prov_validate",
+        help="Check whether a record is valid, and whether its files are what it says.",
+    ),
+    Entry(
         name="query",
         module="gpwf.cli.prov_query",
         help="Ask where products came from, and what became of inputs.",
