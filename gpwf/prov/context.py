@@ -129,6 +129,7 @@ class RunContext:
     made: dict[str, dict[str, Made]] = field(default_factory=dict)
     shapes: dict[tuple[Any, ...], Shape] = field(default_factory=dict)
     origins: dict[tuple[str, str], Any] = field(default_factory=dict)
+    last: list[tuple[Task, Shape]] = field(default_factory=list)  # one at most
 
     def keep(self, task: Task, port: str, made: Made) -> None:
         """Remember a product where another task uses it."""
@@ -152,6 +153,21 @@ class RunContext:
 
     def shape(self, task: Task) -> Shape:
         """Return what a task has in common with others."""
+        for last, known in self.last:  # the tasks of a step follow each other
+            if (
+                task.files is last.files
+                and task.origins is last.origins
+                and task.types is last.types
+                and task.packages is last.packages
+                and task.step == last.step
+                and not self.aliases
+            ):
+                return known
+        found = self._shape_of(task)
+        self.last[:] = [(task, found)]
+        return found
+
+    def _shape_of(self, task: Task) -> Shape:
         others = self.aliases.get(task.id)
         names = tuple(dict.fromkeys((task.step, *(item.step for item in others or ()))))
         # What tasks share is one object in a plan, and the plan is kept.
@@ -206,21 +222,28 @@ class RunContext:
         )
 
     def settings(self, task: Task, shape: Shape, key: str, value: Any) -> Settings:
-        """Return the leaves of a setting, which are declared then."""
-        known = shape.settings.get(key)
-        if known is not None and known.value is value:
-            return known
+        """Return the leaves of a setting, which are declared then; the shape keeps them."""
         recorder = self.recorder
+        if type(value) is int and recorder.quick is not None:
+            kind = task.types.get(key) or "int"
+            quick = recorder.quick.setting(key, value, kind, self._origin(task, key))
+            if quick is not None:
+                shape.settings[key] = quick
+                return quick
         here, anywhere = [], []
         for item in leaves(str(key), value, task.types):
             entity, role = record_parameter(recorder, item), f"in.{item.name}"
-            origin = task.origins.get(item.name, ("", ""))
-            notes = self.origins.get(origin)
-            if notes is None:
-                notes = recorder.prepare([("origin", origin[0]), ("originPlace", origin[1])])
-                self.origins[origin] = notes
-            here.append(recorder.usage(entity, role, notes))
+            here.append(recorder.usage(entity, role, self._origin(task, item.name)))
             if item.type != "path":
                 anywhere.append(recorder.usage(entity, role))
         found = shape.settings[key] = Settings(value, tuple(here), tuple(anywhere))
         return found
+
+    def _origin(self, task: Task, name: str) -> Any:
+        """Return where a setting came from, prepared."""
+        origin = task.origins.get(name, ("", ""))
+        notes = self.origins.get(origin)
+        if notes is None:
+            notes = self.recorder.prepare([("origin", origin[0]), ("originPlace", origin[1])])
+            self.origins[origin] = notes
+        return notes

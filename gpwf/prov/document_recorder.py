@@ -161,7 +161,7 @@ class DocumentRecorder(Recorder):
 
     def generated(self, entity: str, activity: str, role: str, time: datetime | None) -> str:
         """Say that an activity made an entity, once; return the name of the generation."""
-        local = hashed_id("gen", entity, activity)
+        local = f"gen-{entity}"
         if self._is_new(local):
             pairs = self.prepare([("prov:role", role)])
             self.document.generation(
@@ -200,7 +200,7 @@ class DocumentRecorder(Recorder):
 
     def started(self, activity: str, starter: str, time: datetime | None) -> None:
         """Say that an activity was started by another one; the time is the start of the first."""
-        local = self._ref(hashed_id("sta", activity))
+        local = self._ref(f"sta-{activity}")
         self.document.start(self._ref(activity), None, self._ref(starter), time, local)
 
     def informed(self, informed: str, informant: str) -> None:

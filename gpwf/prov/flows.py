@@ -30,8 +30,11 @@ def use_settings(
 ) -> None:
     """Record the settings of a task; paths and origins only where they are those of this run."""
     usages: list[Any] = []
+    known = shape.settings
     for key, value in task.settings.items():
-        found = context.settings(task, shape, key, value)
+        found = known.get(key)
+        if found is None or found.value is not value:
+            found = context.settings(task, shape, key, value)
         usages += found.here if with_origin else found.anywhere
     context.recorder.used_all(span.activity, usages, span.start)
 

@@ -15,21 +15,21 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from gpwf.core.plan import Task
+from gpwf.core.redact import looks_secret
 from gpwf.core.runs import (
     AttemptFinished,
     AttemptStarted,
     Product,
     ProductFile,
     Resources,
-    TaskState,
 )
+from gpwf.prov.context import Settings, Used
 from gpwf.prov.included import coordinates_of
 from gpwf.prov.json_values import encoded, several
 from gpwf.prov.recorder import json_text
 from gpwf.prov.vocabulary import local_id
 
 if TYPE_CHECKING:
-    from gpwf.prov.context import Used
     from gpwf.prov.json_recorder import JsonRecorder
     from gpwf.prov.json_values import Notes
 
@@ -49,6 +49,18 @@ class _Port(NamedTuple):
     value: str
 
 
+class _Setting(NamedTuple):
+    """Texts of a setting of a type."""
+
+    is_plain: bool
+    head: str
+    tail: str
+    entity: str
+    name: str
+    kind: str
+    role: str
+
+
 class QuickLines:
     """Writes what is ordinary for a recorder; tells where something is not.
 
@@ -66,8 +78,10 @@ class QuickLines:
         self._value = types[("gpwf:Value",)][1:]
         self._file = types[("gpwf:File", "wfprov:Artifact")][1:]
         self._content = types[("gpwf:Content",)][1:]
+        self._parameter = types[("voprov:Parameter",)][1:]
         self._ports: dict[tuple[str, str], _Port] = {}
         self._names: dict[str, str] = {}
+        self._settings: dict[tuple[str, str], _Setting] = {}
         self._places: dict[tuple[str, str, int], str] = {}
 
     # ---- attempts ---------------------------------------------------------------------------
@@ -100,12 +114,10 @@ class QuickLines:
         bool
             False where something is not ordinary; nothing is written then.
         """
-        if ended.state is not TaskState.OK or ended.failure or ended.retry or begun.attempt != 1:
-            return False
         to, name, key = self._to, quote(task.id), begun.key
         if "\\u" in name or not (key.isalnum() and key.isascii()):
             return False
-        if not to.begin_new(local, *times):
+        if not to.begin_new(local, *times, _texts(ended)):
             return True
         append, start = to.lines["activity"].append, to.start_text
         append(
@@ -115,9 +127,8 @@ class QuickLines:
             f',"gpwf:taskKey":"{key}"{self._used(begun.worker, ended.resources)}}}'
         )
         run, engine, plans = responsible
-        number = sha256(f'["gpwf-prov-sta/1","{local}"]'.encode()).hexdigest()
         to.lines["wasStartedBy"].append(
-            f'"gpwf:sta-{number}":{{"prov:activity":"gpwf:{local}","prov:starter":"gpwf:{run}"'
+            f'"gpwf:sta-{local}":{{"prov:activity":"gpwf:{local}","prov:starter":"gpwf:{run}"'
             f',"prov:time":{start}}}'
         )
         for plan in plans:
@@ -138,8 +149,14 @@ class QuickLines:
         if task.stream:
             text += f',"gpwf:stream":"[{",".join(map(str, task.stream))}]"'
         if task.coordinates:
-            words = [encoded(text) for _, text in coordinates_of(task.coordinates)]
-            text += f',"gpwf:coordinate":{several(words)}'
+            parts = []
+            for axis, value in task.coordinates.items():
+                words = value if type(value) is str else json_text(value)
+                parts.append(quote(f"{axis}={words}"))
+            joined = several(parts)
+            if "\\u" in joined:
+                joined = several([encoded(word) for _, word in coordinates_of(task.coordinates)])
+            text += f',"gpwf:coordinate":{joined}'
         return text
 
     def _used(self, worker: str, used: Resources) -> str:
@@ -157,6 +174,40 @@ class QuickLines:
         if used.peak_rss_bytes:
             text += f',"gpwf:peakMemory_B":{encoded(used.peak_rss_bytes)}'
         return text
+
+    def setting(self, name: str, value: int, kind: str, notes: Notes) -> Settings | None:
+        """Write a setting that is a whole number; return its usages, None where it is not plain.
+
+        Parameters
+        ----------
+        name, value, kind
+            Of the setting; a scatter has one number after the other.
+        notes : prepared attributes
+            Where it came from.
+        """
+        texts = self._settings.get((name, kind))
+        if texts is None:
+            label, role = quote(name), quote(f"in.{name}")
+            plain = "\\u" not in label and len(name) < 100 and kind != "path"
+            plain = plain and not looks_secret(name)
+            head, tail = f'["gpwf-prov-param/1",{label},', f',"",{quote(kind)}]'
+            entity = f'{{{self._parameter},"prov:label":{label[:-1]} = '
+            texts = _Setting(plain, head, tail, entity, label, quote(kind), role)
+            if len(self._settings) < _MOST_TEXTS:
+                self._settings[name, kind] = texts
+        if not texts.is_plain:
+            return None
+        number = sha256(f"{texts.head}{value}{texts.tail}".encode()).hexdigest()
+        local = f"param-{number}"
+        if self._to.is_new(local):
+            self._to.lines["entity"].append(
+                f'"gpwf:{local}":{texts.entity}{value}","voprov:name":{texts.name}'
+                f',"prov:value":{encoded(value)},"voprov:valueType":{texts.kind}}}'
+            )
+        begin = f'","{local}",{texts.role}]'.encode()
+        middle, end = f'","prov:entity":"gpwf:{local}"', f',"prov:role":{texts.role}'
+        here = begin, middle, f"{end}{notes.text}}}"
+        return Settings(value, (here,), ((begin, middle, f"{end}}}"),))
 
     # ---- products ---------------------------------------------------------------------------
 
@@ -251,8 +302,7 @@ class QuickLines:
     def _generated(self, entity: str, activity: str, role: str) -> str:
         """Write that the activity made an entity; return the name of the generation."""
         to = self._to
-        content = f'["gpwf-prov-gen/1","{entity}","{activity}"]'
-        local = f"gen-{sha256(content.encode()).hexdigest()}"
+        local = f"gen-{entity}"
         to.lines["wasGeneratedBy"].append(
             f'"gpwf:{local}":{{"prov:entity":"gpwf:{entity}","prov:activity":"gpwf:{activity}"'
             f',"prov:time":{to.end_text}{role}'
@@ -287,6 +337,26 @@ class QuickLines:
                 return False  # those of this product may be among them
             self._names[name] = text
         return _is_plain(item.digest) and (not item.data_digest or _is_plain(item.data_digest))
+
+
+def _texts(ended: AttemptFinished) -> tuple[str, str] | None:
+    """Return the JSON texts of the times of an attempt, where they need not be taken apart."""
+    one, two = ended.started, ended.ended
+    if not (_is_usual(one) and _is_usual(two)):
+        return None
+    return f'"{one[:-1]}+00:00"', f'"{two[:-1]}+00:00"'
+
+
+def _is_usual(time: str) -> bool:
+    """Return True for a time, known to be one, that is written as the engine writes it."""
+    return (
+        len(time) == 27
+        and time[26] == "Z"
+        and time[19] == "."
+        and time[10] == "T"
+        and time[7] == "-"
+        and time[20:26] != "000000"
+    )
 
 
 def _is_plain(digest: str) -> bool:

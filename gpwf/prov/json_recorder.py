@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,7 +73,7 @@ class JsonRecorder(Recorder):
         self._quoted = Quoted()
         self.types = Types()
         self._forms: dict[Form, tuple[str, tuple[str, ...]]] = {}
-        self._declared: set[bytes] = set()
+        self._declared: set[int] = set()
         self._n_unnamed = self._n_activities = 0
         self.quick = QuickLines(self)
         self._begin("", None, None)
@@ -132,8 +132,9 @@ class JsonRecorder(Recorder):
 
     def is_new(self, local: str) -> bool:
         """Tell whether an element was not declared; it is from then on."""
-        # A digest of 16 bytes instead of the name: a run has several elements per task
-        mark = blake2b(local.encode(), digest_size=16).digest()
+        # Of 64 bits, keyed anew in every process, instead of the name: a run has several elements
+        # per task; two of a million have one mark in 4e7 runs.
+        mark = hash(local)
         if mark in self._declared:
             return False
         self._declared.add(mark)
@@ -141,14 +142,23 @@ class JsonRecorder(Recorder):
 
     def has(self, local: str) -> bool:
         """Tell whether an element is declared; not for those declared as ``unique``."""
-        return blake2b(local.encode(), digest_size=16).digest() in self._declared
+        return hash(local) in self._declared
 
-    def _begin(self, activity: str, start: datetime | None, end: datetime | None) -> None:
+    def _begin(
+        self,
+        activity: str,
+        start: datetime | None,
+        end: datetime | None,
+        texts: tuple[str, str] | None = None,
+    ) -> None:
         """Take an activity as the one whose relations follow."""
         self.activity_now = activity
-        self._start, self.start_text = start, moment(start)
-        self._end = end
-        self.end_text = self.start_text if end is start else moment(end)
+        self._start, self._end = start, end
+        if texts is not None:
+            self.start_text, self.end_text = texts
+        else:
+            self.start_text = moment(start)
+            self.end_text = self.start_text if end is start else moment(end)
         self._relations: set[str] = set()
 
     def _time(self, time: datetime | None) -> str:
@@ -159,8 +169,17 @@ class JsonRecorder(Recorder):
             text = self.end_text if time is self._end else moment(time)
         return f',"prov:time":{text}' if text else ""
 
-    def begin_new(self, local: str, start: datetime | None, end: datetime | None) -> bool:
-        """Take an activity that is new as the one whose relations follow; tell whether it is."""
+    def begin_new(
+        self,
+        local: str,
+        start: datetime | None,
+        end: datetime | None,
+        texts: tuple[str, str] | None = None,
+    ) -> bool:
+        """Take an activity that is new as the one whose relations follow; tell whether it is.
+
+        ``texts`` are the JSON texts of its times, where they are known.
+        """
         self._n_activities += 1
         if self._n_activities % LOOK_AFTER == 0:
             for section in self._all:
@@ -168,7 +187,7 @@ class JsonRecorder(Recorder):
                     section.spill()
         if not self.is_new(local):
             return False
-        self._begin(local, start, end)
+        self._begin(local, start, end, texts)
         return True
 
     def _check(self, activity: str) -> None:
@@ -282,11 +301,11 @@ class JsonRecorder(Recorder):
             self._sections["used"].spill()
         return local
 
-    def usage(self, entity: str, role: str, notes: Any = None) -> tuple[str, str, str]:
+    def usage(self, entity: str, role: str, notes: Any = None) -> tuple[bytes, str, str]:
         """Return what the name of a usage is made of, and its text before and after the time."""
         word = self._quoted[role]
         return (
-            f'","{entity}",{word}]',
+            f'","{entity}",{word}]'.encode(),
             f'","prov:entity":"gpwf:{entity}"',
             f',"prov:role":{word}{notes.text if notes else ""}}}',
         )
@@ -296,8 +315,9 @@ class JsonRecorder(Recorder):
         self._check(activity)
         # As `used`, without what is the same for all: most records of a run are made here.
         begin, when, append = f'["gpwf-prov-use/1","{activity}', self._time(time), self._used.append
+        head = begin.encode()
         for name, before, after in usages:
-            local = sha256((begin + name).encode()).hexdigest()
+            local = sha256(head + name).hexdigest()
             append(f'"gpwf:use-{local}":{{"prov:activity":"gpwf:{activity}{before}{when}{after}')
         if len(self._used) >= MOST_LINES:
             self._sections["used"].spill()
@@ -305,7 +325,7 @@ class JsonRecorder(Recorder):
     def generated(self, entity: str, activity: str, role: str, time: datetime | None) -> str:
         """Say that an activity made an entity, once; return the name of the generation."""
         self._check(activity)
-        local = named_id("gen", f'"{entity}","{activity}"')
+        local = f"gen-{entity}"
         if local not in self._relations:
             self._relations.add(local)
             self._generated.append(
@@ -316,7 +336,7 @@ class JsonRecorder(Recorder):
 
     def logged(self, log: str, activity: str) -> None:
         """Say that an activity, declared earlier, made its log."""
-        local = named_id("gen", f'"{log}","{activity}"')
+        local = f"gen-{log}"
         self._generated.append(
             f'"gpwf:{local}":{{"prov:entity":"gpwf:{log}","prov:activity":"gpwf:{activity}",'
             f'"prov:role":{self._quoted["out.log"]}}}'
@@ -361,7 +381,7 @@ class JsonRecorder(Recorder):
     def started(self, activity: str, starter: str, time: datetime | None) -> None:
         """Say that an activity was started by another one; the time is the start of the first."""
         self._check(activity)
-        local = named_id("sta", f'"{activity}"')
+        local = f"sta-{activity}"
         self._started.append(
             f'"gpwf:{local}":{{"prov:activity":"gpwf:{activity}",'
             f'"prov:starter":"gpwf:{starter}"{self._time(time)}}}'

@@ -66,6 +66,7 @@ class RunRecord:
         self._last: dict[str, str] = {}  # last attempt of tasks that may have another one
         self._attempts: dict[AttemptName, str] = {}  # their ids, for the logs
         self._earliest: datetime | None = None
+        self._first = ""  # the text of it
         self._stray = ""  # a task that is not in the plan
 
     def apply(self, event: RunEvent) -> None:
@@ -218,9 +219,12 @@ class RunRecord:
 
     def _meet(self, time: str) -> None:
         """Keep the earliest moment of the run."""
+        if time >= self._first and time[-1:] == "Z" and len(time) == len(self._first):
+            return  # both in UTC, as the engine writes them: no need to take them apart
         moment = parse_time(time)
         if moment is not None and (self._earliest is None or moment < self._earliest):
             self._earliest = moment
+            self._first = time if time.endswith("Z") else ""
 
 
 def _results(plan: Plan) -> dict[str, dict[str, tuple[str, ...]]]:
