@@ -113,7 +113,7 @@ def _add_nodes(picture: Digraph, graph: Graph, group: str, names: dict[str, str]
             style = STATES.get(box.state, KINDS["activity"])
             inner.attr(
                 label=_label([name.rpartition("/")[2]]),
-                style="rounded,dashed" if style.line == "dashed" else "rounded",
+                style="rounded" if style.line == "solid" else f"rounded,{style.line}",
                 color=style.border,
                 bgcolor="#f7f8fa",
                 fontsize="12",
@@ -129,8 +129,8 @@ def _attributes(node: Node) -> dict[str, str]:
     marks = ["filled"]
     if node.kind == "activity":
         marks.append("rounded")
-    if style.line == "dashed":
-        marks.append("dashed")
+    if style.line != "solid":
+        marks.append(style.line)
     return {
         "shape": _SHAPES.get(node.kind, "box"),
         "style": ",".join(marks),

@@ -24,6 +24,7 @@ __all__ = ["SCRIPTS", "page_data", "to_html"]
 #: Scripts of the page in the order in which they run.
 SCRIPTS = ("place.js", "shapes.js", "lineage.js", "details.js", "page.js")
 
+_DASHES = {"solid": "none", "dashed": "4 3", "dotted": "1.4 2.4"}
 _LONGEST = 20_000  # characters of one text; a workflow as written fits
 
 
@@ -247,7 +248,7 @@ def _colours() -> str:
         f":root[data-theme=dark] {{ --ink: {DARK_INK}; --paper: {DARK_PAPER}; {dark} }}\n"
         + "".join(
             f".{name} {{ --fill: var(--{name}-fill); --line: var(--{name}-line);"
-            f" --dash: {'4 3' if style.line == 'dashed' else 'none'};"
+            f" --dash: {_DASHES[style.line]};"
             f" --edge: {style.line}; }}\n"
             for name, style in day.items()
         )

@@ -20,7 +20,7 @@ DARK_INK, DARK_PAPER = "#e8ebf0", "#14171c"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How a node looks: fill, border, border style (``solid`` or ``dashed``), and both at night."""
+    """How a node looks: fill, border, line (``solid dashed dotted``), and both at night."""
 
     fill: str
     border: str
@@ -40,13 +40,13 @@ STATES: Mapping[str, Style] = {
     "ok": _style("#d9f2e9", "#008a64", "#0d3a2e", "#1fb98d"),
     "cached": _style("#dcedf9", "#0072b2", "#10314a", "#56b4e9"),
     "running": _style("#fdf3c7", "#8f6c00", "#453a08", "#f0c93c"),
-    "waiting": _style("#ffffff", "#6b7280", "#14171c", "#9aa3b2", "dashed"),
+    "waiting": _style("#ffffff", "#6b7280", "#14171c", "#9aa3b2", "dotted"),
     "failed": _style("#fbe0d0", "#c24e00", "#54270a", "#f08444"),
     "timeout": _LOST,
     "oom": _LOST,
     "lost": _LOST,
     "interrupted": _LOST,
-    "cancelled": _style("#e9eaec", "#6b7280", "#343942", "#9aa3b2"),
+    "cancelled": _style("#dcdfe4", "#6b7280", "#3a404a", "#9aa3b2", "dotted"),
     "blocked": _style("#ffffff", "#c24e00", "#14171c", "#f08444", "dashed"),
     "skipped": _style("#ffffff", "#6b7280", "#14171c", "#9aa3b2", "dashed"),
 }
