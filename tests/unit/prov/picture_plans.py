@@ -15,7 +15,7 @@ __all__ = ["busy_plan", "busy_run"]
 
 
 def busy_plan(n: int, *, name: str = "busy") -> Plan:
-    """Return a plan with ``3 n + 2`` tasks.
+    """Return a plan with ``3 n + 3`` tasks.
 
     A workflow ``toy`` in it simulates and reduces ``n`` times; the fits of all are gathered by
     ``table``, which ``figure`` draws.
