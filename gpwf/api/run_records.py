@@ -252,6 +252,16 @@ class RecordSet:
             if not like or _is_like(run, run_id, like):
                 self.add_run(run)
 
+    def path_of(self, run: Path) -> Path:
+        """Return the record of a run, made where it is not there.
+
+        Raises
+        ------
+        GpwfError
+            Where it can neither be read nor made.
+        """
+        return record_of_run(Run(run), spare=self._folder())
+
     def directory_of(self, run_id: str) -> Path | None:
         """Return the directory of a run, where it is one of those that are asked."""
         key = f"gpwf:run-{run_id}"

@@ -29,6 +29,11 @@ ENTRIES = (
         module="gpwf.cli.prov_query",
         help="Ask where products came from, and what became of inputs.",
     ),
+    Entry(
+        name="diff",
+        module="gpwf.cli.prov_diff",
+        help="Say what differs between two runs or products, and what came first.",
+    ),
 )
 
 

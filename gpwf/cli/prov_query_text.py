@@ -37,7 +37,8 @@ def answer_text(provenance: Provenance, question: str, answer: Any, width: int |
     if question == "lineage":
         return "\n".join(_Tree(provenance, answer).lines())
     if question == "software":
-        return _software(*answer, width)
+        software, code, environments = answer
+        return _software(software, code, environments, width)
     if not answer:
         return f"no {question}"
     shape = {
