@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
+from gpwf.errors import ProvenanceError
 from gpwf.prov.graph import Node
 from gpwf.prov.record_index import Element, Link, RecordIndex
 from gpwf.prov.record_words import number_in, object_in, seconds_text, size_text
@@ -13,6 +15,7 @@ __all__ = [
     "add_attempt",
     "add_product",
     "brief_attempt",
+    "check_wanted",
     "folded",
     "input_node",
     "short_values",
@@ -122,7 +125,37 @@ def short_values(settings: Mapping[str, Values], wanted: Sequence[str]) -> list[
 def _is_wanted(name: str, values: Values, word: str) -> bool:
     if word == "changed":
         return set(values.values()) != {_STEP_DEFAULT}
+    return _is_meant(name, word)
+
+
+def _is_meant(name: str, word: str) -> bool:
     return name == word or name.startswith(f"{word}.") or name.endswith(f".{word}")
+
+
+def check_wanted(wanted: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse the name of a setting that nothing has.
+
+    Parameters
+    ----------
+    wanted : iterable of str
+        As in `short_values`.
+    known : iterable of str
+        Names of all settings that could be shown.
+
+    Raises
+    ------
+    ProvenanceError
+        With the nearest names.
+    """
+    names = sorted(set(known))
+    for word in wanted:
+        if word in ("all", "changed") or any(_is_meant(name, word) for name in names):
+            continue
+        near = difflib.get_close_matches(word[:100], names, n=5, cutoff=0.5) or names[:12]
+        raise ProvenanceError(
+            f"no setting is called {word[:100]!r}",
+            hint=f"all, changed, or one of: {', '.join(near)}" if near else "there are none",
+        )
 
 
 def input_node(key: str, role: str, files: Sequence[tuple[str, Element]]) -> Node:

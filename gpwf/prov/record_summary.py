@@ -15,6 +15,7 @@ from gpwf.prov.record_facts import (
     add_attempt,
     add_product,
     brief_attempt,
+    check_wanted,
     folded,
     input_node,
     short_values,
@@ -101,6 +102,9 @@ class _Summary:
         return [entry[:3] for entry in found]
 
     def _finish(self) -> None:
+        check_wanted(
+            self.options.parameters, (x for item in self.tasks.values() for x in item.settings)
+        )
         for name, tasks in self.tasks.items():
             node = self.graph.nodes[name]
             (task, *more) = tasks.states

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gpwf.prov.graph import Graph, Node
-from gpwf.prov.record_facts import Values, add_product, folded, input_node, short_values
+from gpwf.prov.record_facts import (
+    Values,
+    add_product,
+    check_wanted,
+    folded,
+    input_node,
+    short_values,
+)
 from gpwf.prov.record_index import Element, RecordIndex
 from gpwf.prov.record_words import main_run, subtitle_of, title_of
 
@@ -65,6 +72,7 @@ def _add_context(graph: Graph, node: Node, index: RecordIndex, parameters: Seque
             graph.connect(entity.id, node.id, "environment", dashed=True)
     for name, values in settings.items():
         node.add("Parameters", name, folded(values))
+    check_wanted(parameters, settings)
     node.lines += short_values(settings, parameters) if parameters else []
 
 

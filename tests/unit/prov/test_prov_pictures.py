@@ -92,12 +92,18 @@ def test_parameters_of_the_workflow_on_demand() -> None:
         (("changed",), ["seed = 0; …; 9 (10 values)", "geom.energy.min = 1.0 TeV"]),
         (("geom",), ["geom.energy.min = 1.0 TeV"]),
         (("min", "method"), ["geom.energy.min = 1.0 TeV", "method = reflected"]),
-        (("nothing",), []),
     ],
 )
 def test_settings_in_the_nodes(wanted: Sequence[str], lines: list[str]) -> None:
     fit = node(busy(failing=False, parameters=wanted), "fit")
     assert [line for line in fit.lines if " = " in line] == lines
+
+
+def test_a_setting_that_nothing_has_is_refused() -> None:
+    for detail, wrong, near in (("step", "metod", "method"), ("workflow", "emin", "e_min")):
+        with pytest.raises(ProvenanceError, match=f"no setting is called '{wrong}'") as caught:
+            busy(parameters=[wrong], detail=detail)
+        assert near in str(caught.value.hint)
 
 
 def test_seed_and_coordinates_stand_on_a_task() -> None:
