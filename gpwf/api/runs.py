@@ -19,6 +19,7 @@ from gpwf.run.journal import JournalScan, read_journal, scan_journal
 from gpwf.run.rundir import lock_holder
 
 if TYPE_CHECKING:
+    from gpwf.api.query import Ancestry
     from gpwf.prov.validation.findings import Report
 
 __all__ = ["RUNS_FOLDER", "ProductFiles", "Run", "StepProducts", "find_runs", "open_run"]
@@ -229,6 +230,16 @@ class Run:
                     files = Place(name=item.task, view=item).files(folder, store=folder)
                     found.setdefault(name, []).append(files[ref.product].path)
         return found
+
+    def lineage(self, of: str | Path, direction: str = "up", depth: int | None = None) -> Ancestry:
+        """Return what a product came from, or with ``down`` what became of it, in all runs.
+
+        See `gpwf.api.query.Provenance.lineage`; `gpwf.api.query.open_provenance` asks more.
+        """
+        from gpwf.api.query import open_provenance
+
+        with open_provenance(self.path) as provenance:
+            return provenance.lineage(of, direction, depth)
 
     def __repr__(self) -> str:
         return f"<gpwf run {self.path.name}: {self.plan.name}, {self.state}>"

@@ -12,7 +12,7 @@ from gpwf.cli import completion
 from gpwf.cli.options import format_option, print_json, store_option
 
 if TYPE_CHECKING:
-    from gpwf.api.diff import Change, Difference
+    from gpwf.api.differences import Change, Difference
 
 __all__ = ["SCHEMA", "command"]
 
@@ -51,7 +51,7 @@ def command(a: str, b: str, every: bool, store: Path | None, form: str) -> None:
     Times, ids, places, and what was taken from the store are no differences; the environment is
     told, and alone is none.
     """
-    from gpwf.api.diff import diff
+    from gpwf.api.differences import diff
 
     found = diff(a, b, store=store)
     if form == "json":

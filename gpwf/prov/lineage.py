@@ -12,7 +12,7 @@ Where a product was used under another name, three bridges lead on:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -238,8 +238,11 @@ class Lineage:
         kinds = self.kinds(edge.cause for edge in used)
         own = self.kinds(keys)
         ways = {(edge.effect, edge.role) for edge in used if kinds[edge.cause] != Kind.COLLECTION}
+        twice = self._told_closer(used, kinds)
         for edge in used:
             kind = kinds[edge.cause]
+            if edge[:4] in twice:
+                continue
             if kind is Kind.COLLECTION and (edge.effect, edge.role) in ways:
                 continue  # its members are used as well
             if kind in _ASIDE and own[edge.effect] is not Kind.ACTIVITY:
@@ -249,6 +252,21 @@ class Lineage:
         for edge in self.causes(keys, Relation.INFORMED):
             if own[edge.effect] is Kind.CACHED or edge.effect not in known:
                 yield _link(edge, "informed")
+
+    def _told_closer(
+        self, used: Sequence[Edge], kinds: Mapping[int, Kind]
+    ) -> set[tuple[int, int, int, str]]:
+        """Return the uses of values and contents of which another record names product or file."""
+        general = {e.cause for e in used if kinds[e.cause] in (Kind.VALUE, Kind.CONTENT)}
+        ways = {(edge.effect, edge.cause, edge.role) for edge in used}
+        aspects: dict[int, list[int]] = {}
+        for edge in self.effects(general, Relation.SPECIALIZED):
+            aspects.setdefault(edge.cause, []).append(edge.effect)
+        return {
+            edge[:4]
+            for edge in used
+            if any((edge.effect, item, edge.role) in ways for item in aspects.get(edge.cause, ()))
+        }
 
     def _of_values(self, keys: Collection[int]) -> Iterator[Link]:
         """Go from values to the product that was there when they were used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +49,8 @@ def diff(a: str | Path, b: str | Path, *, store: Path | None = None) -> Differen
     ProvenanceError
         Where a record cannot be read.
     """
-    with RecordSet() as records:
-        sides = [_side(records, str(item), store) for item in (a, b)]
+    with RecordSet() as records, ExitStack() as stack:  # origins are read when they are needed
+        sides = [_side(records, stack, str(item), store) for item in (a, b)]
         (one, first), (two, second) = sides
         if bool(first) != bool(second):
             raise UsageError(
@@ -60,23 +61,25 @@ def diff(a: str | Path, b: str | Path, *, store: Path | None = None) -> Differen
         return compare(one, two, names=(str(a), str(b)), roots=roots)
 
 
-def _side(records: RecordSet, text: str, store: Path | None) -> tuple[Side, str]:
+def _side(records: RecordSet, stack: ExitStack, text: str, store: Path | None) -> tuple[Side, str]:
     """Return what is recorded of one side, and the task that is meant, where one is."""
     operand = _operand(records, text, store)
-    with Lineage.of(operand.record, keep=operand.record.parent.name == "prov") as lineage:
-        if not operand.what:
-            return read_side(lineage, None), ""
-        keys = find(lineage, operand.what)
-        tasks = _tasks_of(lineage, keys)
-        if len(tasks) != 1:
-            many = ", ".join(sorted(tasks)[:3]) + (" …" if len(tasks) > 3 else "")
-            raise UsageError(
-                f"{text} is not one task, but {len(tasks)}: {many}"
-                if tasks
-                else f"{text} was not made by a task",
-                hint="name one: RUN:STEP[axis=value].port",
-            )
+    lineage = stack.enter_context(
+        Lineage.of(operand.record, keep=operand.record.parent.name == "prov")
+    )
+    if not operand.what:
+        return read_side(lineage, None), ""
+    keys = find(lineage, operand.what)
+    tasks = _tasks_of(lineage, keys)
+    if len(tasks) == 1:
         return read_side(lineage, keys), tasks.pop()
+    many = ", ".join(sorted(tasks)[:3]) + (" …" if len(tasks) > 3 else "")
+    raise UsageError(
+        f"{text} is not one task, but {len(tasks)}: {many}"
+        if tasks
+        else f"{text} was not made by a task",
+        hint="name one: RUN:STEP[axis=value].port",
+    )
 
 
 def _tasks_of(lineage: Lineage, keys: list[int]) -> set[str]:
