@@ -134,10 +134,8 @@ def _members_of(data: Mapping[str, Any]) -> Iterator[Member | Damage]:
 
 def _refuse_other_json(path: Path, report: Report) -> None:
     """Refuse JSON that is something else; what is torn is a record as far as it goes."""
-    if not report.counts and not report.totals["RD-01"]:
-        known = report.totals["RD-02"] == 0
-        if known:
-            return
+    others = [item for item in report.findings if "torn" not in item.message]
+    if others and not report.sections and report.totals.keys() <= {"RD-01", "RD-02"}:
         raise ProvenanceError(
             f"{path} is JSON but holds no entity, activity or agent: not PROV-JSON",
             hint="expected PROV-JSON; `gpwf prov export` writes the record of a run again",
@@ -205,11 +203,9 @@ class _Pass:
             instance.add(section, name, value)
 
     def _begin(self, section: str) -> None:
-        if (
-            section not in FORMAL
-            and section not in ELEMENTS
-            and section not in ("prefix", "bundle")
-        ):
+        if section in FORMAL or section in ELEMENTS or section in ("prefix", "bundle"):
+            self.report.sections.add(section)
+        else:
             self._tell("RD-02", section, "is no section of PROV-JSON; its records are passed over")
 
     def finish(self, instance: Instance) -> None:

@@ -100,6 +100,8 @@ class Report:
         How often each rule was broken, also where not all findings are kept.
     files : Counter
         Number of files that were compared, by what they are.
+    sections : set of str
+        Sections of PROV-JSON that were met, also without records.
     """
 
     record: str = ""
@@ -108,6 +110,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     totals: Counter[str] = field(default_factory=Counter)
     files: Counter[str] = field(default_factory=Counter)
+    sections: set[str] = field(default_factory=set)
 
     @property
     def is_valid(self) -> bool:
