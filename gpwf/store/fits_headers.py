@@ -102,29 +102,25 @@ def _read(stream: IO[bytes]) -> FitsIdentity | None:
     reader = _Reader(stream)
     cards: dict[str, list[Value]] = {}
     digest = ""
+    is_fits = False
     try:
-        if reader.peek() != b"SIMPLE  =":
-            return None
-        for _ in range(_MOST_HDUS):
-            header = reader.header()
+        is_fits = reader.peek() == b"SIMPLE  ="
+        for _ in range(_MOST_HDUS if is_fits else 0):
+            header = reader.header(cards)
             if header is None:
                 digest = reader.hash.hexdigest()
                 break
-            for name, value in header.found:
-                known = cards.setdefault(name, [])
-                if value not in known and len(known) < _MOST_VALUES:
-                    known.append(value)
             reader.data(header.data_bytes)
     except (_Broken, EOFError, zlib.error, gzip.BadGzipFile):
-        pass
-    return FitsIdentity(cards=cards, digest=digest)
+        pass  # what was read until then counts
+    return FitsIdentity(cards=cards, digest=digest) if is_fits else None
 
 
 @dataclass(slots=True)
 class _Header:
     """The header of one part of a file: what it says, and how many bytes of data follow."""
 
-    found: list[tuple[str, Value]] = field(default_factory=list)
+    cards: dict[str, list[Value]]
     sizes: dict[str, Value] = field(default_factory=dict)
 
     @property
@@ -176,9 +172,9 @@ class _Reader:
             raise _Broken
         return self._stream.read(size)
 
-    def header(self) -> _Header | None:
+    def header(self, cards: dict[str, list[Value]]) -> _Header | None:
         """Return the next header; None at the end of the file."""
-        header = _Header()
+        header = _Header(cards)
         first = True
         while True:
             block, self._ahead = self._ahead or self._take(_BLOCK), b""
@@ -230,7 +226,9 @@ def _note(key: str, card: bytes, header: _Header) -> None:
     if key in IDENTITY_CARDS or _PRODUCER.fullmatch(key):
         value = _value(card)
         if value is not None and value != "":
-            header.found.append((key, value))
+            known = header.cards.setdefault(key, [])
+            if value not in known and len(known) < _MOST_VALUES:
+                known.append(value)
     elif key in ("BITPIX", "PCOUNT", "GCOUNT", "GROUPS") or key.startswith("NAXIS"):
         value = _value(card)
         if value is not None:
