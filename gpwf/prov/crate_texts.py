@@ -21,30 +21,33 @@ def redacted_json(data: bytes) -> bytes:
         UTF-8; a line that is torn is redacted as a text.
     """
     text = data.decode("utf-8", "replace")
-    if redact_text(text) == text:
-        return data
     try:
-        return (json.dumps(_clean("", json.loads(text)), indent=1) + "\n").encode()
+        found = json.loads(text)
     except ValueError:
-        return "".join(map(_clean_line, text.splitlines(keepends=True))).encode()
+        lines = text.splitlines(keepends=True)
+        cleaned = [_clean_line(line) for line in lines]
+        return data if cleaned == lines else "".join(cleaned).encode()
+    clean = _clean("", found)
+    return data if clean == found else (json.dumps(clean, indent=1) + "\n").encode()
 
 
 def _clean_line(line: str) -> str:
-    if redact_text(line) == line:
-        return line
     try:
-        return json.dumps(_clean("", json.loads(line))) + "\n"
-    except ValueError:
-        return redact_text(line)
+        found = json.loads(line)
+    except ValueError:  # torn: what is between quotes may hold a name and a value of its own
+        return '"'.join(map(redact_text, redact_text(line).split('"')))
+    clean = _clean("", found)
+    return line if clean == found else json.dumps(clean) + "\n"
 
 
-def _clean(name: str, value: Any) -> Any:
+def _clean(path: str, value: Any) -> Any:
+    """Return plain data without secrets: what lies below a secret name is one, too."""
     if isinstance(value, dict):
-        return {key: _clean(key, item) for key, item in value.items()}
+        return {key: _clean(f"{path}.{key}", item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_clean(name, item) for item in value]
+        return [_clean(path, item) for item in value]
     if isinstance(value, str):
-        return REDACTED if looks_secret(name, value) else redact_text(value)
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and looks_secret(name):
+        return REDACTED if looks_secret(path, value) else redact_text(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and looks_secret(path):
         return REDACTED
     return value
