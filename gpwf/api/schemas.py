@@ -8,6 +8,7 @@ from pathlib import Path
 from gpwf.core.catalog import StepCatalog
 from gpwf.errors import UsageError
 from gpwf.lang.bundle import SCHEMA_ID, bundle_schema
+from gpwf.report.log_schema import log_schema
 
 __all__ = ["schema_files", "write_schemas"]
 
@@ -23,7 +24,8 @@ def schema_files(catalog: StepCatalog) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        ``workflow.schema.json``, the bundle, and ``steps/<tag>.schema.json``.
+        ``workflow.schema.json``, the bundle, ``steps/<tag>.schema.json``, and
+        ``log.schema.json`` of the lines of a log.
     """
     base = SCHEMA_ID.rpartition("/")[0]
     files = {"workflow.schema.json": bundle_schema(catalog)}
@@ -34,6 +36,11 @@ def schema_files(catalog: StepCatalog) -> dict[str, str]:
             "$id": f"{base}/{name}",
             **catalog.schema(tag),
         }
+    files["log.schema.json"] = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": f"{base}/log.schema.json",
+        **log_schema(),
+    }
     return {
         name: json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in files.items()

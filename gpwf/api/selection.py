@@ -153,6 +153,36 @@ class NameIndex:
         steps = steps_named(self._by_step, step, f"{option} {name}".strip())
         return {place: self._ids[place] for place in self.places(steps, labels, name, option)}
 
+    def find_at(self, step: str | None, at: Mapping[str, str], option: str = "") -> set[str]:
+        """Return the ids of the tasks of a step, of all for None, that have further labels.
+
+        Parameters
+        ----------
+        step : str, optional
+            As for `find`.
+        at : mapping of str to str
+            Label by axis; steps without one of the axes have no such task.
+        option : str
+            What the labels were given to, for messages.
+
+        Raises
+        ------
+        UsageError
+            Where there is no such step, axis or value.
+        """
+        if step is not None and not at:
+            return set(self.find(step).values())
+        try:
+            name, labels = parse_selector(step) if step is not None else ("", {})
+        except SelectorError as error:
+            raise UsageError(str(error)) from None
+        if twice := labels.keys() & at.keys():
+            raise UsageError(f"{option} {min(twice)}: {step} has a value for it, too")
+        steps = list(self._by_step) if step is None else steps_named(self._by_step, name, step)
+        text = ", ".join(f"{axis}={label}" for axis, label in at.items())
+        found = self.places(steps, {**labels, **at}, text, option)
+        return {self._ids[place] for place in found}
+
     def places(
         self, steps: Sequence[str], labels: Mapping[str, str], name: str = "", option: str = ""
     ) -> list[str]:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from gpwf.cli import completion
-from gpwf.cli.options import format_option, run_argument
+from gpwf.cli.options import format_option, pairs, run_argument
 from gpwf.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from gpwf.api import Run
     from gpwf.report.log_lines import LogFilter
 
 __all__ = ["command"]
+
+_ATTEMPT_ID = re.compile(r"(?:gpwf:)?(?:act-)?([0-9a-f][0-9a-f-]{5,35})")
 
 
 @click.command("logs")
@@ -34,8 +39,23 @@ __all__ = ["command"]
     help="Lowest level to show.",
 )
 @click.option(
-    "--attempt", type=click.IntRange(min=1), metavar="N", help="Show only the N-th attempts."
+    "--at",
+    "at",
+    multiple=True,
+    metavar="AXIS=VALUE",
+    help="Show only tasks with this coordinate; several times for several axes.",
 )
+@click.option(
+    "--attempt",
+    metavar="N|ID",
+    help="Show only the N-th attempts, or the one with this id (`gpwf:act-...` in the record).",
+)
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Show only what is newer: `10m`, `2h`, `14:30`, `2026-01-31T14:30`.",
+)
+@click.option("--grep", "text", metavar="TEXT", help="Show only lines that have this text.")
 @format_option()
 def command(
     run: str | None,
@@ -43,19 +63,29 @@ def command(
     follow: bool,
     tail: int | None,
     level: str,
-    attempt: int | None,
+    at: tuple[str, ...],
+    attempt: str | None,
+    since: str | None,
+    text: str | None,
     form: str,
 ) -> None:
     """Show the log of a run.
 
     RUN is a run directory, the end of its name, or a workflow; the latest run by default. STEP
     is a step, or tasks of it: `sim`, `sim[seed=3]`; alone, it is one of the latest run. The log
-    has the messages of tasks that run now, too. JSON has one object per line.
+    has the messages of tasks that run now, too. JSON has one object per line, with the keys that
+    the reference of the log lists.
     """
     from gpwf.report.log_lines import LogFilter, read_log
 
-    opened, tasks = _find(run, step)
-    wanted = LogFilter(level=level, tasks=tasks, attempt=attempt)
+    opened, tasks = _find(run, step, dict(pairs(at, "--at")))
+    wanted = LogFilter(
+        level=level,
+        tasks=tasks,
+        attempt=None if attempt is None else _attempt(attempt),
+        since=None if since is None else _since(since),
+        text=text,
+    )
     blocks = read_log(opened.log, ended=(lambda: not opened.is_live) if follow else None)
     if tail is not None:
         blocks = _last(blocks, wanted, tail)
@@ -66,6 +96,34 @@ def command(
                 click.echo("\n".join(texts))
     except KeyboardInterrupt:  # how one stops following
         raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
+
+
+def _attempt(text: str) -> int | str:
+    """Return the number of an attempt, or the beginning of its id.
+
+    Raises
+    ------
+    click.BadParameter
+        For anything else.
+    """
+    if text.isascii() and text.isdigit() and len(text) < 5:
+        if int(text) > 0:
+            return int(text)
+    elif (found := _ATTEMPT_ID.fullmatch(text)) is not None:
+        return found[1]
+    hint = "a number from 1, or the beginning of an id with at least 6 characters"
+    raise click.BadParameter(f"{text!r} is no attempt: {hint}", param_hint="--attempt")
+
+
+def _since(text: str) -> datetime:
+    from datetime import UTC, datetime
+
+    from gpwf.report.log_lines import parse_since
+
+    try:
+        return parse_since(text, datetime.now(UTC))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--since") from None
 
 
 def _text(line: dict[str, Any], form: str) -> str:
@@ -87,7 +145,9 @@ def _last(
     yield from blocks
 
 
-def _find(run: str | None, step: str | None) -> tuple[Run, frozenset[str] | None]:
+def _find(
+    run: str | None, step: str | None, at: Mapping[str, str]
+) -> tuple[Run, frozenset[str] | None]:
     """Return the run and the tasks that are meant, all for None; one argument may be the step."""
     from gpwf import api
 
@@ -100,10 +160,10 @@ def _find(run: str | None, step: str | None) -> tuple[Run, frozenset[str] | None
         if not _names_a_step(latest, run):
             raise
         opened, step = latest, run
-    return opened, None if step is None else _tasks(opened, step)
+    return opened, None if step is None and not at else _tasks(opened, step, at)
 
 
-def _tasks(run: Run, name: str) -> frozenset[str]:
+def _tasks(run: Run, name: str | None, at: Mapping[str, str]) -> frozenset[str]:
     """Return the ids of the tasks that a name means, also one that it shares with another step.
 
     Raises
@@ -112,8 +172,11 @@ def _tasks(run: Run, name: str) -> frozenset[str]:
         Where the run has no such step, axis or value.
     """
     from gpwf.api.selection import NameIndex
+    from gpwf.core.redact import redact_text
 
-    return frozenset(NameIndex(run.plan).find(name, run.path.name).values())
+    labels = {axis: label.strip() for axis, label in at.items()}
+    found = NameIndex(run.plan).find_at(name, labels, "--at")
+    return frozenset({*found, *map(redact_text, found)})  # the log has no secrets in names
 
 
 def _names_a_step(run: Run, name: str) -> bool:

@@ -20,7 +20,11 @@ from gpwf.prov.vocabulary import hashed_id, local_id
 __all__ = ["AttemptLog", "AttemptLogs", "AttemptName", "read_attempt_logs", "record_attempt_logs"]
 
 #: Events that say no more than the journal; of a bad end the line has the traceback as well.
-_QUIET = (b'"event": "attempt.started"', b'"event": "attempt.finished"', b'"event": "task.cached"')
+_QUIET = (
+    b'"event": "attempt.started"',
+    b'"event": "attempt.finished"',
+    b'"event": "task.finished"',
+)
 _HEAD = 160  # bytes of a line in which level and event stand
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from pathlib import Path
 from typing import Any
 
-from gpwf.report.logging import LEVELS
+from gpwf.core.ages import parse_age
+from gpwf.report.log_schema import LEVELS
 from gpwf.report.text import clean, duration
 
-__all__ = ["LogFilter", "line_text", "read_lines", "read_log"]
+__all__ = ["LogFilter", "line_text", "parse_since", "read_lines", "read_log"]
 
 _POLL_S = 0.2
 _BLOCK = 1 << 20
@@ -22,30 +26,97 @@ _COLOURS = {"debug": "bright_black", "warning": "yellow", "error": "red", "criti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFilter:
-    """What to show.
+    """What to show. A line that another program wrote need not have any of our keys.
 
     Parameters
     ----------
     level : str
-        Lowest level of `gpwf.report.logging.LEVELS` that is shown.
+        Lowest level of `gpwf.report.log_schema.LEVELS` that is shown.
     tasks : collection of str, optional
         Ids of tasks; everything by default.
-    attempt : int, optional
-        Number of an attempt, counted from 1; everything by default.
+    attempt : int or str, optional
+        Number of an attempt, counted from 1, or the beginning of its id; everything by default.
+    since : datetime, optional
+        With a zone; what is older, or has no time, is not shown.
+    text : str, optional
+        What the line must have in its event, message, reason, logger or error, in any case.
     """
 
     level: str = "info"
     tasks: Collection[str] | None = None
-    attempt: int | None = None
+    attempt: int | str | None = None
+    since: datetime | None = None
+    text: str | None = None
 
     def accepts(self, line: Mapping[str, Any]) -> bool:
         """Tell whether a line is shown."""
         level = line.get("level")
-        if level in LEVELS and LEVELS.index(level) < LEVELS.index(self.level):
+        if level in _RANKS and _RANKS[level] < _RANKS[self.level]:
             return False
-        if self.attempt is not None and line.get("attempt") != self.attempt:
+        if self.tasks is not None and not _is_of(line, self.tasks):
             return False
-        return self.tasks is None or line.get("task_id") in self.tasks
+        return self._is_attempt(line) and self._is_new(line) and self._has_text(line)
+
+    def _is_attempt(self, line: Mapping[str, Any]) -> bool:
+        if isinstance(self.attempt, str):
+            return str(line.get("attempt_id") or "").startswith(self.attempt)
+        return self.attempt is None or line.get("attempt") == self.attempt
+
+    def _is_new(self, line: Mapping[str, Any]) -> bool:
+        if self.since is None:
+            return True
+        time = _moment(line.get("time"))
+        return time is not None and time >= self.since
+
+    def _has_text(self, line: Mapping[str, Any]) -> bool:
+        if self.text is None:
+            return True
+        wanted = self.text.casefold()
+        return any(wanted in str(line.get(key) or "").casefold() for key in _SEARCHED)
+
+
+_RANKS: Mapping[Any, int] = {name: number for number, name in enumerate(LEVELS)}
+_SEARCHED = ("event", "message", "reason", "logger", "error", "traceback", "hint")
+
+
+def _is_of(line: Mapping[str, Any], tasks: Collection[str]) -> bool:
+    task = line.get("task_id")
+    return isinstance(task, str) and task in tasks
+
+
+def _moment(time: Any) -> datetime | None:
+    """Return a time of a line; one without a zone is in UTC."""
+    try:
+        found = datetime.fromisoformat(str(time))
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def parse_since(text: str, now: datetime) -> datetime:
+    """Return the moment that ``--since`` means.
+
+    Parameters
+    ----------
+    text : str
+        A length of time that is to have passed (``10m``, ``2 h``), a time of day (``14:30``), a
+        date, or both; in the local zone where it has none.
+    now : datetime
+        With a zone.
+
+    Raises
+    ------
+    ValueError
+        For anything else.
+    """
+    with suppress(ValueError, OverflowError):
+        return now - timedelta(seconds=parse_age(text))
+    here = now.astimezone()
+    with suppress(ValueError):
+        return datetime.combine(here.date(), clock.fromisoformat(text.strip())).astimezone()
+    with suppress(ValueError, OverflowError):
+        return datetime.fromisoformat(text.strip()).astimezone()
+    raise ValueError(f"{text!r} is no time: write 10m, 2h, 14:30 or 2026-01-31T14:30")
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -111,7 +182,7 @@ def _read(path: Path, offset: int) -> bytes:
 def _parse(raw: bytes) -> dict[str, Any] | None:
     try:
         line = json.loads(raw)
-    except ValueError:  # torn by a crash; the journal is what counts
+    except (ValueError, RecursionError):  # torn by a crash; the journal is what counts
         return None
     return line if isinstance(line, dict) else None
 
@@ -124,34 +195,34 @@ def line_text(line: Mapping[str, Any]) -> str:
     stamp = _clock(line.get("time"))
     attempt = line.get("attempt")
     task = clean(f" {line['task_id']}") if line.get("task_id") else ""
-    again = f" (attempt {attempt})" if attempt is not None and attempt > 1 else ""
+    again = f" (attempt {attempt})" if isinstance(attempt, int) and attempt > 1 else ""
     text = clean("\n    ".join(_message(line).splitlines()))
-    word = style(f"{level:<7}", fg=_COLOURS.get(level))
+    word = style(f"{clean(level):<7}", fg=_COLOURS.get(level))
     who = f"{task}{again}:" if task else ""  # nobody: the run itself
     return f"{stamp} {word}{who} {text}"
 
 
 def _clock(iso: Any) -> str:
+    time = _moment(iso)
     try:
-        return f"{datetime.fromisoformat(str(iso)).astimezone():%H:%M:%S}"
-    except ValueError:
+        return f"{time.astimezone():%H:%M:%S}" if time is not None else "--:--:--"
+    except OverflowError:  # the year 1 in another zone
         return "--:--:--"
 
 
 def _message(line: Mapping[str, Any]) -> str:
     """Return what a line says: the event, or the message of a library."""
-    event = str(line.get("event", ""))
-    message = str(line.get("message", ""))
+    event = str(line.get("event") or "")
+    message = str(line.get("message") or "")
     if event == "log.record":
         return f"{line.get('logger', '')}: {message}"
     words = [event]
     words += [str(line[name]) for name in ("state", "workflow") if line.get(name)]
-    if event == "task.cached":  # the name says it
-        words = [event]
-    if line.get("duration_s") is not None:
-        words.append(f"in {duration(line['duration_s'])}")
+    seconds = line.get("duration_s")
+    if isinstance(seconds, (int, float)) and math.isfinite(seconds):
+        words.append(f"in {duration(seconds)}")
     if event == "task.progress" and line.get("total"):
-        words.append(f"{line['done']}/{line['total']}")
+        words.append(f"{line.get('done')}/{line['total']}")
     text = " ".join(words)
-    reason = message or str(line.get("reason", ""))
+    reason = message or str(line.get("reason") or "")
     return f"{text}: {reason}" if reason else text

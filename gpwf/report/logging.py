@@ -1,10 +1,10 @@
 """The log of a run: one JSON object per line, made by structlog.
 
-Every line has ``time level event run_id step task_id attempt`` (null where one does not apply);
-``coordinates`` (axis → label, of scattered tasks), ``key``, ``digest``, ``duration_s`` and others
-follow where there is something to say. Event names
-are static: those of the journal for run events, ``log.record`` for what libraries logged or
-warned about inside a task, ``task.progress`` for what a step says of itself.
+What a line holds is said in `gpwf.report.log_schema`: the fixed keys first, in their order, null
+where one does not apply; then whatever else there is to say. Every task ends with one line
+``task.finished`` that has everything of it, whatever its end; attempts after which another one
+follows have ``attempt.finished``. ``log.record`` is what libraries logged or warned about inside
+a task, ``task.progress`` what a step says of itself.
 
 The logger is wrapped with its own processors: structlog's global configuration, which belongs to
 the user's notebook, is neither read nor changed. It is bound once, and has its own JSON encoder:
@@ -14,6 +14,7 @@ a task of a millisecond must not wait for its log.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -37,26 +38,16 @@ from gpwf.core.runs import (
     TaskState,
 )
 from gpwf.report.held import HeldWriter
+from gpwf.report.log_schema import FIXED, LEVELS
 
 __all__ = ["LEVELS", "RunLog", "event_fields"]
 
-#: Levels from quiet to loud; a filter at one level keeps it and everything above.
-LEVELS = ("debug", "info", "warning", "error", "critical")
-
-_CONTEXT = ("run_id", "step", "task_id", "attempt")
-_FIRST = ("time", "level", "event", *_CONTEXT)
 #: Of a run event; made by gpwf itself: nothing to look for secrets in.
-_OWN = frozenset({"state", "time", "key", "worker", "plan", "error"})
+_OWN = frozenset(
+    {"state", "time", "key", "worker", "plan", "error", "attempt_id", "made_by_run"}
+    | {"made_by_attempt"}
+)
 _TIME = frozenset({"time"})
-#: Names of the run events in the log, those of the journal.
-_NAMES: Mapping[type[RunEvent], str] = {
-    RunStarted: "run.started",
-    TaskCached: "task.cached",
-    AttemptStarted: "attempt.started",
-    AttemptFinished: "attempt.finished",
-    TaskNotRun: "task.not-run",
-    RunFinished: "run.finished",
-}
 _LOUD = frozenset({"warning", "error", "critical"})
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
@@ -78,8 +69,9 @@ def _finished_fields(event: AttemptFinished) -> dict[str, Any]:
     fields = {
         "task_id": event.task,
         "attempt": event.attempt,
+        "attempt_id": event.attempt_id,
         "key": event.key,
-        "state": event.state,
+        "state": event.state.value,
         "digest": _digests(event.products),
         "duration_s": _seconds(event.started, event.ended),
         "cpu_s": used.cpu_s,
@@ -96,8 +88,8 @@ def _finished_fields(event: AttemptFinished) -> dict[str, Any]:
     return fields
 
 
-def event_fields(event: RunEvent) -> tuple[str, dict[str, Any]]:
-    """Return the level of a run event and the fields that its log line shows.
+def event_fields(event: RunEvent) -> tuple[str, str, dict[str, Any]]:
+    """Return the name and the level of a run event, and the fields that its log line shows.
 
     Parameters
     ----------
@@ -106,44 +98,57 @@ def event_fields(event: RunEvent) -> tuple[str, dict[str, Any]]:
 
     Returns
     -------
+    name : str
+        One of `gpwf.report.log_schema.EVENTS`.
     level : str
-        One of `LEVELS`.
+        One of `gpwf.report.log_schema.LEVELS`.
     fields : dict
         Without the keys that do not apply.
     """
-    level = "info"
+    name, level = "task.finished", "info"
     fields: dict[str, Any] = {}
     match event:
-        case RunStarted():
-            fields = {"workflow": event.workflow, "plan": event.plan_digest, "jobs": event.jobs}
-        case TaskCached():
-            fields = {
-                "task_id": event.task,
-                "key": event.key,
-                "state": TaskState.CACHED,
-                "digest": _digests(event.products),
-                "made_by_run": event.made_by_run,
-            }
         case AttemptStarted():
+            name = "attempt.started"
             fields = {
                 "task_id": event.task,
                 "attempt": event.attempt,
+                "attempt_id": event.attempt_id,
                 "key": event.key,
                 "worker": event.worker or None,
             }
         case AttemptFinished():
             fields = _finished_fields(event)
+            if event.retry:
+                name = "attempt.finished"
             if event.failure is not None:
                 level = "warning" if event.retry or event.failure.no_data else "error"
+        case TaskCached():
+            fields = {
+                "task_id": event.task,
+                "attempt_id": event.attempt_id,
+                "key": event.key,
+                "state": TaskState.CACHED.value,
+                "digest": _digests(event.products),
+                "made_by_run": event.made_by_run,
+                "made_by_attempt": event.made_by_attempt,
+            }
         case TaskNotRun():
             level = "warning"
-            fields = {"task_id": event.task, "state": event.state, "reason": event.reason}
+            fields = {"task_id": event.task, "state": event.state.value, "reason": event.reason}
+        case RunStarted():
+            name = "run.started"
+            fields = {"workflow": event.workflow, "plan": event.plan_digest, "jobs": event.jobs}
         case RunFinished():
-            level = "info" if event.state is RunState.OK else "error"
-            fields = {"state": event.state, "reason": event.reason or None, **event.counts}
+            name, level = "run.finished", "info" if event.state is RunState.OK else "error"
+            fields = {
+                "state": event.state.value,
+                "reason": event.reason or None,
+                "counts": dict(event.counts),
+            }
         case _:
-            pass
-    return level, {name: value for name, value in fields.items() if value is not None}
+            raise TypeError(f"{type(event).__name__} has no line in the log")
+    return name, level, {name: value for name, value in fields.items() if value is not None}
 
 
 def _iso(time: Any) -> str:
@@ -157,15 +162,12 @@ def _iso(time: Any) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _arrange(_logger: Any, method: str, fields: Any) -> Any:
-    """Put the fixed keys first, in their order, with null where one does not apply."""
-    fields.setdefault("level", method)
-    ordered = {name: fields.pop(name, None) for name in _FIRST}
-    return {**ordered, **fields}
-
-
 def _render(_logger: Any, _method: str, fields: Any) -> str:
-    return _encode(fields)
+    return _encode(fields["line"])
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class _Names:
@@ -209,21 +211,24 @@ class RunLog:
         self._names = _Names(step_of or (lambda task_id: task_id.partition("[")[0]))
         self._path = path
         # a file name that is no text becomes the escape that JSON has for it
-        stream: TextIO = path.open("a", encoding="utf-8", errors="backslashreplace")
+        stream: TextIO = open(  # noqa: SIM115 - Path.open has no opener
+            path, "a", encoding="utf-8", errors="backslashreplace", opener=_open_private
+        )
         self._out = HeldWriter(stream, on_error=self._give_up)
         # bound here, or structlog makes a logger anew for every line
         self._log: Any = structlog.wrap_logger(
             self._out,
-            processors=[_arrange, _render],
+            processors=[_render],
             wrapper_class=structlog.BoundLogger,
             context_class=dict,
-        ).bind(run_id=run_id)
+        ).bind()
+        self._run_id = run_id
 
     def event(self, event: RunEvent) -> None:
         """Write the line of a run event."""
-        level, fields = event_fields(event)
+        name, level, fields = event_fields(event)
         fields["time"] = event.time
-        self._write(level, _NAMES[type(event)], fields, safe=_OWN)
+        self._write(level, name, fields, safe=_OWN)
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Write what a library logged, or what a step said, inside a task.
@@ -238,6 +243,7 @@ class RunLog:
         fields = dict(record)
         level = str(fields.pop("level", "info")).lower()
         name = str(fields.pop("event", "log.record"))
+        fields.pop("run_id", None)
         fields["time"] = _iso(fields.get("time"))
         self._write(level if level in LEVELS else "info", name, fields)
 
@@ -246,17 +252,16 @@ class RunLog:
     ) -> None:
         if self._out.is_closed:
             return
-        line = {
-            key: value if key in safe or type(value) is not str else redact_text(value)
-            for key, value in fields.items()
-            if key != "task_id"
-        }
-        task_id = fields.get("task_id")
+        line: dict[str, Any] = dict.fromkeys(FIXED)
+        line["level"], line["event"], line["run_id"] = level, name, self._run_id
+        task_id = fields.pop("task_id", None)
+        for key, value in fields.items():
+            line[key] = value if key in safe or type(value) is not str else redact_text(value)
         if task_id is not None:
             line["task_id"], line["step"], place = self._names.of(task_id, fields.get("step"))
             if place:
                 line["coordinates"] = place
-        getattr(self._log, level)(name, **line)
+        getattr(self._log, level)(name, line=line)
         if level in _LOUD:
             self._out.flush()
 

@@ -156,7 +156,7 @@ def test_every_option_of_run_reaches_the_workflow(gpwf, workflow, make_run):
     workflow.ends = make_run()
     options = (
         "--target a --target b --from c --only d -j 3 --store s --run-dir r --fail-fast "
-        "--progress plain"
+        "--progress plain --anonymous"
     )
     assert gpwf("run", "w.yaml", *options.split()).exit_code == 0
     command = workflow.asked.pop("command")
@@ -170,6 +170,7 @@ def test_every_option_of_run_reaches_the_workflow(gpwf, workflow, make_run):
         "run_dir": Path("r"),
         "fail_fast": True,
         "console": "plain",
+        "anonymous": True,
     }
 
 

@@ -1,9 +1,7 @@
 import threading
 
-import pytest
 import report_fakes as fakes
 
-from gpwf.core.codec import event_to_plain
 from gpwf.core.runs import Failure, TaskState
 from gpwf.report.held import HeldWriter
 from gpwf.report.logging import RunLog
@@ -107,11 +105,3 @@ def test_a_failure_is_in_the_log_at_once_and_talk_is_not(tmp_path):
         assert path.read_text() == ""
         log.event(fakes.end("fit", 2, state=TaskState.FAILED, failure=bad))
         assert path.read_text().count("\n") == 2
-
-
-@pytest.mark.parametrize("event", fakes.failed_run(), ids=lambda event: type(event).__name__)
-def test_an_event_has_one_name_in_journal_and_log(tmp_path, event):
-    path = tmp_path / "log.jsonl"
-    with RunLog(path, "run-1") as log:
-        log.event(event)
-    assert f'"event": "{event_to_plain(event)["event"]}"' in path.read_text()

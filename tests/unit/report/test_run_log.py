@@ -31,11 +31,11 @@ def test_every_line_begins_with_the_fixed_keys(tmp_path):
         assert line["run_id"] == "run-1"
 
 
-def test_events_keep_the_names_of_the_journal_and_their_context(tmp_path):
+def test_events_have_their_names_and_their_context(tmp_path):
     lines = write(tmp_path / "log.jsonl", fakes.failed_run())
     assert [line["event"] for line in lines[:4]] == [
         "run.started",
-        "task.cached",
+        "task.finished",
         "attempt.started",
         "attempt.finished",
     ]
@@ -131,9 +131,9 @@ def test_a_message_that_is_no_text_is_kept(tmp_path):
 
 
 def test_the_level_of_the_end_tells_good_from_bad():
-    assert event_fields(fakes.good_run()[-1])[0] == "info"
-    level, fields = event_fields(fakes.failed_run()[-1])
-    assert (level, fields["state"]) == ("error", RunState.FAILED)
+    assert event_fields(fakes.good_run()[-1])[:2] == ("run.finished", "info")
+    name, level, fields = event_fields(fakes.failed_run()[-1])
+    assert (name, level, fields["state"]) == ("run.finished", "error", RunState.FAILED)
 
 
 def test_reading_filters_by_step_task_and_level(tmp_path):
@@ -212,7 +212,7 @@ def test_reading_filters_by_attempt(tmp_path):
     lines = write(tmp_path / "log.jsonl", fakes.failed_run())
     wanted = LogFilter(attempt=2, tasks={"datasets[run=1]"})
     found = [line["event"] for line in lines if wanted.accepts(line)]
-    assert found == ["attempt.started", "attempt.finished"]
+    assert found == ["attempt.started", "task.finished"]
 
 
 def test_a_line_for_people_shows_no_control_characters():
@@ -231,9 +231,7 @@ def test_a_line_for_people_shows_no_control_characters():
 def test_a_finished_attempt_reads_as_one_sentence(tmp_path):
     lines = write(tmp_path / "log.jsonl", fakes.failed_run())
     failed = next(line for line in lines if line.get("state") == "failed")
-    assert "datasets[run=2]: attempt.finished failed in 1.0 s: no counts in run 2" in line_text(
-        failed
-    )
+    assert "datasets[run=2]: task.finished failed in 1.0 s: no counts in run 2" in line_text(failed)
 
 
 def test_a_line_about_the_run_names_nobody(tmp_path):
