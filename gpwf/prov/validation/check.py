@@ -134,8 +134,8 @@ def _members_of(data: Mapping[str, Any]) -> Iterator[Member | Damage]:
 
 def _refuse_other_json(path: Path, report: Report) -> None:
     """Refuse JSON that is something else; what is torn is a record as far as it goes."""
-    others = [item for item in report.findings if "torn" not in item.message]
-    if others and not report.sections and report.totals.keys() <= {"RD-01", "RD-02"}:
+    unknown = report.totals["RD-02"] or any("section" in item.message for item in report.findings)
+    if unknown and not report.sections:
         raise ProvenanceError(
             f"{path} is JSON but holds no entity, activity or agent: not PROV-JSON",
             hint="expected PROV-JSON; `gpwf prov export` writes the record of a run again",
