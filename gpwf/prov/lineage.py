@@ -320,10 +320,12 @@ class Lineage:
         pairs = [(key, edge) for key, edge in pairs if (edge.effect in maker) is up]
         makers = [maker.get(edge.effect if up else key) for key, edge in pairs]
         copied = self._contents_used({item for item in makers if item is not None})
+        members = self.effects({edge.effect for _, edge in pairs} if up else (), Relation.MEMBER)
+        owner = {edge.cause: edge.effect for edge in members}
         for (key, edge), made_by in zip(pairs, makers, strict=True):
             if made_by is not None and edge.cause in copied.get(made_by, ()):
                 continue
-            ends = (key, edge.effect) if up else (edge.effect, key)
+            ends = (key, owner.get(edge.effect, edge.effect)) if up else (edge.effect, key)
             yield Link(effect=ends[0], cause=ends[1], relation="same content")
 
     def _contents_used(self, activities: Collection[int]) -> dict[int, set[int]]:
