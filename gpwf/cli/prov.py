@@ -34,6 +34,11 @@ ENTRIES = (
         module="gpwf.cli.prov_diff",
         help="Say what differs between two runs or products, and what came first.",
     ),
+    Entry(
+        name="ingest",
+        module="gpwf.cli.prov_ingest",
+        help="Take in provenance that other tools wrote.",
+    ),
 )
 
 
