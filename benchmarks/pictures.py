@@ -4,7 +4,7 @@
 
 A run of one step, scattered, and a task that gathers all (`benchmarks/provenance.py`). Each picture
 is made in a process of its own from the record on disk. Columns: wall time of reading the record,
-of reading and drawing, growth of the memory at the end, without the file itself, size of the picture.
+of reading and drawing, growth of the memory at the end without the file itself, size of picture.
 ``--browser`` opens the pages in a headless Chromium: time until the page is there, until all tasks
 are unfolded, until a node is chosen, and the mean time of a frame while zooming.
 """
