@@ -24,27 +24,25 @@ from gpwf.prov.vocabulary import TERMS, hashed_id, local_id
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "provenance.md"
 
 #: Terms of other documents than the record of a run: verdicts on it, and what other tools wrote.
-ELSEWHERE = set(
-    [
-        "ForeignRecord",
-        "Reproduction",
-        "Verdict",
-        "ambiguous",
-        "assumedZone",
-        "card",
-        "deviation",
-        "deviationPlace",
-        "foreignConfig",
-        "foreignFormat",
-        "history",
-        "matchedBy",
-        "reproducedBy",
-        "reproduces",
-        "softwareDifference",
-        "tolerance",
-        "verdict",
-    ]
-)
+ELSEWHERE = {
+    "ForeignRecord",
+    "Reproduction",
+    "Verdict",
+    "ambiguous",
+    "assumedZone",
+    "card",
+    "deviation",
+    "deviationPlace",
+    "foreignConfig",
+    "foreignFormat",
+    "history",
+    "matchedBy",
+    "reproducedBy",
+    "reproduces",
+    "softwareDifference",
+    "tolerance",
+    "verdict",
+}
 
 
 def test_every_term_has_its_entry_in_the_reference() -> None:
