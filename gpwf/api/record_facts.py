@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gpwf.api.journal_chain import read_chain
+from gpwf.errors import ProvenanceError
 from gpwf.prov.validation.instance import plain, types_of
 from gpwf.prov.validation.json_stream import Member, members
 
-__all__ = ["RecordedFiles", "RecordedInput", "recorded_files"]
+__all__ = ["RecordedFiles", "RecordedInput", "journal_went_on", "recorded_files"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,3 +100,34 @@ def _entity(
             found.inputs.append(RecordedInput(entity=name, path=place, digest=digest))
         else:
             files[name] = plain(value.get("gpwf:name")), digest
+
+
+def journal_went_on(record: Path, journal: Path) -> bool | None:
+    """Tell whether a journal has more lines than when its record was written.
+
+    Parameters
+    ----------
+    record : Path
+        The record, PROV-JSON.
+    journal : Path
+        ``journal.jsonl`` of its run.
+
+    Returns
+    -------
+    bool or None
+        None where it is another journal than the one that the record was made from: it was edited.
+        True for a record that does not say from which journal it was made.
+
+    Raises
+    ------
+    RunError
+        Where the journal cannot be read.
+    """
+    try:
+        recorded = recorded_files(record).logs.get(journal.name, "")
+    except ProvenanceError:
+        return True
+    if not recorded:
+        return True
+    chain = read_chain(journal, recorded)
+    return None if chain.prefix_lines is None else chain.prefix_lines < chain.n_lines

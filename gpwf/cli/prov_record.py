@@ -25,15 +25,26 @@ class Record:
 
 
 def record_of_run(run: Run) -> Path:
-    """Return the PROV-JSON of a run, made anew where the journal has gone on since."""
+    """Return the PROV-JSON of a run, made anew where the journal has gone on since.
+
+    Where the journal was edited instead, the record stays: it is what tells of that.
+    """
     from gpwf.core.runs import RunState
 
-    live = run.state is RunState.RUNNING
+    live = run.is_live and run.state is RunState.RUNNING
     journal = run.path / "journal.jsonl"
     record = run.provenance
-    whole = not live and record.is_file()
-    if whole and record.stat().st_mtime_ns >= journal.stat().st_mtime_ns:
-        return record
+    if not live and record.is_file():
+        if record.stat().st_mtime_ns >= journal.stat().st_mtime_ns:
+            return record
+        from gpwf.api.record_facts import journal_went_on
+
+        went_on = journal_went_on(record, journal)
+        if went_on is None:
+            text = f"{shown_path(journal)} is not the journal that the record was made from"
+            click.echo(f"warning: {text}; `gpwf prov validate --files` says more", err=True)
+        if not went_on:
+            return record
     from gpwf.api.recording import write_provenance
 
     return write_provenance(run, live=live)
