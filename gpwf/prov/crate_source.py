@@ -78,8 +78,9 @@ def write_folder(source: Source, folder: Path) -> None:
     parts, _ = crate_parts(source.record, source.run, plan, store)
     report = write_crate(parts, folder)
     if report.problems:
+        more = len(report.problems) - 1
         raise ProvenanceError(
-            f"the crate would lack {len(report.problems)} files: {report.problems[0]}",
+            f"{report.problems[0]}{f'; and {more} more' if more else ''}",
             hint="`gpwf prov export --format crate` writes what is there",
         )
 
