@@ -107,6 +107,9 @@ class FitSummary:
         Square matrix in the order and the units of ``parameters``.
     datasets : tuple of DatasetStat
         In the order of the datasets.
+    fit_range : tuple of (float or None, float or None), optional
+        Energies in TeV between which was fitted, None for a bound that does not limit; None where
+        nobody wrote it down.
     """
 
     total_stat: float
@@ -119,6 +122,7 @@ class FitSummary:
     parameters: tuple[FittedParameter, ...]
     covariance: tuple[tuple[float, ...], ...]
     datasets: tuple[DatasetStat, ...] = ()
+    fit_range: tuple[float | None, float | None] | None = None
 
     def parameter(self, model: str, name: str) -> FittedParameter:
         """Return one parameter; KeyError with what there is where there is none."""
@@ -142,6 +146,7 @@ class FitSummary:
             "parameters": [_fields(item) for item in self.parameters],
             "covariance": [list(row) for row in self.covariance],
             "datasets": [_fields(item) for item in self.datasets],
+            "fit_range": None if self.fit_range is None else list(self.fit_range),
         }
 
     @classmethod
@@ -166,6 +171,7 @@ class FitSummary:
             parameters=tuple(FittedParameter(**item) for item in data["parameters"]),
             covariance=tuple(tuple(float(x) for x in row) for row in data["covariance"]),
             datasets=tuple(DatasetStat(**item) for item in data["datasets"]),
+            fit_range=None if data.get("fit_range") is None else tuple(data["fit_range"]),
         )
 
 

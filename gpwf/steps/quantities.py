@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Angle",
+    "AnyQuantity",
     "Area",
     "DiffFlux",
     "Duration",
@@ -274,3 +275,40 @@ class EnergyFlux(Quantity):
     physical_type = "energy flux"
     examples = ("1e-11 erg cm-2 s-1",)
     lowest = 0.0
+
+
+class AnyQuantity(TextType):
+    """A number with a unit of any physical type; settled in the canonical unit of that.
+
+    For values of parameters of models, whose units are known when the models are.
+    """
+
+    __slots__ = ()
+    type_name = "quantity"
+    examples = ("3e-11 cm-2 s-1 TeV-1", "0.2 deg")
+
+    def __new__(cls, text: str) -> Self:
+        """Parse a text in any unit."""
+        try:
+            value, unit = units.parse_quantity(text, astropy_unit)
+            settled = units.format_quantity(*units.canonical(value, unit, astropy_unit))
+        except units.UnitError as error:
+            code = "GP303" if units.split_quantity(text) else "GP302"
+            wanted = f"expected a number with a unit, such as '{cls.examples[0]}'"
+            raise problem(code, f"{error}; {wanted}") from None
+        return str.__new__(cls, settled)
+
+    @classmethod
+    def settle(cls, value: Any, base: Path | None = None) -> Self:  # noqa: ARG003
+        """Return the settled quantity."""
+        if not isinstance(value, str):
+            raise problem("GP302", f"expected a number with a unit, not {kind_of(value)}")
+        return cls(value)
+
+    @property
+    def quantity(self) -> AstropyQuantity:
+        """The same as an `astropy.units.Quantity`."""
+        import astropy.units as u
+
+        number, _, unit = self.partition(" ")
+        return u.Quantity(float(number), unit)

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gpwf.steps.quantities import (
     Angle,
+    AnyQuantity,
     Area,
     DiffFlux,
     Duration,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Angle",
+    "AnyQuantity",
     "Area",
     "DiffFlux",
     "Duration",

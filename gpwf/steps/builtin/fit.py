@@ -12,7 +12,7 @@ from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.attach import attach_models, join_datasets
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.binning import warn_moved
+from gpwf.steps.fit_ranges import bounds_tev, set_fit_range
 from gpwf.steps.positions import bound_positions
 from gpwf.steps.settings import EnergyRange, Field, Radius, Section, StepSettings
 
@@ -83,7 +83,7 @@ class FitStep(Step):
     """
 
     tag: ClassVar[str] = "fit"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     title: ClassVar[str] = "Fit models to datasets"
     group: ClassVar[str] = "fit"
     Settings: ClassVar[type[StepSettings]] = FitSettings
@@ -113,7 +113,7 @@ class FitStep(Step):
         """Return ``models`` (`gammapy.modeling.models.Models`) and ``fit_result``."""
         found = join_datasets(inputs["datasets"], ctx.step)
         datasets, models = attach_models(found, inputs["models"], ctx.step)
-        _set_fit_range(datasets, settings.fit_range, ctx.step)
+        set_fit_range(datasets, settings.fit_range, ctx.step)
         if settings.position_margin is not None:
             bound_positions(models, settings.position_margin.value)
         if not len(models.parameters.free_parameters):
@@ -134,56 +134,8 @@ class FitStep(Step):
         # maps keep parts of the predictions made on the way to the minimum, so their statistic
         # depends on that way; with models set anew it depends on the parameters alone
         datasets.models = models
-        return {"models": models, "fit_result": _summary(result, datasets, models)}
-
-
-def _set_fit_range(datasets: Any, fit_range: EnergyRange, step: str) -> None:
-    """Set the fit mask as gammapy's Analysis does, and warn where the range ends inside a bin.
-
-    Raises
-    ------
-    StepError
-        Where no bin is left.
-    """
-    low = fit_range.min.quantity if fit_range.min else None
-    high = fit_range.max.quantity if fit_range.max else None
-    warned: set[tuple[float, ...]] = set()
-    for dataset in datasets:
-        geom = dataset.counts.geom
-        if low is not None or high is not None:
-            dataset.mask_fit = geom.energy_mask(energy_min=low, energy_max=high)
-            _warn_range(dataset.mask_fit, fit_range, step, warned)
-    if not any(dataset.mask is None or dataset.mask.data.any() for dataset in datasets):
-        text = f"{fit_range.min or 'the lowest'} to {fit_range.max or 'the highest energy'}"
-        raise StepError(
-            f"{step}: no bin is both in the safe range and in the fit range ({text})",
-            hint="widen 'fit_range', or change 'safe_mask' of the datasets",
-        )
-
-
-def _warn_range(
-    mask: Any, fit_range: EnergyRange, step: str, warned: set[tuple[float, ...]]
-) -> None:
-    """Warn once per axis about the energies between which the fit really runs."""
-    import numpy as np
-
-    used = np.flatnonzero(mask.data.reshape(mask.data.shape[0], -1).any(axis=1))
-    if not used.size:
-        return
-    edges = mask.geom.axes["energy"].edges.to_value("TeV")
-    pairs = [
-        (bound.value, float(edge))
-        for bound, edge in (
-            (fit_range.min, edges[used[0]]),
-            (fit_range.max, edges[used[-1] + 1]),
-        )
-        # a bound beyond the axis limits nothing
-        if bound is not None and edges[0] <= bound.value <= edges[-1]
-    ]
-    key = tuple(edge for _, edge in pairs)
-    if key not in warned:
-        warned.add(key)
-        warn_moved(step, "fit_range", [one for one, _ in pairs], list(key), "TeV")
+        summary = _summary(result, datasets, models, bounds_tev(settings.fit_range))
+        return {"models": models, "fit_result": summary}
 
 
 def _fit(settings: FitSettings) -> Any:
@@ -270,7 +222,9 @@ def _set_covariance(models: Any, fitted: Any) -> None:
     models.covariance = fitted.covariance.data[np.ix_(indices, indices)].copy()
 
 
-def _summary(result: Any, datasets: Any, models: Any) -> FitSummary:
+def _summary(
+    result: Any, datasets: Any, models: Any, fit_range: tuple[float | None, float | None]
+) -> FitSummary:
     """Return the result as plain data."""
     optimum = result.optimize_result
     has_maps = any(not dataset.counts.geom.is_region for dataset in datasets)
@@ -287,6 +241,7 @@ def _summary(result: Any, datasets: Any, models: Any) -> FitSummary:
         ),
         covariance=tuple(tuple(float(x) for x in row) for row in models.covariance.data),
         datasets=tuple(_dataset(dataset) for dataset in datasets),
+        fit_range=fit_range,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from gpwf.core.catalog import SettingProblem
 from gpwf.core.spec import Port
+from gpwf.errors import StepError
 from gpwf.steps.attach import attach_models, copy_datasets, require_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import common_energy_axis
@@ -30,6 +31,9 @@ _INPUTS: Mapping[str, tuple[Port, ...]] = {
         _DATASETS,
         Port(name="models", kind="models", help="Models that the residuals are from"),
     ),
+    "profile": (
+        Port(name="profile", kind="table", multiple=True, help="From scan-parameter; a panel each"),
+    ),
     "significance-map": (Port(name="flux_maps", kind="flux-maps", help="Maps to draw"),),
 }
 
@@ -37,8 +41,8 @@ _INPUTS: Mapping[str, tuple[Port, ...]] = {
 class PlotSettings(StepSettings):
     """Settings of the step."""
 
-    kind: Literal["sed", "light-curve", "counts", "residuals", "significance-map"] = Field(
-        "sed", description="What to draw; the inputs follow from it"
+    kind: Literal["sed", "light-curve", "counts", "residuals", "profile", "significance-map"] = (
+        Field("sed", description="What to draw; the inputs follow from it")
     )
     title: str = Field("", description="Title above the figure", max_length=200)
     source: str | None = Field(
@@ -91,6 +95,7 @@ class PlotStep(Step):
             "light-curve": _light_curve,
             "counts": _counts,
             "residuals": _counts,
+            "profile": _profile,
             "significance-map": _significance,
         }[settings.kind]
         return {"figure": draw(settings, inputs, ctx)}
@@ -116,6 +121,30 @@ def _light_curve(
     from gpwf.steps.plots.light_curve import draw_light_curve
 
     return draw_light_curve(inputs["light_curve"], title=settings.title)
+
+
+def _profile(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
+    from gpwf.steps.plots.profile import draw_profiles
+
+    tables = _made_by("scan-parameter", "stat-profile", inputs["profile"], ctx.step)
+    return draw_profiles(tables, title=settings.title)
+
+
+def _made_by(tag: str, product: str, tables: Any, step: str) -> list[Any]:
+    """Return the tables of an input, which are to be from one type of step.
+
+    Raises
+    ------
+    StepError
+        Where one is another table.
+    """
+    found = list(tables) if isinstance(tables, (list, tuple)) else [tables]
+    if any(table.meta.get("product") != product for table in found):
+        raise StepError(
+            f"{step}: the table to draw is not from a step '{tag}'",
+            hint=f"connect that of a step '{tag}'",
+        )
+    return found
 
 
 def _significance(
