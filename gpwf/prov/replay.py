@@ -65,7 +65,9 @@ def read_replay(path: Path) -> ReplayRecord:
     runs = [
         name
         for name, item in _records(data, "activity")
-        if _RUN in texts(item, "prov:type") and text(item, "gpwf:state")
+        if _RUN in texts(item, "prov:type")
+        and text(item, "gpwf:state")
+        and not texts(item, "wfprov:wasPartOfWorkflowRun")  # not of an included workflow
     ]
     if len(runs) != 1:
         what = "no run of gpwf" if not runs else f"{len(runs)} runs"
@@ -159,7 +161,7 @@ class ReplayRecord:
             for name, item in _records(self.data, "activity")
             if text(item, "gpwf:task")
             and text(item, "gpwf:state") in _MADE
-            and text(item, "wfprov:wasPartOfWorkflowRun") == self.run
+            and self.run in texts(item, "wfprov:wasPartOfWorkflowRun")
         }
 
     def products(self) -> list[MadeProduct]:

@@ -35,7 +35,7 @@ def attributes(record: Record) -> Iterator[Problem]:
         yield Problem(record.name, f"has the state {state!r}, which is none of an attempt")
     if not plain(record.value.get("gpwf:taskKey")):
         yield Problem(record.name, "has no task key")
-    if not plain(record.value.get("wfprov:wasPartOfWorkflowRun")):
+    if not any(values_of(record.value, "wfprov:wasPartOfWorkflowRun")):
         yield Problem(record.name, "says of no run that it was part of it")
 
 
@@ -62,20 +62,22 @@ def responsible(instance: Instance) -> Iterator[Problem]:
     for item in instance.attempts:
         if item.is_own and item.name not in known:
             yield Problem(item.name, "is associated with no agent that followed a plan")
-        if item.run and item.run not in instance.declared["activity"]:
-            yield Problem(item.name, f"was part of {item.run}, which is declared nowhere")
+        for run in item.runs:
+            if run not in instance.declared["activity"]:
+                yield Problem(item.name, f"was part of {run}, which is declared nowhere")
         starter = started.get(item.name)
         if starter is None:
             yield Problem(item.name, "was started by no run")
-        elif item.run and starter != item.run:
-            yield Problem(item.name, f"was started by {starter}, but is part of {item.run}")
+        elif item.runs and starter not in item.runs:
+            runs = " and ".join(item.runs)
+            yield Problem(item.name, f"was started by {starter}, but is part of {runs}")
 
 
 def _by_task(instance: Instance) -> dict[str, list[Attempt]]:
     found: dict[str, list[Attempt]] = defaultdict(list)
     run = own_run(instance)
     for item in instance.attempts:
-        if item.is_own and item.run in ("", run):
+        if item.is_own and (not item.runs or run in item.runs):
             found[item.task].append(item)
     return found
 

@@ -81,7 +81,7 @@ class Attempt(NamedTuple):
     task: str
     number: int | None
     retry_of: str
-    run: str
+    runs: tuple[str, ...]  # the one of the record, and those within it
     n_names: int
     is_hit: bool
     is_own: bool
@@ -282,7 +282,7 @@ def _attempt(name: str, types: tuple[str, ...], attributes: Mapping[str, Any]) -
         task=plain(attributes.get("gpwf:task")),
         number=int(number) if number.isdecimal() and len(number) < 10 else None,
         retry_of=plain(attributes.get("gpwf:retryOf")),
-        run=plain(attributes.get("wfprov:wasPartOfWorkflowRun")),
+        runs=tuple(values_of(attributes, "wfprov:wasPartOfWorkflowRun")),
         n_names=1 + len(values_of(attributes, "gpwf:otherName")),
         is_hit="gpwf:CacheHit" in types,
         is_own="gpwf:task" in attributes,

@@ -193,14 +193,23 @@ def own_run(instance: Instance) -> str:
 
     Earlier runs are there as well, by their names alone: they have no state.
     """
-    found = [name for name, attributes in instance.runs.items() if "gpwf:state" in attributes]
+    found = _told(instance)
     return found[0] if len(found) == 1 else ""
+
+
+def _told(instance: Instance) -> list[str]:
+    """Return the runs with a state but for those of included workflows, which are part of one."""
+    return [
+        name
+        for name, attributes in instance.runs.items()
+        if "gpwf:state" in attributes and "wfprov:wasPartOfWorkflowRun" not in attributes
+    ]
 
 
 @instance_rule("GR-11", "A record tells of one run, with engine and plan", own=True)
 def runs(instance: Instance) -> Iterator[Problem]:
     """Look at the activity of the run."""
-    told = [name for name, attributes in instance.runs.items() if "gpwf:state" in attributes]
+    told = _told(instance)
     if len(told) != 1:
         subject = told[1] if told else next(iter(instance.runs))
         yield Problem(subject, f"is one of {len(told)} runs with a state in one record, not of 1")
