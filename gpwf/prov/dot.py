@@ -23,6 +23,7 @@ _SHAPES = {
     "activity": "box",
     "product": "ellipse",
     "input": "note",
+    "file": "note",
     "setting": "plaintext",
     "plan": "folder",
     "agent": "house",
@@ -32,6 +33,7 @@ _SHAPES = {
 _WORDS = {
     "product": "product",
     "input": "file from outside",
+    "file": "file",
     "setting": "setting",
     "plan": "plan",
     "agent": "agent",

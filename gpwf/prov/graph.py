@@ -45,7 +45,7 @@ class Node:
     id : str
         Unique in the graph.
     kind : str
-        ``activity product input setting agent plan environment other``.
+        ``activity product input file setting agent plan environment other``.
     title : str
         First line.
     lines : list of str

@@ -33,8 +33,8 @@ _TYPES = (
     ("gpwf:Environment", "environment"),
     ("gpwf:Product", "product"),
     ("gpwf:Value", "product"),
-    ("gpwf:File", "input"),
-    ("gpwf:Content", "input"),
+    ("gpwf:File", "file"),
+    ("gpwf:Content", "file"),
 )
 
 

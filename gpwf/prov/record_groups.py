@@ -6,12 +6,17 @@ it, started by the run around it, the box gets its state and times.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpwf.prov.graph import Graph, Node
 from gpwf.prov.record_index import Element, RecordIndex
 from gpwf.prov.record_states import WORST_FIRST
-from gpwf.prov.record_words import main_run, seconds_text
+from gpwf.prov.record_words import main_run
 
 __all__ = ["group_of", "groups_of"]
+
+_FEW = 8  # runs of a nested workflow that are told in full
+_MOST = 200  # of which there is a line
 
 
 def group_of(step: str) -> str:
@@ -40,8 +45,7 @@ def groups_of(index: RecordIndex, graph: Graph) -> dict[str, Node]:
         states = {state for node in inside for state in node.counts or {node.state: 1}}
         box.state = next((state for state in WORST_FIRST if state in states), "")
         box.keys.add(name)
-        for run in runs.get(name, ()):
-            _describe(box, run)
+        _describe(box, runs.get(name, ()))
     return groups
 
 
@@ -49,19 +53,25 @@ def _child_runs(index: RecordIndex) -> dict[str, list[Element]]:
     main = main_run(index)
     found: dict[str, list[Element]] = {}
     for item in index.runs():
-        if main is None or item.id == main.id:
-            continue
-        for name in {item.get("step"), item.get("task").partition("[")[0], item.get("name")}:
+        if main is None or item.id != main.id:
+            name = item.get("step") or item.get("task").partition("[")[0] or item.get("name")
             found.setdefault(name, []).append(item)
     return found
 
 
-def _describe(box: Node, run: Element) -> None:
-    section = run.label
-    box.keys.update({run.id, run.label})
-    box.add(section, "state", run.get("state"))
-    box.add(section, "start", run.start)
-    box.add(section, "end", run.end)
-    box.add(section, "wall time", seconds_text(run.get("wallTime_s")))
-    for text in run.all("count"):
-        box.add(section, "tasks", text)
+def _describe(box: Node, runs: Sequence[Element]) -> None:
+    """Add what is known of the runs of a nested workflow: all of few, a line for each of many."""
+    few = len(runs) <= _FEW
+    for run in runs[:_MOST]:
+        section = run.label if few else "Runs"
+        box.keys.update({run.id, run.label})
+        counts = ", ".join(text.replace("=", " ") for text in run.all("count"))
+        if not few:
+            box.add(section, run.label, ", ".join(filter(None, (run.get("state"), counts))))
+            continue
+        box.add(section, "state", run.get("state"))
+        box.add(section, "tasks", counts)
+        box.add(section, "start", run.start)
+        box.add(section, "end", run.end)
+    if len(runs) > _MOST:
+        box.add("Runs", "…", f"and {len(runs) - _MOST} more")

@@ -260,7 +260,7 @@ class RecordIndex:
         if kind == "activity":
             names = {self._term(key) for key in attributes}
             self.n_tasks += "task" in names
-            if names & {"runId", "notRun"} and not again:
+            if names & {"runId", "notRun", "count"} and not again:
                 self._runs.append(name)
         if place >= 0 and not again:
             self._places[number] = place

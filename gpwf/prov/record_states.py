@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gpwf.prov.graph import Node
 
-__all__ = ["WORST_FIRST", "summarise_states"]
+__all__ = ["WORST_FIRST", "count_lines", "summarise_states"]
+
+_WIDTH = 34  # characters
 
 #: The first of these that occurs among the tasks of a step gives the colour of the step.
 WORST_FIRST = (
@@ -46,7 +49,11 @@ def summarise_states(node: Node, states: Mapping[str, str], attempts: Mapping[st
         node.lines.append(f"{node.state or 'unknown'}{tries}")
         return
     node.counts = dict(counts.most_common())
-    words = [f"{count} {state or 'unknown'}" for state, count in node.counts.items()]
-    if again:
-        words.append(f"{len(again)} tried again")
-    node.lines.append(", ".join(words))
+    more = [f"{len(again)} tried again"] if again else []
+    node.lines += count_lines(node.counts, more)
+
+
+def count_lines(counts: Mapping[str, int], more: Sequence[str] = ()) -> list[str]:
+    """Return numbers of tasks per state in words, as lines that fit into a node."""
+    words = [f"{count} {state or 'unknown'}" for state, count in counts.items()]
+    return textwrap.wrap(", ".join([*words, *more]), _WIDTH)

@@ -14,7 +14,8 @@ from gpwf.prov.record_facts import (
     short_values,
 )
 from gpwf.prov.record_index import Element, RecordIndex
-from gpwf.prov.record_words import main_run, subtitle_of, title_of
+from gpwf.prov.record_states import count_lines
+from gpwf.prov.record_words import main_run, number_in, subtitle_of, title_of
 
 __all__ = ["workflow_graph"]
 
@@ -37,11 +38,12 @@ def workflow_graph(index: RecordIndex, parameters: Sequence[str] = ()) -> Graph:
     node = Node(id=run.id, kind="activity", title=title_of(index), state=run.get("state"))
     node.keys.update({run.id, run.label, run.get("runId")})
     graph.nodes[run.id] = node
+    counts = {}
     for text in run.all("count"):
         state, _, number = text.partition("=")
-        node.counts[state] = int(number) if number.isdecimal() and len(number) < 10 else 0
-    words = ", ".join(f"{number} {state}" for state, number in node.counts.items())
-    node.lines.append(f"{node.state}: {words}" if words else node.state)
+        counts[state] = number_in(number)
+    node.counts = dict(sorted(counts.items(), key=lambda item: -item[1]))
+    node.lines += [node.state, *count_lines(node.counts)]
     for name in ("state", "reason", "runId", "command", "host", "jobs", "store"):
         node.add("Run", name, run.get(name))
     node.add("Run", "start", run.start)

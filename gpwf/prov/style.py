@@ -56,6 +56,7 @@ KINDS: Mapping[str, Style] = {
     "activity": _style("#eef0f3", "#6b7280", "#2b3038", "#9aa3b2"),
     "product": _style("#ffffff", "#374151", "#1b1f26", "#aab2bf"),
     "input": _style("#fdf8e8", "#857435", "#332d17", "#c9b458"),
+    "file": _style("#fdf8e8", "#857435", "#332d17", "#c9b458"),
     "setting": _style("#ffffff", "#80868f", "#1b1f26", "#7f8794"),
     "plan": _style("#f2effa", "#6d5fa8", "#2a2542", "#a496e0"),
     "agent": _style("#fdeedd", "#a66414", "#3f2a10", "#dd9a47"),

@@ -55,7 +55,8 @@ const showDetails = (number, state, act) => {
   details.replaceChildren();
   addButton(details, "Close", act.close).classList.add("close");
   add(details, "h2", node.name);
-  const words = node.kind === "activity" ? node.counts ? "step" : "task" : node.kind;
+  const isRun = node.facts.length > 0 && texts[node.facts[0][0]] === "Run";
+  const words = node.kind === "activity" ? isRun ? "run" : node.counts ? "step" : "task" : node.kind;
   const told = node.state && !node.lines.some((line) => line.includes(node.state));
   const lines = told ? [...node.lines, node.state] : node.lines;
   add(details, "p", [words, ...lines].filter(Boolean).join(" · "), "kind");

@@ -73,7 +73,7 @@ const mark = () => {
   const all = [[up, "up"], [down, "down"]];
   for (const { element, ends, real } of edges) {
     const on = all.filter(([set]) => real.every((end) => set.has(end) || own.has(end)) && real.some((end) => set.has(end)));
-    element.classList.toggle("faint", (chosen !== null && !on.length) || (chosen === null && finding));
+    element.classList.toggle("faint", (chosen !== null && !on.length && !real.every((end) => own.has(end))) || (chosen === null && finding));
     for (const [, name] of all) element.classList.toggle(name, on.some(([, item]) => item === name));
     element.classList.toggle("off", ends.some(isOff));
   }

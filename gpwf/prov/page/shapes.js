@@ -129,7 +129,7 @@ const addShape = (parent, kind, [x, y, width, height], many) => {
   if (kind === "product") {
     return make(parent, "ellipse", { class: "shape", cx: x, cy: y, rx: width / 2, ry: height / 2 });
   }
-  if (kind === "input") {  // a sheet with a folded corner
+  if (kind === "input" || kind === "file") {  // a sheet with a folded corner
     return make(parent, "path", { class: "shape",
       d: `M${left} ${top}h${width - 9}l9 9v${height - 9}h${-width}zm${width - 9} 0v9h9` });
   }
