@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from gpwf.api.known_runs import store_of
 from gpwf.api.recording import write_provenance
 from gpwf.api.runs import Run, find_runs
 from gpwf.core.runs import RunState
@@ -149,12 +150,14 @@ def _begun(run: Path) -> float:
 
 
 def _uses(run: Path, store: Path) -> bool:
-    """Return whether the first run in a directory kept its products in a store."""
+    """Return whether the runs in a directory keep their products in a store."""
     try:
         with (run / "journal.jsonl").open("rb") as stream:
             event: Any = json.loads(stream.readline())["event"]
-        return bool(os.path.realpath(event["store"]) == os.path.realpath(store))
-    except (OSError, ValueError, KeyError, TypeError):
+        named = Path(event["store"])
+        used = named if named.exists() else store_of(run)  # moved, together with its store
+        return used is not None and bool(os.path.realpath(used) == os.path.realpath(store))
+    except (OSError, ValueError, KeyError, TypeError, GpwfError):
         return False
 
 

@@ -350,12 +350,13 @@ class Lineage:
             if not edge.role.startswith("cached.") or kinds[edge.cause] is Kind.PRODUCT
         )
         yield from (_link(edge, "derived") for edge in self.effects(others, Relation.DERIVED))
-        # a product is used as its value, a file as its content, and each of them as a member
-        general = self.causes(others, Relation.SPECIALIZED)
+        files = [key for key in others if kinds[key] not in (Kind.PRODUCT, Kind.VALUE)]
+        general = self.causes(files, Relation.SPECIALIZED)
         told = self.kinds(edge.cause for edge in general)
-        for edge in general:
-            if told[edge.cause] in (Kind.VALUE, Kind.CONTENT):
+        for edge in general:  # a file is used as its content by attempts of earlier runs
+            if told[edge.cause] is Kind.CONTENT:
                 yield Link(effect=edge.cause, cause=edge.effect, relation="same content")
+        yield from self._uses_of_values([key for key in others if kinds[key] is Kind.PRODUCT])
         contents = [key for key in others if kinds[key] is Kind.CONTENT]
         yield from self._bridges(contents, up=False)
         products = [key for key in others if kinds[key] is Kind.PRODUCT]
@@ -363,6 +364,26 @@ class Lineage:
         for link in self._bridges(owner, up=False):
             yield Link(effect=link.effect, cause=owner[link.cause], relation="same content")
         yield from self._collections_of(others, kinds)
+
+    def _uses_of_values(self, products: Collection[int]) -> Iterator[Link]:
+        """Go from products to those who used their values, and did so later."""
+        values: dict[int, list[int]] = {}
+        for edge in self.causes(products, Relation.SPECIALIZED):
+            values.setdefault(edge.cause, []).append(edge.effect)
+        used = self.effects(values, Relation.USED)
+        if not used:
+            return
+        every = self.causes({edge.effect for edge in used}, Relation.USED)
+        twice = self._told_closer(every, self.kinds(edge.cause for edge in every))
+        users = {item.key: item for item in self.things(edge.effect for edge in used)}
+        made = self._times([item for edge in used for item in values[edge.cause]])
+        for edge in used:
+            user = users.get(edge.effect)
+            if edge[:4] in twice or user is None:
+                continue
+            for product in values[edge.cause]:
+                if made.get(product, "") <= user.start:
+                    yield Link(effect=edge.effect, cause=product, relation="used", role=edge.role)
 
     def _collections_of(self, keys: Collection[int], kinds: dict[int, Kind]) -> Iterator[Link]:
         plain = [key for key in keys if kinds[key] in (Kind.ENTITY, Kind.FILE)]
