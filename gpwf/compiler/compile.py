@@ -67,7 +67,7 @@ def compile_plan(
     except ValueError as error:
         raise PlanError(f"{spec.path or spec.name}: {error}") from None
     scatter = Scatter(spec.axes)
-    sealing = Sealing(seal)
+    sealing = Sealing(seal, spec.secrets)
     shapes = _Shapes(catalog, files, version_of, scatter, sealing)
     for name in order:
         step = steps[name]

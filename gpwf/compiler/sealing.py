@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
 from gpwf.core.digests import canonical_json
-from gpwf.core.redact import looks_secret, secrets_in
+from gpwf.core.redact import SHORTEST, looks_secret, secrets_in
 from gpwf.core.spec import Origin, Variant
 
 __all__ = ["Sealing", "sealed_with"]
@@ -39,6 +39,8 @@ class Sealing:
     ----------
     seal : callable, optional
         Returns the keyed digest of a value; one with a key of this process by default.
+    known : collection of str
+        Secrets that are known already: a setting that has one in it is no further secret.
 
     Attributes
     ----------
@@ -46,7 +48,10 @@ class Sealing:
         What was found.
     """
 
-    def __init__(self, seal: Callable[[Any], str] | None = None) -> None:
+    def __init__(
+        self, seal: Callable[[Any], str] | None = None, known: Collection[str] = ()
+    ) -> None:
+        self._parts = [value for value in known if len(value) >= SHORTEST]
         self._seal = seal or (lambda value: sealed_with(_own_key(), value))
         self.values: set[str] = set()
         self._names: dict[int, tuple[Mapping[str, Origin], tuple[str, ...]]] = {}
@@ -66,7 +71,7 @@ class Sealing:
             if value is None or value == "" or isinstance(value, bool):
                 continue
             found[name] = self._seal(value)
-            self.values.update(_texts(value))
+            self.values.update(text for text in _texts(value) if not self._is_known(text))
         return self._same.setdefault(tuple(found.items()), found)
 
     def _named(self, origins: Mapping[str, Origin]) -> tuple[str, ...]:
@@ -78,6 +83,9 @@ class Sealing:
             )
             known = self._names[id(origins)] = origins, names  # kept alive: ids are used again
         return known[1]
+
+    def _is_known(self, text: str) -> bool:
+        return any(part in text for part in self._parts)
 
     def _look_at(self, value: Any) -> None:
         """Keep what looks like a secret in a setting, each of them once."""

@@ -46,7 +46,7 @@ _URL_PASSWORD = re.compile(r"(?P<head>[A-Za-z][\w+.-]*://[^/\s:@]*):(?P<value>(?
 _BEARER = re.compile(r"(?P<head>\b(?:Bearer|Basic)\s+)(?P<value>[\w.~+/=-]{8,})")
 _ASSIGNMENT = re.compile(
     r"""(?P<head>(?P<name>[\w.\-]+)["']?[ \t]*[:=][ \t]*)"""
-    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,}\]#]+)"""
+    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,}\]#{\[][^\s,}\]#]*)"""
 )
 
 #: A text without any of these, in lower case, is none of the above; looking for them first takes a
@@ -82,6 +82,7 @@ SHORTEST = 4
 _SHORTEST_ANYWHERE = 8
 #: Of a longer value its beginning is looked for as well: messages cut long texts off.
 _HEAD = 16
+_CUT = ("...", "…", "\n")
 
 
 def looks_secret(name: str, value: str = "") -> bool:
@@ -234,7 +235,7 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _without_head(text: str, value: str) -> str:
-    """Return a text without the beginnings of a value, as much of each as is there."""
+    """Return a text without the beginning of a value where the text was cut off in it."""
     head = value[:_HEAD]
     at = text.find(head)
     while at >= 0:
@@ -243,8 +244,10 @@ def _without_head(text: str, value: str) -> str:
             if text[end : end + 1] != wanted:
                 break
             end += 1
-        text = text[:at] + REDACTED + text[end:]
-        at = text.find(head, at + len(REDACTED))
+        if text.startswith(_CUT, end) or end == len(text):
+            text = text[:at] + REDACTED + text[end:]
+            end = at + len(REDACTED)
+        at = text.find(head, end)
     return text
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gpwf.core.catalog import StepCatalog
 from gpwf.core.diagnostics import Diagnostic
-from gpwf.core.redact import looks_secret
+from gpwf.core.redact import SHORTEST, looks_secret
 from gpwf.core.spec import WorkflowSpec
 from gpwf.errors import DocumentError
 from gpwf.lang.axes import Registry, TooManyTasksError
@@ -33,7 +34,7 @@ from gpwf.lang.report import Report
 from gpwf.lang.schema import SchemaProblem, config_start, is_structure, schema_problems
 from gpwf.lang.scope import Environment
 from gpwf.lang.steps import check_unused, expand_steps
-from gpwf.lang.tree import Node, Place, texts
+from gpwf.lang.tree import Node, Place, texts, walk
 
 __all__ = ["check_document", "check_workflow", "read_workflow"]
 
@@ -283,7 +284,7 @@ class _Reading:
             overrides=_overrides(self.params, sets, profile),
             metadata=frame.about["metadata"],
             description=str(frame.about["description"]),
-            secrets=self._secrets(frame.scope().param_nodes),
+            secrets=self._secrets(frame),
         )
 
     def _environment(self, listed: Sequence[str], given: Mapping[str, Node]) -> Environment:
@@ -293,12 +294,17 @@ class _Reading:
         self.report.secrets = lambda: environment.secrets | named
         return environment
 
-    def _secrets(self, params: Mapping[str, Node]) -> frozenset[str]:
-        """Return the values that must not be recorded, those of the parameters too."""
-        private = [node for node in params.values() if node.all_private]
-        return frozenset(
-            {*self.report.secrets(), *(text for item in private for text in texts(item))}
-        )
+    def _secrets(self, frame: Frame) -> frozenset[str]:
+        """Return the values that must not be recorded, those with secret names too."""
+        scope = frame.scope()
+        private = [node for node in scope.param_nodes.values() if node.all_private]
+        metadata = frame.root.child("metadata")
+        for tree in [*scope.tables.values(), *([metadata] if metadata is not None else [])]:
+            private += [node for path, node in walk(tree) if path and _has_secret_name(path[-1])]
+        known = {text for text in self.report.secrets() if text}
+        parts = [text for text in known if len(text) >= SHORTEST]
+        found = {text for node in private for text in texts(node) if text}
+        return frozenset(known | {text for text in found if not any(x in text for x in parts)})
 
     def _too_many(self, error: TooManyTasksError, root: Node, limit: int) -> None:
         """Report a scatter that is too large, at the first axis of the document."""
@@ -321,6 +327,11 @@ def _elsewhere(problems: Sequence[SchemaProblem]) -> list[SchemaProblem]:
         for item in problems
         if is_structure(item) or config_start(item.path) != 3
     ]
+
+
+@lru_cache(maxsize=4096)
+def _has_secret_name(key: str | int) -> bool:
+    return isinstance(key, str) and looks_secret(key)
 
 
 def _overrides(

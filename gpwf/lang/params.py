@@ -231,9 +231,7 @@ class Params(Mapping[str, Any]):
         if found is None or name in self._failed:
             self._failed.add(name)
             raise FailedParamError(name)
-        if looks_secret(name):
-            found = replace(found, private=found.private | {f"params.{name}"})
-        self.nodes[name] = found
+        self.nodes[name] = found = _marked(found, name, f"params.{name}")
         self._values[name] = found.plain()
 
     def _value(self, item: ParamDeclaration) -> Node | None:
@@ -348,6 +346,16 @@ class Params(Mapping[str, Any]):
         words = [str(choice) for choice in allowed]
         message = f"{shown(value)} is not one of {listed(words)}"
         raise ParamProblem(message, Code.PARAM_VALUE, near_miss(str(value), words))
+
+
+def _marked(node: Node, name: str, path: str) -> Node:
+    """Return a tree that knows what of it has a name that looks like a secret."""
+    if looks_secret(name):
+        return replace(node, private=node.private | {path})
+    if node.is_mapping:
+        made = {key: _marked(item, key, f"{path}.{key}") for key, item in node.items()}
+        return replace(node, value=made) if made != node.value else node
+    return node
 
 
 class _Given(str):
