@@ -8,6 +8,8 @@ schema.org. Units are named after QUDT, https://qudt.org
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
@@ -124,7 +126,7 @@ class CrateActions:
             fragment("organize", self._record.run.id.removeprefix("run-")),
             "OrganizeAction",
             name=f"Engine of {self._record.run.label}",
-            description=f"Command line: {self._record.run.get('command') or 'not recorded'}",
+            description=f"Command line: {_command(self._record.run)}",
             agent=ref(self._person),
             instrument=ref(self._engine),
             result=ref(self.run_id),
@@ -325,6 +327,14 @@ class CrateActions:
         if "CacheHit" in item.types:
             return self._record.informants.get(item.id, [])
         return [item.id]
+
+
+def _command(run: Item) -> str:
+    """Return the command line as one would type it."""
+    try:
+        return shlex.join(map(str, json.loads(str(run.get("command")))))
+    except (ValueError, TypeError):
+        return str(run.get("command")) or "not recorded"
 
 
 def _times(start: datetime | None, end: datetime | None) -> dict[str, str | None]:

@@ -206,6 +206,9 @@ class CrateData:
         digest = str(item.get("sha256"))
         if item.get("prov:value"):
             return self._text(item, location)
+        content = self._record.entities.get(self._record.contents.get(item.id, ""), item)
+        # which observation and telescope, and the name that its producer gave it
+        what = "; ".join(map(str, [*content.all("header"), *content.all("producerId")]))
         if self._with_inputs and location:
             path = safe_path("inputs", digest[:_SHORT], str(item.get("name")) or "file")
             source = Path(location)
@@ -213,8 +216,8 @@ class CrateData:
                 self.problems.append(f"{location}: this input is gone")
             elif self._copied(path, source, digest, location):
                 self.inputs.append(path)
-                return self._local(path, item, contentUrl=_address(location))
-        return self._described(item, contentUrl=_address(location))
+                return self._local(path, item, contentUrl=_address(location), description=what)
+        return self._described(item, contentUrl=_address(location), description=what)
 
     def _text(self, item: Item, location: str) -> str:
         """Add a document whose text the record holds, without secrets."""

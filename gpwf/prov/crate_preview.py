@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from html import escape
 from typing import Any
+from urllib.parse import unquote
 
 __all__ = ["PREVIEW", "preview_page"]
 
@@ -64,14 +65,15 @@ def _head(root: _Entity, entities: Mapping[str, _Entity]) -> Iterator[str]:
         f"{_name(item, entities)} {_text(entities[item].get('softwareVersion', ''))}"
         for item in _refs(engine.get("instrument"))
     )
+    command = str(engine.get("description", ""))
     rows = (
         ("state", _state(run)),
-        ("began", _text(run.get("startTime", "not recorded"))),
+        ("began", _time(run) or "not recorded"),
         ("took", _duration(run)),
         ("by", authors),
         ("engine", software),
         ("licence", licence),
-        ("command", f"<code>{_text(engine.get('description', ''))}</code>"),
+        ("command", f"<code>{_text(command.removeprefix('Command line: '))}</code>"),
     )
     for name, value in rows:
         yield f"<tr><th>{name}</th><td>{value}</td></tr>"
@@ -90,7 +92,7 @@ def _figures(entities: Mapping[str, _Entity]) -> Iterator[str]:
         address = escape(item["@id"], quote=True)
         yield (
             f"<figure><a href='{address}'><img src='{address}' alt=''></a>"
-            f"<figcaption>{_text(item['@id'])}</figcaption></figure>"
+            f"<figcaption>{_text(unquote(item['@id']))}</figcaption></figure>"
         )
 
 
@@ -114,7 +116,7 @@ def _actions(entities: Mapping[str, _Entity]) -> Iterator[str]:
         error = f"<br><span class='bad'>{_text(item['error'])}</span>" if "error" in item else ""
         yield (
             f"<tr><td>{_text(item['name'])}{error}</td><td>{_state(item)}</td>"
-            f"<td>{_text(item.get('startTime', ''))}</td><td class='n'>{_duration(item)}</td>"
+            f"<td class='n'>{_time(item)}</td><td class='n'>{_duration(item)}</td>"
             f"<td class='n'>{_memory(item, entities)}</td></tr>"
         )
     yield f"</table>{_rest(actions)}"
@@ -129,7 +131,9 @@ def _inputs(entities: Mapping[str, _Entity]) -> Iterator[str]:
     yield "<h2>Inputs</h2><table><tr><th>file</th><th>bytes</th><th>SHA-256</th></tr>"
     for place in places[:_MOST]:
         item = entities[place]
-        where = _text(item.get("contentUrl", ""))
+        where = "<br>".join(
+            _text(item[key]) for key in ("contentUrl", "description") if key in item
+        )
         yield (
             f"<tr><td>{_link(place, entities)}<br><span class='soft'>{where}</span></td>"
             f"<td class='n'>{_text(item.get('contentSize', ''))}</td>"
@@ -143,7 +147,7 @@ def _files(root: _Entity, entities: Mapping[str, _Entity]) -> Iterator[str]:
     yield "<h2>Documents</h2><table>"
     for place in places[:_MOST]:
         item = entities[place]
-        about = f"{_text(item.get('name', ''))} {_text(item.get('description', ''))}"
+        about = "<br>".join(_text(item[key]) for key in ("name", "description") if key in item)
         yield f"<tr><td>{_link(place, entities)}</td><td>{about}</td></tr>"
     yield f"</table>{_rest(places)}"
 
@@ -168,7 +172,7 @@ def _name(place: str, entities: Mapping[str, _Entity]) -> str:
 def _link(place: str, entities: Mapping[str, _Entity]) -> str:
     if place.startswith("#"):
         return f"{_name(place, entities)} <span class='soft'>(not in the crate)</span>"
-    return f"<a href='{escape(place, quote=True)}'>{_text(place)}</a>"
+    return f"<a href='{escape(place, quote=True)}'>{_text(unquote(place))}</a>"
 
 
 def _state(item: _Entity) -> str:
@@ -183,6 +187,11 @@ def _duration(item: _Entity) -> str:
     except KeyError:
         return "not recorded"
     return f"{(times[1] - times[0]).total_seconds():.1f} s"
+
+
+def _time(item: _Entity) -> str:
+    found = item.get("startTime")
+    return f"{datetime.fromisoformat(found):%Y-%m-%d %H:%M:%S} UTC" if found else ""
 
 
 def _memory(item: _Entity, entities: Mapping[str, _Entity]) -> str:

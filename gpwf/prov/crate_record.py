@@ -98,7 +98,9 @@ class ArchivedRecord:
     makers : dict of str to str
         The activity that generated an entity.
     variants : dict of str to list of str
-        What is a specialisation of an entity: the products with a content.
+        What is a specialisation of an entity: the products with a value.
+    contents : dict of str to str
+        What an entity is a specialisation of: the bytes of a file.
     invalid : set of str
         Entities that are no longer valid.
     run : Item
@@ -115,6 +117,7 @@ class ArchivedRecord:
     informants: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     makers: dict[str, str] = field(default_factory=dict)
     variants: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    contents: dict[str, str] = field(default_factory=dict)
     invalid: set[str] = field(default_factory=set)
     run: Item = field(default_factory=lambda: Item("", {}))
 
@@ -253,9 +256,9 @@ def _index(data: Mapping[str, Any]) -> ArchivedRecord:
     for item in _relations(data, "wasInformedBy"):
         record.informants[_local(item["prov:informed"])].append(_local(item["prov:informant"]))
     for item in _relations(data, "specializationOf"):
-        record.variants[_local(item["prov:generalEntity"])].append(
-            _local(item["prov:specificEntity"])
-        )
+        general, specific = _local(item["prov:generalEntity"]), _local(item["prov:specificEntity"])
+        record.variants[general].append(specific)
+        record.contents[specific] = general
     for item in _relations(data, "wasInvalidatedBy"):
         record.invalid.add(_local(item["prov:entity"]))
     for found in record.activities.values():

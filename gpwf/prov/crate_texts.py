@@ -35,7 +35,7 @@ def _clean_line(line: str) -> str:
     try:
         found = json.loads(line)
     except ValueError:  # torn: what is between quotes may hold a name and a value of its own
-        return '"'.join(map(redact_text, redact_text(line).split('"')))
+        return '"'.join(map(_redacted, _redacted(line).split('"')))
     clean = _clean("", found)
     return line if clean == found else json.dumps(clean) + "\n"
 
@@ -47,7 +47,12 @@ def _clean(path: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_clean(path, item) for item in value]
     if isinstance(value, str):
-        return REDACTED if looks_secret(path, value) else redact_text(value)
+        return REDACTED if looks_secret(path, value) else _redacted(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and looks_secret(path):
         return REDACTED
     return value
+
+
+def _redacted(text: str) -> str:
+    """Return a text without secrets; what was redacted before stays as it is."""
+    return REDACTED.join(map(redact_text, text.split(REDACTED)))

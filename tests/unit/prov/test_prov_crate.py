@@ -364,7 +364,14 @@ def test_inputs_are_copied_where_they_are_asked_for(maker: Maker, tmp_path: Path
     text = parts.record.read_text()
     text = text.replace(str(file.get("prov:location")), str(events))
     text = text.replace(str(file.get("sha256")), hashlib.sha256(b"events").hexdigest())
-    parts.record.write_text(text)
+    data = json.loads(text)
+    content = next(
+        item["prov:generalEntity"]
+        for item in data["specializationOf"].values()
+        if item["prov:specificEntity"] == f"gpwf:{file.id}"
+    )
+    data["entity"][content]["gpwf:header"] = ["OBS_ID=23523", "TELESCOP=HESS"]
+    parts.record.write_text(json.dumps(data))
     report = write_crate(parts, tmp_path / "crate", with_inputs=True, with_products=False)
     inputs = (tmp_path / "crate" / "inputs").rglob("*")
     copied = [path for path in inputs if path.is_file()]
@@ -374,6 +381,7 @@ def test_inputs_are_copied_where_they_are_asked_for(maker: Maker, tmp_path: Path
     item = crate.entities[copied[0].relative_to(crate.path).as_posix()]
     assert item["contentUrl"] == events.as_uri()
     assert "%20" in item["contentUrl"]
+    assert item["description"] == "OBS_ID=23523; TELESCOP=HESS"
 
 
 def test_a_task_that_ran_again_has_a_folder_for_each(maker: Maker, tmp_path: Path) -> None:
@@ -400,14 +408,16 @@ def test_secrets_stay_out(maker: Maker, tmp_path: Path) -> None:
     secret = "hunter2hunter2"
     parts.plan_file.write_text(json.dumps({"params": {"api_token": {"default": secret}, "n": 1}}))
     parts.texts["journal.jsonl"].write_text(
-        f'{{"event": "a", "password": "{secret}"}}\n{{"event": "b"}}\n{{"torn": "token={secret}\n'
+        f'{{"event": "a", "password": "{secret}"}}\n'
+        '{"event": "b", "message": "token=[redacted]"}\n'
+        f'{{"torn": "token={secret}\n'
     )
     report = write_crate(parts, tmp_path / "crate", with_products=False)
     for path in (tmp_path / "crate").rglob("*"):
         assert not path.is_file() or secret not in path.read_text()
     lines = (tmp_path / "crate" / "journal.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["password"] == "[redacted]"
-    assert lines[1] == '{"event": "b"}'
+    assert lines[1] == '{"event": "b", "message": "token=[redacted]"}'
     assert "plan.json: secrets were redacted" in " ".join(report.notes)
     crate = Crate(path=tmp_path / "crate", report=report, plan=parts.plan)
     original = hashlib.sha256(parts.plan_file.read_bytes()).hexdigest()
