@@ -19,8 +19,9 @@ from typing import IO, Any
 
 from gpwf.prov.json_attempts import QuickLines
 from gpwf.prov.json_sections import MOST_LINES, Section, write_sections
-from gpwf.prov.json_values import Keys, Notes, Quoted, Types, encoded, moment, quote, several
-from gpwf.prov.recorder import Attributes, Form, Recorder, plain_value
+from gpwf.prov.json_texts import JsonTexts
+from gpwf.prov.json_values import encoded, moment, quote
+from gpwf.prov.recorder import Attributes, Form, plain_value
 from gpwf.prov.vocabulary import NAMESPACES, named_id
 
 __all__ = ["JsonRecorder"]
@@ -48,7 +49,7 @@ _VALUE = ',"prov:value":'
 LOOK_AFTER = 32
 
 
-class JsonRecorder(Recorder):
+class JsonRecorder(JsonTexts):
     """Writes records as they come.
 
     Parameters
@@ -58,6 +59,7 @@ class JsonRecorder(Recorder):
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         self._sections = {name: Section(folder) for name in _SECTIONS}
         self._all = tuple(self._sections.values())
         self.lines = {name: section.lines for name, section in self._sections.items()}
@@ -69,10 +71,6 @@ class JsonRecorder(Recorder):
         self._associated = self.lines["wasAssociatedWith"]
         self._special = self.lines["specializationOf"]
         self._members = self.lines["hadMember"]
-        self._keys = Keys()
-        self._quoted = Quoted()
-        self.types = Types()
-        self._forms: dict[Form, tuple[str, tuple[str, ...]]] = {}
         self._declared: set[int] = set()
         self._n_unnamed = self._n_activities = 0
         self.quick = QuickLines(self)
@@ -95,40 +93,7 @@ class JsonRecorder(Recorder):
         """Write the document; nothing can be recorded any more."""
         write_sections(stream, self._sections, f'"prefix":{{\n{_PREFIXES}\n}}')
 
-    # ---- names and values -------------------------------------------------------------------
-
-    def prepare(self, attributes: Attributes) -> Notes:
-        """Return attributes as JSON text."""
-        found = self._attributes(attributes)
-        return Notes("".join(found.values()), found.keys())
-
-    def _attributes(self, attributes: Attributes) -> dict[str, str]:
-        """Return the JSON text of attributes by name, each with its key and a comma in front."""
-        keys = self._keys
-        found: dict[str, str] = {}
-        lists: dict[str, dict[str, None]] = {}  # values of names that come again, each once
-        for name, value in attributes:
-            if value is None:
-                continue
-            if type(value) is str and value:
-                text = quote(value)
-                if "\\u" in text:
-                    text = quote(plain_value(value))
-            else:
-                text = encoded(value)
-                if not text:
-                    if value != "" or name != "prov:value":
-                        continue
-                    text = '""'
-            if name not in found:
-                found[name] = keys[name] + text
-            elif name in lists:
-                lists[name][text] = None
-            else:
-                lists[name] = {found[name][len(keys[name]) :]: None, text: None}
-        for name, texts in lists.items():
-            found[name] = keys[name] + several(list(texts))
-        return found
+    # ---- what is declared, and what is being recorded -------------------------------------------
 
     def is_new(self, local: str) -> bool:
         """Tell whether an element was not declared; it is from then on."""
@@ -206,7 +171,7 @@ class JsonRecorder(Recorder):
     ) -> str:
         """Declare an entity and return its local name."""
         if unique or self.is_new(local):
-            text = self.types[types] + "".join(self._attributes(attributes).values())
+            text = self.types[types] + "".join(self.attributes(attributes).values())
             self._entities.append(f'"gpwf:{local}":{{{text[1:]}}}')
         return local
 
@@ -221,7 +186,7 @@ class JsonRecorder(Recorder):
     ) -> str:
         """Declare an entity of a form by the values of its attributes; return its local name."""
         if unique or self.is_new(local):
-            text, keys = self._forms.get(form) or self._known(form)
+            text, keys = self.of_form(form)
             for key, value in zip(keys, values, strict=True):
                 if type(value) is str and value:
                     word = quote(value)
@@ -237,12 +202,6 @@ class JsonRecorder(Recorder):
             self._entities.append(f'"gpwf:{local}":{{{text}}}')
         return local
 
-    def _known(self, form: Form) -> tuple[str, tuple[str, ...]]:
-        """Return the text of the types of a form, and the keys of its attributes."""
-        found = self.types[form.types][1:], tuple(self._keys[name] for name in form.names)
-        self._forms[form] = found
-        return found
-
     def activity(
         self,
         local: str,
@@ -257,7 +216,7 @@ class JsonRecorder(Recorder):
             text = f',"prov:startTime":{self.start_text}' if start else ""
             text += f',"prov:endTime":{self.end_text}' if end else ""
             text += self.types[types]
-            found = self._attributes(attributes)
+            found = self.attributes(attributes)
             if notes:
                 if not notes.names.isdisjoint(found):
                     raise ValueError(f"given twice: {sorted(notes.names & found.keys())}")
@@ -269,7 +228,7 @@ class JsonRecorder(Recorder):
     def agent(self, local: str, types: tuple[str, ...] = (), attributes: Attributes = ()) -> str:
         """Declare an agent and return its local name."""
         if self.is_new(local):
-            text = self.types[types] + "".join(self._attributes(attributes).values())
+            text = self.types[types] + "".join(self.attributes(attributes).values())
             self.lines["agent"].append(f'"gpwf:{local}":{{{text[1:]}}}')
         return local
 
@@ -287,7 +246,7 @@ class JsonRecorder(Recorder):
         """Say that an activity used an entity in a role; return the name of the usage."""
         if activity != self.activity_now:
             self._check(activity)
-        word = self._quoted[role]
+        word = self.quoted[role]
         number = "" if again is None else f",{again}"
         local = named_id("use", f'"{activity}","{entity}",{word}{number}')
         if local in self._relations:
@@ -303,7 +262,7 @@ class JsonRecorder(Recorder):
 
     def usage(self, entity: str, role: str, notes: Any = None) -> tuple[bytes, str, str]:
         """Return what the name of a usage is made of, and its text before and after the time."""
-        word = self._quoted[role]
+        word = self.quoted[role]
         return (
             f'","{entity}",{word}]'.encode(),
             f'","prov:entity":"gpwf:{entity}"',
@@ -330,7 +289,7 @@ class JsonRecorder(Recorder):
             self._relations.add(local)
             self._generated.append(
                 f'"gpwf:{local}":{{"prov:entity":"gpwf:{entity}","prov:activity":"gpwf:{activity}"'
-                f'{self._time(time)},"prov:role":{self._quoted[role]}}}'
+                f'{self._time(time)},"prov:role":{self.quoted[role]}}}'
             )
         return local
 
@@ -339,7 +298,7 @@ class JsonRecorder(Recorder):
         local = f"gen-{log}"
         self._generated.append(
             f'"gpwf:{local}":{{"prov:entity":"gpwf:{log}","prov:activity":"gpwf:{activity}",'
-            f'"prov:role":{self._quoted["out.log"]}}}'
+            f'"prov:role":{self.quoted["out.log"]}}}'
         )
         if len(self._generated) >= MOST_LINES:
             self._sections["wasGeneratedBy"].spill()
