@@ -14,6 +14,7 @@ __all__ = [
     "Values",
     "add_attempt",
     "add_product",
+    "add_step",
     "brief_attempt",
     "check_wanted",
     "folded",
@@ -26,6 +27,18 @@ Values = dict[str, str]
 
 _MOST_VALUES = 4  # values of a setting that are written out
 _STEP_DEFAULT = "step default"
+
+
+def add_step(node: Node, item: Element, index: RecordIndex) -> None:
+    """Add what an activity says of its step; the step itself is asked once per node."""
+    if not node.facts:
+        plans = map(index.element, item.all("wfprov:describedByProcess"))
+        for plan in filter(None, plans):
+            node.add("Step", "description", plan.get("description"))
+            node.add("Step", "condition", plan.get("when"))
+    version = f" (version {item.get('version')})" if item.get("version") else ""
+    node.add("Step", "type", f"{item.get('tag')}{version}")
+    node.add("Step", "where", item.get("place"))
 
 
 def add_attempt(node: Node, item: Element, index: RecordIndex) -> None:

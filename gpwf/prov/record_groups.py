@@ -65,7 +65,8 @@ def _describe(box: Node, runs: Sequence[Element]) -> None:
     for run in runs[:_MOST]:
         section = run.label if few else "Runs"
         box.keys.update({run.id, run.label})
-        counts = ", ".join(text.replace("=", " ") for text in run.all("count"))
+        pairs = [text.partition("=") for text in run.all("count")]
+        counts = ", ".join(f"{number} {state}" for state, _, number in pairs)
         if not few:
             box.add(section, run.label, ", ".join(filter(None, (run.get("state"), counts))))
             continue

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpwf.prov.record_read import Entry, RecordFile, entries_of
-from gpwf.prov.vocabulary import NAMESPACES
+from gpwf.prov.vocabulary import NAMESPACES, RECORD_FORMAT
 
 if TYPE_CHECKING:
     from prov.model import ProvDocument
@@ -168,7 +168,8 @@ class RecordIndex:
             self._take(entry)
         self._words = list(self._texts)
         self._names = list(self._numbers)
-        self.note = self._file.note if self._file is not None else ""
+        notes = [self._file.note if self._file is not None else "", self._newer()]
+        self.note = "; ".join(filter(None, notes))
 
     @property
     def is_empty(self) -> bool:
@@ -240,6 +241,17 @@ class RecordIndex:
                 if isinstance(entry, dict) and isinstance(entry.get("task"), str):
                     entries.append(entry)
         return entries
+
+    def _newer(self) -> str:
+        """Return what to say of a record that a newer gpwf wrote, nothing of others."""
+        for item in self.runs():
+            number = item.get("format")
+            if number.isdecimal() and len(number) < 10 and int(number) > RECORD_FORMAT:
+                return (
+                    f"the record is of a newer gpwf (format {number}, this one knows "
+                    f"{RECORD_FORMAT}): what is known of it is drawn"
+                )
+        return ""
 
     # ---- reading --------------------------------------------------------------------------------
 

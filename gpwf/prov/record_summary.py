@@ -14,6 +14,7 @@ from gpwf.prov.record_facts import (
     Values,
     add_attempt,
     add_product,
+    add_step,
     brief_attempt,
     check_wanted,
     folded,
@@ -212,9 +213,9 @@ class _Summary:
             return
         if item.get("tag") not in ("", step.rpartition("/")[2]) and not node.lines:
             node.lines.append(item.get("tag"))
-        for place in (node, leaf) if leaf is not None else (node,):
-            place.add("Step", "type", f"{item.get('tag')} (version {item.get('version')})")
-            place.add("Step", "where", item.get("place"))
+        add_step(node, item, self.index)
+        if leaf is not None:
+            add_step(leaf, item, self.index)
         if leaf is not None:
             add_attempt(leaf, item, self.index)
         if item.get("errorMessage") and tasks.failed < _MANY:

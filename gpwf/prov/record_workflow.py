@@ -138,9 +138,12 @@ def _add_data(graph: Graph, node: Node, index: RecordIndex) -> None:
             continue
         content = index.causes("specializationOf", name)
         key = content[0].cause if content else name
-        if key not in made:
-            files.setdefault(min(found), {}).setdefault(key, entity)
+        group = files.setdefault(min(found), {})
+        if key not in made and (key not in group or entity.get("name")):
+            group[key] = entity
     for number, (role, group) in enumerate(files.items()):
+        if not group:
+            continue
         key = f"input {number}"
         graph.nodes[key] = input_node(key, role, list(group.items()))
         graph.connect(key, node.id)

@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 from picture_plans import busy_plan, busy_run
+from prov_nested import CONDITION, nested_failure, nested_scatter
 
 from gpwf.core.layout import arrange
 from gpwf.errors import ProvenanceError
@@ -189,6 +190,23 @@ def test_workflows_in_workflows_are_boxes_in_boxes() -> None:
     assert [group["outer"] for group in data["groups"]] == [-1, 0]
     assert len(data["levels"]) == 3
     assert -3 in [item for layer in data["levels"][1]["layers"] for item in layer]
+
+
+def test_runs_within_the_run_are_told_on_their_boxes() -> None:
+    plan = nested_scatter()
+    graph = build_graph(build_document(plan, nested_failure(plan)))
+    assert {name: box.state for name, box in graph.groups.items()} == {
+        "never": "skipped",
+        "outer": "failed",
+        "outer/inner": "failed",
+    }
+    facts = {(f.section, f.name): f.value for f in graph.groups["outer/inner"].facts}
+    assert facts["run of outer/inner[outer/row=b]", "tasks"] == "1 failed"
+    fit = node(graph, "outer/inner/fit")
+    assert [f.value for f in fit.facts if f.name == "condition"] == [CONDITION.text]
+    whole = build_graph(build_document(plan, nested_failure(plan)), detail="workflow")
+    assert len([n for n in whole.nodes.values() if n.kind == "activity"]) == 1
+    assert node(whole, "crab-pl.yaml", "input")  # known by content only to the attempt of old
 
 
 # ---- folding by itself --------------------------------------------------------------------------

@@ -149,3 +149,16 @@ def test_a_record_without_tasks_is_drawn_in_full(tmp_path: Path) -> None:
     graph = build_graph(index)
     assert {n.state for n in graph.nodes.values() if n.kind == "activity"} == {"waiting"}
     assert len(build_graph(index, detail="workflow").nodes) > 2
+
+
+def test_a_record_of_a_newer_gpwf_is_drawn_with_a_note(tmp_path: Path) -> None:
+    path = lines_file(tmp_path)
+    run = next(item for item in RecordIndex(path=path).runs() if item.get("runId"))
+    text = path.read_text()
+    assert RecordIndex(path=path).note == ""
+    newer = text.replace(f'"{run.id}":{{', f'"{run.id}":{{"gpwf:format":99,', 1)
+    newer = newer.replace('"gpwf:format":{"$":"1"', '"gpwf:formerly":{"$":"1"')
+    path.write_text(newer)
+    index = RecordIndex(path=path)
+    assert "of a newer gpwf (format 99" in index.note
+    assert index.note in build_graph(index).note
