@@ -115,6 +115,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         "docs/howto/run-again.md",
         "docs/howto/watch.md",
         "docs/howto/read-provenance.md",
+        "docs/howto/check-record.md",
         "docs/howto/archive.md",
         "docs/howto/editor.md",
         "docs/howto/command.md",
