@@ -12,10 +12,12 @@ from pathlib import Path
 from gpwf.core.anonymity import Anonymizer
 from gpwf.core.event_redaction import Privacy
 from gpwf.core.plan import Plan
-from gpwf.core.redact import Redactor
+from gpwf.core.redact import Redactor, looks_secret
 from gpwf.prov.environment import capture_agent
 
 __all__ = ["privacy_of", "this_anonymizer"]
+
+_SHORTEST = 8  # of a value in the environment: shorter ones are words, yes and no
 
 
 def privacy_of(plan: Plan, *, anonymous: bool) -> Privacy:
@@ -29,7 +31,21 @@ def privacy_of(plan: Plan, *, anonymous: bool) -> Privacy:
         Leave out user, machine and home folder as well.
     """
     also = this_anonymizer() if anonymous else None
-    return Privacy(clean=Redactor(plan.secrets, also=also), anonymous=anonymous)
+    return Privacy(
+        clean=Redactor(plan.secrets, also=also),
+        talk=Redactor({*plan.secrets, *_environment_secrets()}, also=also),
+        anonymous=anonymous,
+    )
+
+
+def _environment_secrets() -> Iterator[str]:
+    """Yield the values of the environment variables whose names look secret.
+
+    No record has them; a program that gets them may print them, though.
+    """
+    for name, value in os.environ.items():
+        if len(value) >= _SHORTEST and looks_secret(name):
+            yield value
 
 
 def this_anonymizer() -> Anonymizer:

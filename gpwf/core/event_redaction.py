@@ -29,11 +29,14 @@ class Privacy:
     ----------
     clean : Redactor
         Takes it out of texts.
+    talk : Redactor, optional
+        Takes it out of what tasks say, and of their errors; it may know more. `clean` by default.
     anonymous : bool
         True where the machine is left out.
     """
 
     clean: Redactor
+    talk: Redactor | None = None
     anonymous: bool = False
 
     def event(self, event: RunEvent) -> RunEvent:
@@ -63,7 +66,7 @@ class Privacy:
 
     def record(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return what a task says as it may be recorded."""
-        clean = self.clean
+        clean = self.talk or self.clean
         if not clean and record.get("event") == "task.progress":
             return record
         return {
@@ -72,7 +75,7 @@ class Privacy:
         }
 
     def _failure(self, failure: Failure) -> Failure:
-        clean = self.clean
+        clean = self.talk or self.clean
         return replace(
             failure,
             message=clean(failure.message),

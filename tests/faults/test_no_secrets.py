@@ -77,10 +77,10 @@ execution: {record_env: [CANARY_LISTED]}
 """.replace('> "$OUT"', "> fine.txt")
 
 KIT = """
-import logging, sys, warnings
+import logging, os, sys, warnings
 
 def bad(token, url):
-    print("printed", token, url)
+    print("printed", token, url, os.environ.get("GPWF_API_TOKEN"))
     print("lines\\n" + url + "\\n" + repr({"it's": token}), file=sys.stderr)
     logging.getLogger("kit").warning("logged %s %s", url, token)
     warnings.warn(f"warned of {token} and GITHUB")
