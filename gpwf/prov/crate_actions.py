@@ -284,7 +284,10 @@ class CrateActions:
     def _add_subrun(self, subrun: Item) -> str:
         """Add the execution of an included workflow; return what the engine did for it."""
         step, state = str(subrun.get("step")), str(subrun.get("state"))
-        times, status = _times(subrun.start, subrun.end), _status(state, state)
+        parts = list(self._record.parts_of(subrun.id))
+        bad = next((item for item in parts if _is_bad_end(item)), None)
+        error = f"{bad.label}: {_error(bad) or bad.get('state')}" if bad else state
+        times, status = _times(subrun.start, subrun.end), _status(state, error)
         action = self._graph.add(
             fragment(*subrun.id[: subrun.id.find("-") + 17].split("-", 1)),
             "CreateAction",
@@ -299,7 +302,7 @@ class CrateActions:
         self._graph.link(ROOT, "mentions", action)
         inside = dict.fromkeys(
             self._action_id(one)
-            for item in self._record.parts_of(subrun.id)
+            for item in parts
             for one in self._made_by(item)
             if self._is_there(one)
         )
@@ -327,6 +330,10 @@ class CrateActions:
         if "CacheHit" in item.types:
             return self._record.informants.get(item.id, [])
         return [item.id]
+
+
+def _is_bad_end(attempt: Item) -> bool:
+    return not attempt.get("willRetry", False) and str(attempt.get("state")) not in _GOOD
 
 
 def _command(run: Item) -> str:

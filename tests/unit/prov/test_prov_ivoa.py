@@ -11,6 +11,7 @@ from typing import Any
 import prov_factory as factory
 import pytest
 from prov.model import ProvDocument, ProvInfluence
+from prov_constraints import problems
 from prov_crates import RUNS
 
 from gpwf.errors import ProvenanceError
@@ -114,6 +115,12 @@ def test_library_reads_the_same_elements(
     # every influence leads from something known to something known
     for item in read.get_records(ProvInfluence):
         assert {str(value) for _, value in item.formal_attributes} <= names
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_view_is_valid(name: str, pairs: Callable[[str], tuple[Json, Json]]) -> None:
+    _, view = pairs(name)
+    assert problems(json.dumps(view)) == []
 
 
 @pytest.mark.parametrize("name", RUNS)
