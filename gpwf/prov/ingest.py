@@ -232,7 +232,7 @@ def _merge(into: dict[str, Any], section: str, name: str, value: Any, number: in
         into.setdefault(name, value)
     elif section in _ELEMENTS and isinstance(known, dict) and isinstance(value, dict):
         into[name] = _joined(known, value)
-    elif known != value:
+    elif known != value and not name.startswith("foreign:"):  # those differ in their role alone
         several = known if isinstance(known, list) else [known]
         into[name] = several if value in several else [*several, value]
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gpwf.core.redact import redact_command, redact_text
+from gpwf.core.redact import Redactor, redact_command, redact_text
 from gpwf.errors import ProvenanceError
 from gpwf.prov.ingest_links import ForeignDocument, foreign_name, path_of
 from gpwf.prov.recorder import json_text
@@ -81,10 +81,12 @@ def read_ctapipe(documents: list[Any], into: ForeignDocument) -> None:
         activity = _activity(item, name, number, where, into)
         for url, entry in _entries(item, "input", where):
             entity = files.used(url, entry)
-            into.relation("used", "use", activity=activity, entity=entity, **_role(entry))
+            role = _role(entry, "input")
+            into.relation("used", "use", activity=activity, entity=entity, role=role)
         for url, entry in _entries(item, "output", where):
             entity = files.made(url, entry)
-            into.relation("wasGeneratedBy", "gen", entity=entity, activity=activity, **_role(entry))
+            role = _role(entry, "output")
+            into.relation("wasGeneratedBy", "gen", entity=entity, activity=activity, role=role)
     files.match()
 
 
@@ -111,7 +113,7 @@ def _activity(
             ("state", item.get("status")),
             ("exitCode", item.get("exit_code")),
             ("command", list(command)),
-            ("foreignConfig", redact_text(json_text(config)) if config else None),
+            ("foreignConfig", json_text(Redactor().data(config)) if config else None),
             ("assumedZone", _ZONE),
             *(("environment", fact) for fact in _facts(system)),
             *(("distribution", text) for text in _packages(system)),
@@ -181,9 +183,9 @@ def _entries(
         yield url, about
 
 
-def _role(entry: Mapping[str, Any]) -> dict[str, str]:
-    role = entry.get("role")
-    return {"role": str(role)} if role else {}
+def _role(entry: Mapping[str, Any], which: str) -> str:
+    """Return the role of a file; the name of its list where the log gives none."""
+    return str(entry.get("role") or which)
 
 
 class _Files:

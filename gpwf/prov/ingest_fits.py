@@ -103,7 +103,7 @@ def _activity(values: dict[str, str], entity: str, into: ForeignDocument) -> Non
         return
     local = foreign_name("act", uuid) if uuid else foreign_name("act", into.digest, name)
     activity = into.element("activity", local, [("prov:label", name or uuid), ("name", name)])
-    into.relation("wasGeneratedBy", "gen", entity=entity, activity=activity)
+    into.relation("wasGeneratedBy", "gen", entity=entity, activity=activity, role="output")
     software = values.get("CTA ACTIVITY SOFTWARE NAME", "")
     if software:
         agent = _software(software, values.get("CTA ACTIVITY SOFTWARE VERSION", ""), into)

@@ -129,10 +129,11 @@ class ForeignDocument:
             _add(record, "prov:type", {"$": item, "type": "xsd:QName"})
 
     def relation(self, section: str, kind: str, **ends: str) -> None:
-        """Say that two things are related; said twice it counts once."""
+        """Say that two things are related; said twice, with another role too, it counts once."""
         record = {f"prov:{key}": value for key, value in ends.items()}
-        name = hashed_id(kind, *(part for pair in sorted(record.items()) for part in pair))
-        self.data.setdefault(section, {})[f"foreign:{name}"] = record
+        between = sorted(item for item in ends.items() if item[0] != "role")
+        name = hashed_id(kind, *(part for pair in between for part in pair))
+        self.data.setdefault(section, {}).setdefault(f"foreign:{name}", record)
 
     # ---- links ------------------------------------------------------------------------------
 

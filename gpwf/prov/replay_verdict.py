@@ -116,7 +116,7 @@ def _record(recorder: Recorder, record: ReproductionRecord) -> None:
     runs = []
     for run_id in (record.recorded_run, record.new_run):
         run = local_id("run", run_id)
-        recorder.activity(run, None, None, ("wfprov:WorkflowRun",), [("runId", run_id)])
+        recorder.activity(run, None, None, (), [("runId", run_id)])
         runs.append(run)
     activity = recorder.activity(
         local_id("reproduction", record.id),
@@ -173,9 +173,9 @@ def _verdict(
         if made is None:
             continue
         if not recorder.has(made.entity):
-            recorder.entity(
+            recorder.entity(  # what made it is in the record of its run, and so is its type
                 made.entity,
-                ("gpwf:Product", "wfprov:Artifact", "prov:Collection"),
+                ("wfprov:Artifact", "prov:Collection"),
                 [
                     ("prov:label", f"{made.task}.{made.port}"),
                     ("port", made.port),

@@ -15,7 +15,9 @@ from gpwf.api.reproduce import Reproduction, reproduce
 from gpwf.api.reproduce_verdicts import Verdict
 from gpwf.api.runs import Run
 from gpwf.errors import PlanError, ProvenanceError, RunError, UsageError
-from gpwf.prov.export import load
+from gpwf.prov.ingest import merged_record
+from gpwf.prov.reading import load
+from gpwf.prov.validation.check import check_data
 from gpwf.run.rundir import RunDirectory
 
 _WORKFLOW = """\
@@ -322,7 +324,10 @@ def test_the_record_says_what_reproduces_what(run: Run, folder: Path) -> None:
     assert len(used & {*old}) == len(used & {*new}) == 2
     words = {item.get("gpwf:verdict") for item in record["entity"].values()}
     assert {"identical", "within tolerance"} <= words
-    assert load(path).get_records()
+    assert len(load(path).get_records()) > len(used)
+    for data in (record, merged_record(found.run.provenance)):
+        errors = [item for item in check_data(data).findings if item.severity == "error"]
+        assert not errors, errors
 
 
 @pytest.mark.parametrize(
