@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -208,6 +208,7 @@ def open_provenance(
     runs: Sequence[str] = (),
     of: str | Path | None = None,
     alone: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Provenance:
     """Open the provenance of runs, to ask it.
 
@@ -224,6 +225,8 @@ def open_provenance(
         A file that the store is looked for with, where neither run nor store is given.
     alone : bool
         True to ask nothing but the run that is named.
+    tell : callable, optional
+        Told what takes a while.
 
     Raises
     ------
@@ -232,7 +235,7 @@ def open_provenance(
     ProvenanceError
         Where the record that is named cannot be read.
     """
-    records = RecordSet()
+    records = RecordSet(tell)
     try:
         if run is not None and Path(run).is_file():
             records.add_file(Path(run))

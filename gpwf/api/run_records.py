@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -164,6 +164,11 @@ def _uses(run: Path, store: Path) -> bool:
 class RecordSet:
     """Records that are asked together; a context manager.
 
+    Parameters
+    ----------
+    tell : callable, optional
+        Told what takes a while.
+
     Attributes
     ----------
     records : list of RunRecord
@@ -174,7 +179,8 @@ class RecordSet:
         The records as one graph.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
+        self._tell = tell
         self.records: list[RunRecord] = []
         self.skipped: list[Skipped] = []
         self._indexes: list[LineageIndex] = []
@@ -279,7 +285,7 @@ class RecordSet:
         return Path(self._spare.name)
 
     def _open(self, path: Path, run: Path | None, *, keep: bool = True) -> None:
-        self._indexes.append(LineageIndex(path, keep=keep))
+        self._indexes.append(LineageIndex(path, keep=keep, tell=self._tell))
         self.records.append(RunRecord(path=path, run=run))
         self.lineage = Lineage(self._indexes)
 

@@ -97,18 +97,31 @@ def command(
     if of is None and (direction or depth):
         raise click.UsageError("--up, --down and --depth go with --of")
     where = pairs(asked["where"], "--where")
+    import gc
+
     from gpwf.api.query import open_provenance
+    from gpwf.cli.failure import say
 
-    with open_provenance(run, store=store, runs=patterns, of=of, alone=of is None) as provenance:
-        answer = _ask(provenance, question, of, direction, depth, asked["parameters"], where)
-        if form == "json":
-            print_json(_data(provenance, question, of, direction, answer))
-            return
-        from gpwf.cli.prov_query_text import answer_text
+    gc.disable()  # all of a large answer is kept until it is shown: nothing is to be collected
+    try:
+        with open_provenance(
+            run, store=store, runs=patterns, of=of, alone=of is None, tell=say
+        ) as provenance:
+            answer = _ask(provenance, question, of, direction, depth, asked["parameters"], where)
+            if form == "json":
+                print_json(_data(provenance, question, of, direction, answer))
+            else:
+                _show(provenance, question, answer)
+    finally:
+        gc.enable()
 
-        for item in provenance.skipped:
-            click.echo(f"note: {shown_path(Path(item.run))} was not asked: {item.reason}", err=True)
-        click.echo(answer_text(provenance, question, answer, terminal_width()))
+
+def _show(provenance: Provenance, question: str, answer: Any) -> None:
+    from gpwf.cli.prov_query_text import answer_text
+
+    for item in provenance.skipped:
+        click.echo(f"note: {shown_path(Path(item.run))} was not asked: {item.reason}", err=True)
+    click.echo(answer_text(provenance, question, answer, terminal_width()))
 
 
 def _question(asked: dict[str, Any], products_of: str | None, of: str | None) -> str:

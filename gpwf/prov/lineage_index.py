@@ -17,7 +17,7 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ from gpwf.prov.lineage_build import (
 __all__ = ["Edge", "LineageIndex", "Thing", "index_path"]
 
 _SMALL = 1 << 20  # bytes of a record whose index is made in memory, which takes 30 ms
+_LARGE = 50 << 20  # bytes of a record whose index takes more than two seconds
 _CHUNK = 500  # keys in one question; SQLite allows a thousand
 _CACHE_KIB = 32 << 10  # pages that SQLite may keep while it builds
 
@@ -109,6 +110,8 @@ class LineageIndex:
     keep : bool
         True where the index of a large record may be written beside it; it is kept in memory
         otherwise, as where the folder cannot be written.
+    tell : callable, optional
+        Told in a sentence that a record is indexed that takes a while.
 
     Raises
     ------
@@ -116,8 +119,11 @@ class LineageIndex:
         Where the file cannot be read, or is no PROV-JSON.
     """
 
-    def __init__(self, record: Path, *, keep: bool = True) -> None:
+    def __init__(
+        self, record: Path, *, keep: bool = True, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.record = record
+        self._tell = tell
         try:
             self._stream = record.open("rb")
         except OSError as error:
@@ -133,21 +139,29 @@ class LineageIndex:
 
     def _open(self, keep: bool) -> sqlite3.Connection:
         try:
-            if keep and os.fstat(self._stream.fileno()).st_size > _SMALL:
+            size = os.fstat(self._stream.fileno()).st_size
+            if keep and size > _SMALL:
                 path = index_path(self.record)
                 found = _open_kept(path, stamp_of(self.record))
                 if found is not None:
                     return found
+                self._say(size)
                 with contextlib.suppress(OSError, sqlite3.Error):  # read-only, or a full disk
                     _write(path, self.record)
                     found = _open_kept(path, stamp_of(self.record))
                     if found is not None:
                         return found
+            else:
+                self._say(size)
             database = sqlite3.connect(":memory:")
             build(database, self.record)
             return database
         except (OSError, sqlite3.Error) as error:
             raise ProvenanceError(f"cannot read {self.record}: {error}") from None
+
+    def _say(self, size: int) -> None:
+        if self._tell is not None and size > _LARGE:
+            self._tell(f"indexing {self.record}, {size / 1e6:.0f} MB")
 
     def close(self) -> None:
         """Close the files."""
