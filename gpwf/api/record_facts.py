@@ -91,7 +91,7 @@ def _entity(
         found.plan = digest
     elif "wfdesc:Workflow" in types and not found.workflow:
         found.workflow = digest
-    elif "gpwf:Log" in types:
+    elif "gpwf:Log" in types and "gpwf:task" not in value:  # not the lines of one attempt
         found.logs[plain(value.get("gpwf:name"))] = digest
         found.journal_sum = plain(value.get("gpwf:journalSum")) or found.journal_sum
     elif "gpwf:File" in types and digest:

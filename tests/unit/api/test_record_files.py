@@ -314,5 +314,14 @@ def test_a_run_that_was_moved_with_its_store_is_whole(folder: Path, tmp_path: Pa
     assert {item.rule for item in report.findings} == {"FI-09"}
 
 
+def test_the_log_of_an_attempt_is_not_that_of_the_run(folder: Path) -> None:
+    record = folder / "run/prov/prov.json"
+    data = json.loads(record.read_text())
+    log = next(item for item in data["entity"].values() if item.get("gpwf:name") == "log.jsonl")
+    data["entity"]["gpwf:log-of-attempt"] = log | {"gpwf:task": "order", "gpwf:sha256": "0" * 64}
+    record.write_text(json.dumps(data))
+    assert "FI-05" not in {item.rule for item in check(folder).findings}
+
+
 def test_the_rules_are_named_once() -> None:
     assert len(set(FILE_RULES.values())) == len(FILE_RULES)
