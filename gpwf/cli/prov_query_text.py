@@ -128,7 +128,7 @@ class _Tree:
             return self._activity(item)
         facts = item.facts
         parts = [str(facts.get("kind", "")), str(facts.get("digest", ""))[:12]]
-        if item.type == "file":
+        if item.type in ("file", "content") and (facts.get("path") or item.type == "file"):
             name = str(facts.get("path") or item.name)
             return f"{name} (sha256 {str(facts.get('sha256', ''))[:12]})"
         text = item.name
@@ -204,7 +204,7 @@ def _inputs(_: Provenance, found: Sequence[Any], width: int | None) -> str:
     return table(headers, rows, width=width, right=("size",), drop=("size", "identity"))
 
 
-def _parameters(_: Provenance, found: Sequence[Any], width: int | None) -> str:
+def _parameters(provenance: Provenance, found: Sequence[Any], width: int | None) -> str:
     rows = [
         (
             item.step,
@@ -213,13 +213,18 @@ def _parameters(_: Provenance, found: Sequence[Any], width: int | None) -> str:
             item.origin,
             item.place,
             _some(item.tasks) if item.tasks != (item.step,) else "",
+            _some([provenance.name_of(run) for run in item.runs]),
         )
         for item in found
     ]
-    headers = ("step", "setting", "value", "origin", "where", "tasks")
-    if not any(row[5] for row in rows):
-        return table(headers[:5], [row[:5] for row in rows], width=width, drop=("where",))
-    return table(headers, rows, width=width, drop=("tasks", "where"))
+    headers = ("step", "setting", "value", "origin", "where", "tasks", "runs")
+    told = [True] * 5 + [any(row[5] for row in rows), len({row[6] for row in rows}) > 1]
+    shown = [
+        tuple(text for text, is_told in zip(row, told, strict=True) if is_told) for row in rows
+    ]
+    heads = tuple(name for name, is_told in zip(headers, told, strict=True) if is_told)
+    drop = [name for name in ("tasks", "where") if name in heads]
+    return table(heads, shown, width=width, drop=drop)
 
 
 def _attempts(provenance: Provenance, found: Sequence[Any], width: int | None) -> str:

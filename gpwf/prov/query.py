@@ -181,7 +181,7 @@ class Questions:
     # ---- settings and software -----------------------------------------------------------------
 
     def settings(self, scope: Mapping[int, int] | None = None, like: str = "") -> list[Setting]:
-        """Return the settings that attempts used, by step.
+        """Return the settings that attempts used, and parameters of runs, which have no step.
 
         Parameters
         ----------
@@ -191,7 +191,8 @@ class Questions:
             ``NAME`` or ``NAME=VALUE``, with ``*`` for anything; a name may leave out what is in
             front of a dot.
         """
-        items = self._activities(self.everything() if scope is None else scope)
+        every = (key for record in self.lineage.records for key in record.of_kind(Kind.RUN))
+        items = self._activities([*self.everything(), *every] if scope is None else scope)
         whose = {item.key: item for item in items}
         for item in items:  # who took the result knows where its settings came from
             for hit in self.facts.hits_of(item):
@@ -211,7 +212,7 @@ class Questions:
         for (user, cause), (origin, line) in best.items():
             item, told = wanted[cause], self.facts.told_of(whose[user])
             key = (
-                told.get("step") or told.get("task"),
+                told.get("step"),
                 item.get("voprov:name"),
                 item.get("prov:value"),
                 item.get("voprov:unit"),
@@ -220,7 +221,8 @@ class Questions:
                 line,
             )
             tasks, runs = groups.setdefault(key, ({}, {}))
-            tasks[told.get("task") or told.id] = None
+            if told.kind is not Kind.RUN:
+                tasks[told.get("task") or told.get("prov:label") or told.id] = None
             runs[self.facts.run_of(whose[user])] = None
         names = ("step", "name", "value", "unit", "type", "origin", "place")
         return [

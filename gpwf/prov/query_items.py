@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gpwf.prov.lineage import Walk
+from gpwf.prov.lineage import Lineage, Walk
 from gpwf.prov.lineage_build import Kind, Relation
 from gpwf.prov.lineage_index import Thing
 from gpwf.prov.query import Questions
@@ -19,7 +19,7 @@ _FACTS: Mapping[Kind, tuple[tuple[str, str], ...]] = {
     Kind.PRODUCT: (("port", "port"), ("kind", "kind"), ("digest", "digest")),
     Kind.VALUE: (("kind", "kind"), ("digest", "digest")),
     Kind.FILE: (("path", "prov:location"), ("sha256", "sha256"), ("size_bytes", "size_B")),
-    Kind.CONTENT: (("sha256", "sha256"), ("size_bytes", "size_B")),
+    Kind.CONTENT: (("path", "prov:location"), ("sha256", "sha256"), ("size_bytes", "size_B")),
     Kind.SETTING: (("setting", "voprov:name"), ("value", "prov:value"), ("unit", "voprov:unit")),
 }
 
@@ -104,7 +104,7 @@ class Ancestry:
 def ancestry(questions: Questions, walk: Walk) -> Ancestry:
     """Return a walk as an answer."""
     lineage, facts = questions.lineage, questions.facts
-    things = lineage.things(walk.depth)
+    things = [*map(_located(lineage, walk), lineage.things(walk.depth))]
     names = {item.key: item.id for item in things}
     made = {
         edge.effect: edge.cause for edge in lineage.causes(list(walk.depth), Relation.GENERATED)
@@ -133,6 +133,32 @@ def ancestry(questions: Questions, walk: Walk) -> Ancestry:
     )
 
 
+def _located(lineage: Lineage, walk: Walk) -> Callable[[Thing], Thing]:
+    """Return a function that adds to a content the path of a file that has it, where one is known.
+
+    An attempt of an earlier run is said to have used a content: where that was is not claimed, but
+    a record may tell of a file.
+    """
+    kinds = lineage.kinds(walk.depth)
+    contents = [key for key in walk.depth if kinds[key] is Kind.CONTENT]
+    edges = lineage.effects(contents, Relation.SPECIALIZED)
+    files = {item.key: item for item in lineage.things(edge.effect for edge in edges)}
+    known = {
+        edge.cause: files[edge.effect]
+        for edge in edges
+        if edge.effect in files and files[edge.effect].get("prov:location")
+    }
+
+    def located(item: Thing) -> Thing:
+        file = known.get(item.key)
+        if file is None:
+            return item
+        more = {name: file.values.get(name, []) for name in ("prov:location", "name")}
+        return replace(item, values={**more, **item.values})
+
+    return located
+
+
 def _item(questions: Questions, item: Thing, maker: Thing | None, depth: int) -> Item:
     facts = questions.facts
     activity = item.kind in (Kind.ATTEMPT, Kind.CACHED, Kind.RUN, Kind.ACTIVITY)
@@ -151,7 +177,7 @@ def _item(questions: Questions, item: Thing, maker: Thing | None, depth: int) ->
         task = task or item.get("prov:label").removesuffix(f".{item.get('port')}")
         found = {"task": task, **found}
         name = f"{task}.{item.get('port')}"
-    elif item.kind is Kind.CONTENT:
+    elif item.kind is Kind.CONTENT and not item.get("prov:location"):
         name = f"file with sha256 {item.get('sha256')[:12]}"
     elif activity:
         found = {
