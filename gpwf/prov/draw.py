@@ -41,7 +41,7 @@ GRAPHVIZ_HINT = (
 MOST_TASKS: Mapping[str, int] = {"svg": 250, "png": 250, "pdf": 250, "html": 120}
 #: Nodes and arrows that Graphviz lays out in some seconds; a page takes more.
 _MOST_PARTS = 3000
-_MOST_PAGE_PARTS = 12_000
+_MOST_PAGE_PARTS = 6000
 _PATIENCE_S = 120.0
 
 

@@ -8,6 +8,9 @@ let scale = 0, fitted = true;  // pixels per unit, and whether all is shown: kep
 const show = () => {
   svg.setAttribute("viewBox", view.join(" "));
   scale = svg.getBoundingClientRect().width / view[2];
+  // What nobody can read from so far costs most of the time of a large picture.
+  svg.classList.toggle("far", scale < 0.4);
+  svg.classList.toggle("farther", scale < 0.2);
 };
 // The details take room from the picture, which neither shrinks nor jumps for it.
 const keepScale = () => {
@@ -28,10 +31,21 @@ const fit = () => {
 const zoom = (factor, x = view[0] + view[2] / 2, y = view[1] + view[3] / 2) => {
   const width = Math.min(Math.max(view[2] * factor, 80), whole[2] * 8 + 2000), by = width / view[2];
   view = [x - (x - view[0]) * by, y - (y - view[1]) * by, width, view[3] * by];
+  move();
+};
+// Thousands of arrows are left out while the picture moves.
+const MANY_ARROWS = 1200;
+let rest = 0;
+const move = () => {
   fitted = false;
+  if (edges.length > MANY_ARROWS) {
+    svg.classList.add("busy");
+    clearTimeout(rest);
+    rest = setTimeout(() => svg.classList.remove("busy"), 250);
+  }
   show();
 };
-const pan = (dx, dy) => { view[0] += dx; view[1] += dy; fitted = false; show(); };
+const pan = (dx, dy) => { view[0] += dx; view[1] += dy; move(); };
 const scaleOf = () => svg.getScreenCTM()?.a || 1;
 const placeAt = (clientX, clientY) => {
   const at = new DOMPoint(clientX, clientY).matrixTransform(svg.getScreenCTM().inverse());

@@ -260,7 +260,7 @@ const drawAll = (decide) => {
   const marker = make(make(svg, "defs"), "marker", { id: "tip", viewBox: "0 0 8 8", refX: 7.4, refY: 4,
     markerWidth: 8, markerHeight: 8, markerUnits: "userSpaceOnUse", orient: "auto" });
   make(marker, "path", { class: "tip", d: "M0 .6 7.6 4 0 7.4z" });
-  const back = make(svg, "g"), ways = make(svg, "g"), front = make(svg, "g");
+  const back = make(svg, "g"), ways = make(svg, "g", { class: "ways" }), front = make(svg, "g");
   groups.forEach((group, number) => { if (boxes.has(numberOf(number))) drawBox(back, number); });
   for (let number = 0; number < data.shown; number += 1) if (boxes.has(number)) drawNode(front, number);
   drawEdges(ways);
