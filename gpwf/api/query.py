@@ -12,13 +12,14 @@ from gpwf.api.find_record import find_record
 from gpwf.api.run_records import RecordSet, RunRecord, Skipped, no_runs
 from gpwf.api.runs import Run, open_run
 from gpwf.api.stores import find_store
-from gpwf.errors import GpwfError
+from gpwf.errors import GpwfError, UsageError
 from gpwf.prov.lineage import Direction, Walk
 from gpwf.prov.lineage_find import find
 from gpwf.prov.query import Questions
 from gpwf.prov.query_answers import Attempt, Code, Input, Product, Setting, Software
 from gpwf.prov.query_items import Ancestry, Item, Tie, ancestry
 from gpwf.run.showing import safe_name
+from gpwf.store.cards import read_cards
 
 __all__ = [
     "Ancestry",
@@ -237,7 +238,11 @@ def open_provenance(
     """
     records = RecordSet(tell)
     try:
-        if run is not None and Path(run).is_file():
+        if run is not None and _is_file(run):
+            if Path(run).suffix != ".json" or read_cards(Path(run)):
+                raise UsageError(
+                    f"{run} is no run and no record", hint=f"ask for a file with --of {run}"
+                )
             records.add_file(Path(run))
             if store is not None:
                 records.add_store(store, like=runs)

@@ -161,6 +161,7 @@ def test_attempts_settings_and_inputs_as_text_and_as_json(
         (["query", "--inputs", "--software"], "one thing at a time"),
         (["query", "--down", "--inputs"], "go with --of"),
         (["query", "--attempts", "--where", "state"], "no form NAME=VALUE"),
+        (["query", "events.fits", "--inputs"], "--of events.fits"),
     ],
 )
 def test_what_cannot_be_asked(

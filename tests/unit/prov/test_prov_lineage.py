@@ -138,6 +138,19 @@ def test_a_product_of_one_workflow_is_the_input_file_of_another(tmp_path: Path) 
         assert ("models", factory.identifier("later")) in {(d.task, d.run) for d in down}
 
 
+def test_the_run_of_an_included_workflow_is_that_which_was_started(tmp_path: Path) -> None:
+    plan = factory.nested_plan()
+    with Lineage.of(record(tmp_path, factory.good_run(plan), plan)) as lineage:
+        questions = Questions(lineage)
+        attempts = questions.attempts()
+        assert len(attempts) == len(plan.tasks)
+        assert {item.run for item in attempts} == {factory.identifier("run")}
+        last = plan.tasks[-1]
+        products = questions.products(lineage.walk(find(lineage, last.id)))
+        above = {ref.task for refs in last.inputs.values() for ref in refs}
+        assert above <= {item.task for item in products}
+
+
 def test_failed_attempts_leave_no_products_and_are_found_by_their_state(tmp_path: Path) -> None:
     with Lineage.of(record(tmp_path, factory.mixed_run(PLAN))) as lineage:
         questions = Questions(lineage)
