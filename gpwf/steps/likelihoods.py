@@ -16,11 +16,21 @@ if TYPE_CHECKING:
     from gpwf.core.products import FitSummary
     from gpwf.steps.settings import EnergyRange
 
-__all__ = ["Likelihood", "check_minimum", "open_likelihood"]
+__all__ = ["Likelihood", "check_minimum", "open_likelihood", "quiet_numbers"]
 
 # how far below that of the models the minimum may be: minuit's own tolerance leaves about 1e-4
 _AT_MINIMUM = 0.02
 _MARGIN_DEG = 0.5  # as far as `fit` lets positions move
+
+
+def quiet_numbers() -> Any:
+    """Return a context without numpy's warnings: far from a minimum, models overflow.
+
+    What comes out of it is checked to be finite.
+    """
+    import numpy as np
+
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore")
 
 
 class Likelihood:
@@ -98,7 +108,8 @@ class Likelihood:
 
         if not self.free:
             return float(self.datasets.stat_sum())
-        result = Fit().optimize(self.datasets)
+        with quiet_numbers():
+            result = Fit().optimize(self.datasets)
         if not (result.success and math.isfinite(result.total_stat)):
             raise StepError(
                 f"{self.step}: {what} did not converge: {result.message}",

@@ -34,6 +34,9 @@ _INPUTS: Mapping[str, tuple[Port, ...]] = {
     "profile": (
         Port(name="profile", kind="table", multiple=True, help="From scan-parameter; a panel each"),
     ),
+    "contours": (
+        Port(name="contours", kind="table", multiple=True, help="From contours; a colour each"),
+    ),
     "significance-map": (Port(name="flux_maps", kind="flux-maps", help="Maps to draw"),),
 }
 
@@ -41,9 +44,9 @@ _INPUTS: Mapping[str, tuple[Port, ...]] = {
 class PlotSettings(StepSettings):
     """Settings of the step."""
 
-    kind: Literal["sed", "light-curve", "counts", "residuals", "profile", "significance-map"] = (
-        Field("sed", description="What to draw; the inputs follow from it")
-    )
+    kind: Literal[
+        "sed", "light-curve", "counts", "residuals", "profile", "contours", "significance-map"
+    ] = Field("sed", description="What to draw; the inputs follow from it")
     title: str = Field("", description="Title above the figure", max_length=200)
     source: str | None = Field(
         None, description="sed: name of the model to draw; left out: the one of the flux points"
@@ -96,6 +99,7 @@ class PlotStep(Step):
             "counts": _counts,
             "residuals": _counts,
             "profile": _profile,
+            "contours": _contours,
             "significance-map": _significance,
         }[settings.kind]
         return {"figure": draw(settings, inputs, ctx)}
@@ -128,6 +132,16 @@ def _profile(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext
 
     tables = _made_by("scan-parameter", "stat-profile", inputs["profile"], ctx.step)
     return draw_profiles(tables, title=settings.title)
+
+
+def _contours(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
+    from gpwf.steps.plots.contours import draw_contours
+
+    tables = _made_by("contours", "contours", inputs["contours"], ctx.step)
+    labels = [" ".join(item.values()) for item in ctx.labels.get("contours", ())]
+    if len(labels) != len(tables) or len(set(labels)) < len(tables):
+        labels = [str(number + 1) for number in range(len(tables))] if len(tables) > 1 else [""]
+    return draw_contours(tables, labels, title=settings.title)
 
 
 def _made_by(tag: str, product: str, tables: Any, step: str) -> list[Any]:

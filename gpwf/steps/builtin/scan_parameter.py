@@ -12,7 +12,7 @@ from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.fit_inputs import FIT_INPUTS, model_need
-from gpwf.steps.likelihoods import Likelihood, check_minimum, open_likelihood
+from gpwf.steps.likelihoods import Likelihood, check_minimum, open_likelihood, quiet_numbers
 from gpwf.steps.parameter_names import find_free_parameter, parameter_labels, parameter_value
 from gpwf.steps.settings import AnyQuantity, EnergyRange, Field, StepSettings
 
@@ -174,7 +174,8 @@ def _point(
 
     likelihood.reset()
     parameter.scan_values = [value]
-    result = Fit().stat_profile(likelihood.datasets, parameter, reoptimize=reoptimize)
+    with quiet_numbers():
+        result = Fit().stat_profile(likelihood.datasets, parameter, reoptimize=reoptimize)
     stat = float(result["stat_scan"][0])
     fits = result["fit_results"]
     if not math.isfinite(stat) or not all(fit.success for fit in fits):
