@@ -73,7 +73,8 @@ def digest(*parts: object) -> Digest:
 
 def at(seconds: float) -> str:
     """Return the time so many seconds after the start of the run."""
-    return (EPOCH + timedelta(seconds=seconds)).isoformat()
+    moment = EPOCH + timedelta(seconds=seconds)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")  # as the engine does
 
 
 def make_plan(n_tasks: int, *, gathered: bool = False) -> Plan:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quote
+from typing import Any
 
 from gpwf.core.codec import event_to_plain, to_plain
 from gpwf.core.runs import (
@@ -100,11 +101,22 @@ def _products(products: Mapping[str, Product]) -> str:
             f'"size": {file.size:d}, "data_digest": {quote(file.data_digest)}}}'
             for file in item.files
         ]
-        summary = _dumps(to_plain(item.summary)) if item.summary else "{}"
+        summary = _summary(item.summary) if item.summary else "{}"
         texts.append(
             f'{quote(port)}: {{"kind": {quote(item.kind)}, "digest": {quote(item.digest)}, '
             f'"files": [{", ".join(files)}], "summary": {summary}}}'
         )
+    return f"{{{', '.join(texts)}}}"
+
+
+def _summary(values: Mapping[str, Any]) -> str:
+    """Return a mapping, which has a few numbers and words as a rule."""
+    texts = []
+    for key, value in values.items():
+        kind = type(value)
+        if type(key) is not str or kind not in (int, float, str):
+            return _dumps(to_plain(values))
+        texts.append(f"{quote(key)}: {quote(value) if kind is str else _number(value)}")
     return f"{{{', '.join(texts)}}}"
 
 

@@ -115,10 +115,10 @@ class QuickLines:
             False where something is not ordinary; nothing is written then.
         """
         to, name, key = self._to, quote(task.id), begun.key
-        if "\\u" in name or not (key.isalnum() and key.isascii()):
+        if "\\u" in name or not _is_plain(key):
             return False
         if not to.begin_new(local, *times, _texts(ended)):
-            return True
+            return False
         append, start = to.lines["activity"].append, to.start_text
         append(
             f'"gpwf:{local}":{{"prov:startTime":{start},"prov:endTime":{to.end_text}'
@@ -254,10 +254,11 @@ class QuickLines:
         ):
             return None
         local, value = f"product-{attempt_id}{texts.suffix}", f"value-{digest}"
+        size = product.files[0].size if len(product.files) == 1 else product.size
         entities = to.lines["entity"]
         entities.append(
             f'"gpwf:{local}":{{{self._product},"prov:label":{name}{texts.port}{texts.kind}'
-            f',"gpwf:digest":"{digest}","gpwf:size_B":{encoded(product.size)}{summary}'
+            f',"gpwf:digest":"{digest}","gpwf:size_B":{encoded(size)}{summary}'
             f"{notes.text if notes else ''}}}"
         )
         to.specialises(local, value)

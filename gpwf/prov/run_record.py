@@ -75,10 +75,15 @@ class RunRecord:
         Where a run directory was used again the journal tells of several runs: the last one
         counts, which is the one of the plan.
         """
+        context = self._context
+        if type(event) is AttemptFinished and context is not None and not self._stray:
+            found = self._open.pop(event.attempt_id, None)
+            if found is not None:  # most of what is told
+                self._finish_attempt(context, event, *found)
+                return
         if isinstance(event, RunStarted):
             self._start(event)
             return
-        context = self._context
         if context is None or self._stray:
             return
         if isinstance(event, RunFinished):
@@ -92,8 +97,8 @@ class RunRecord:
             self._stray = event.task  # no harm where another run follows
             return
         if isinstance(event, AttemptFinished):
-            self._finish_attempt(context, task, event)
-        elif isinstance(event, AttemptStarted):
+            return  # nothing said that it began
+        if isinstance(event, AttemptStarted):
             self._meet(event.time)
             self._left.pop(task.id, None)
             self._states[task.id] = TaskState.RUNNING
@@ -205,11 +210,14 @@ class RunRecord:
             ),
         )
 
-    def _finish_attempt(self, context: RunContext, task: Task, event: AttemptFinished) -> None:
-        found = self._open.pop(event.attempt_id, None)
-        if found is None:
-            return
-        _, begun, earlier = found
+    def _finish_attempt(
+        self,
+        context: RunContext,
+        event: AttemptFinished,
+        task: Task,
+        begun: AttemptStarted,
+        earlier: str | None,
+    ) -> None:
         self._states[task.id] = TaskState.WAITING if event.retry else event.state
         self._meet(event.started)
         record_attempt(context, task, begun, event, earlier)

@@ -92,7 +92,7 @@ def test_the_text_is_that_of_the_encoder(event: RunEvent) -> None:
 
 @given(
     text=st.text(),
-    number=st.floats() | st.integers(),
+    number=st.floats() | st.integers(-(2**60), 2**60),
     whole=st.integers(),
     retry=st.booleans(),
 )
