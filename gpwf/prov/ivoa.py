@@ -10,7 +10,7 @@ References
 ----------
 M. Servillat et al. 2020, IVOA Provenance Data Model 1.0, IVOA Recommendation,
 https://www.ivoa.net/documents/ProvenanceDM/20200411/; library `voprov`,
-https://pypi.org/project/voprov/, method ``get_w3c`` of its classes
+https://github.com/sanguillon/voprov, method ``get_w3c`` of its classes
 """
 
 from __future__ import annotations
@@ -149,12 +149,13 @@ class _View:
         self._describe(product.id, local)
 
     def _plans(self, activity: Item) -> list[str]:
+        """Return what describes an activity: in the model, one description at most."""
         plans = self._record.plans.get(activity.id, [])
         described = [
             *activity.all("wfprov:describedByProcess"),
             *activity.all("wfprov:describedByWorkflow"),
         ]
-        return list(dict.fromkeys([*plans, *map(str, described)]))
+        return [*plans, *map(str, described)][:1]
 
     # ---- configuration ----------------------------------------------------------------------
 

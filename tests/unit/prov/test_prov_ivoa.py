@@ -202,6 +202,17 @@ def test_activities_and_data_are_described(pairs: Callable[[str], tuple[Json, Js
     assert {one for one, other in described if other in kinds} == set(products)
 
 
+@pytest.mark.parametrize("name", RUNS)
+def test_an_activity_has_one_description_at_most(
+    name: str, pairs: Callable[[str], tuple[Json, Json]]
+) -> None:
+    _, view = pairs(name)
+    steps = of_class(view, "ActivityDescription")
+    described = [one for one, other in influences(view, "IsDescribedBy") if other in steps]
+    assert len(described) == len(set(described))
+    assert described
+
+
 def test_usages_and_generations_are_described(
     pairs: Callable[[str], tuple[Json, Json]],
 ) -> None:
