@@ -199,6 +199,16 @@ def _products(
         )
         yield from _objects(facts, digests, counts)
         return
+    n_files = sum(len(product.product.files) for product in products)
+    if n_files and not (run.path / "products").is_dir():
+        yield Finding(
+            rule="FI-07",
+            severity=_WARNING,
+            message=f"the products were removed: {n_files} files cannot be compared",
+            file=str(run.path / "products"),
+            hint="`gpwf run` makes them again",
+        )
+        return
     known = {digest for files in facts.products.values() for digest in files.values()}
     seen: set[Path] = set()
     for product in products:

@@ -34,6 +34,8 @@ def _lines(report: Mapping[str, Any], titles: Mapping[str, str]) -> Iterator[str
         yield f"{rule} {titles.get(rule, '')}".rstrip()
         for item in items[:_SHOWN]:
             yield from _finding(item, report["record"])
+        for hint in dict.fromkeys(item["hint"] for item in items[:_SHOWN] if "hint" in item):
+            yield clean(f"  hint: {hint}")
         more = report["totals"][rule] - min(len(items), _SHOWN)
         if more:
             yield f"  and {more} more"
@@ -51,8 +53,6 @@ def _finding(item: Mapping[str, Any], record: str) -> Iterator[str]:
     for name in ("expected", "found"):
         if name in item:
             yield clean(f"    {name} {item[name][:_SHORT]}")
-    if "hint" in item:
-        yield clean(f"    hint: {item['hint']}")
 
 
 def _summary(report: Mapping[str, Any], rules: Sequence[str]) -> str:

@@ -239,6 +239,13 @@ def test_a_missing_object_is_named(folder: Path) -> None:
     assert "gpwf run" in found.hint
 
 
+def test_products_that_were_removed_as_a_whole_are_a_warning(folder: Path) -> None:
+    shutil.rmtree(folder / "run/products")
+    report = check(folder)
+    assert "were removed: 2 files" in the(report, "FI-07").message
+    assert report.is_valid
+
+
 def test_a_file_that_was_put_with_the_products_is_named(folder: Path) -> None:
     change(folder / "run/journal.jsonl", b'"attempt": 1', b'"attempt": 2', line=2)
     shown = folder / "run/products/order/ordered/ordered.txt"
