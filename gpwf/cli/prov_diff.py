@@ -117,15 +117,18 @@ def _verdict(found: Difference) -> Iterator[str]:
 
 
 def _told(item: Change) -> str:
-    text = f"  {_value_text(item)}"
-    if item.origin_a or item.origin_b:
-        text += f"  ({item.origin_a or '-'} → {item.origin_b or '-'})"
+    """Return a change, with a second line for where it came from and what it follows from."""
+    more = []
+    if item.origin_a != item.origin_b:
+        more.append(f"{item.origin_a or '-'} → {item.origin_b or '-'}")
+    elif item.origin_a:
+        more.append(", ".join(part for part in (item.origin_b, item.place_b) if part))
     names = [name for name in item.tasks if name not in (item.step, item.name)]
     if names and not item.name.startswith(names[0]):
-        text += f"  [{_some(names)}]"
+        more.append(f"at {_some(names)}")
     if item.follows:
-        text += f"  after {_some(item.follows)}"
-    return text
+        more.append(f"after {_some(item.follows)}")
+    return "\n      ".join([f"  {_value_text(item)}", *more])
 
 
 def _value_text(item: Change) -> str:

@@ -16,7 +16,7 @@ from gpwf.prov.diff_changes import (
     code_changes,
     file_changes,
     mapping_changes,
-    origin_text,
+    origin_of,
     same_files,
 )
 from gpwf.prov.diff_facts import Fed, Side, TaskFacts
@@ -131,10 +131,15 @@ class _Comparison:
                 continue
             if "source" in kind and "digest" in kind:
                 change = replace(change, category="code")
+            origins = [
+                origin_of(item[2].attributes()) if item else ("", "") for item in (mine, other)
+            ]
             yield replace(
                 change,
-                origin_a=origin_text(mine[2].attributes()) if mine else "",
-                origin_b=origin_text(other[2].attributes()) if other else "",
+                origin_a=origins[0][0],
+                origin_b=origins[1][0],
+                place_a=origins[0][1],
+                place_b=origins[1][1],
             )
         if one.stream != two.stream:
             yield change_of("parameters", one.step, "random stream", one.stream, two.stream, one)

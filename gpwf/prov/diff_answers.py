@@ -29,7 +29,9 @@ class Change(Row):
     a, b : str
         What it is on either side; ``-`` where it is not there.
     origin_a, origin_b : str
-        Where the value of a setting came from, with its place.
+        Where the value of a setting came from.
+    place_a, place_b : str
+        In which line of which file.
     tasks : tuple of str
         Where it differs.
     is_first : bool
@@ -45,6 +47,8 @@ class Change(Row):
     b: str
     origin_a: str = ""
     origin_b: str = ""
+    place_a: str = ""
+    place_b: str = ""
     tasks: tuple[str, ...] = ()
     is_first: bool = False
     follows: tuple[str, ...] = ()

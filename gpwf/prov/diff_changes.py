@@ -13,7 +13,7 @@ __all__ = [
     "code_changes",
     "file_changes",
     "mapping_changes",
-    "origin_text",
+    "origin_of",
     "same_files",
 ]
 
@@ -108,7 +108,6 @@ def same_files(name: str, one: TaskFacts, two: TaskFacts) -> bool:
     return bool(found[0]) and found[0] == found[1]
 
 
-def origin_text(notes: Mapping[str, list[str]]) -> str:
-    """Return where a setting came from, given the attributes of its usage."""
-    words = [*notes.get("origin", ())[:1], *notes.get("originPlace", ())[:1]]
-    return ", ".join(words)
+def origin_of(notes: Mapping[str, list[str]]) -> tuple[str, str]:
+    """Return origin and place of a setting, given the attributes of its usage."""
+    return "".join(notes.get("origin", ())[:1]), "".join(notes.get("originPlace", ())[:1])

@@ -90,7 +90,7 @@ def test_one_setting(tmp_path: Path) -> None:
     assert cause is not None
     assert (cause.category, cause.label) == ("parameters", "datasets: geom.axes.energy.min")
     assert (cause.a, cause.b) == ("0.1 TeV", "1.0 TeV")
-    assert cause.origin_a == "workflow, crab.gpwf.yaml:7:5"
+    assert (cause.origin_a, cause.place_b) == ("workflow", "crab.gpwf.yaml:7:5")
     second = next(item for item in found.parameters if item.step == "fit")
     assert not second.is_first
     assert second.follows == ("datasets: geom.axes.energy.min",)
