@@ -51,7 +51,7 @@ class LogFilter:
     def accepts(self, line: Mapping[str, Any]) -> bool:
         """Tell whether a line is shown."""
         level = line.get("level")
-        if level in _RANKS and _RANKS[level] < _RANKS[self.level]:
+        if isinstance(level, str) and _RANKS.get(level, _LOUDEST) < _RANKS[self.level]:
             return False
         if self.tasks is not None and not _is_of(line, self.tasks):
             return False
@@ -75,7 +75,8 @@ class LogFilter:
         return any(wanted in str(line.get(key) or "").casefold() for key in _SEARCHED)
 
 
-_RANKS: Mapping[Any, int] = {name: number for number, name in enumerate(LEVELS)}
+_RANKS: Mapping[str, int] = {name: number for number, name in enumerate(LEVELS)}
+_LOUDEST = len(LEVELS)  # of a level that is none of ours
 _SEARCHED = ("event", "message", "reason", "logger", "error", "traceback", "hint")
 
 
