@@ -129,7 +129,7 @@ class _Tree:
         facts = item.facts
         parts = [str(facts.get("kind", "")), str(facts.get("digest", ""))[:12]]
         if item.type in ("file", "content") and (facts.get("path") or item.type == "file"):
-            name = str(facts.get("path") or item.name)
+            name = shown_path(Path(str(facts["path"]))) if facts.get("path") else item.name
             return f"{name} (sha256 {str(facts.get('sha256', ''))[:12]})"
         text = item.name
         if any(parts):
@@ -193,7 +193,7 @@ def _inputs(_: Provenance, found: Sequence[Any], width: int | None) -> str:
             memory(item.size_bytes) if item.size_bytes is not None else "",
             _some(item.used_by),
             _some([f"{name}={','.join(values)}" for name, values in item.identity.items()]),
-            item.paths[0] if item.paths else "",
+            shown_path(Path(item.paths[0])) if item.paths else "",
         )
         for item in found
     ]
