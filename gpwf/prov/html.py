@@ -47,7 +47,7 @@ def to_html(
         ['"use strict";\n(() => {\n', *(_page_file(name) for name in SCRIPTS), "})();\n"]
     )
     parts = {
-        "title": escape(_encodable(graph.title)),
+        "title": escape(_encodable(_cut(graph.title))),
         "policy": f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
         "base-uri 'none'; form-action 'none'",
         "style": style,
@@ -80,21 +80,21 @@ def page_data(
             entry["members"] = [numbers[member.id] for member in node.members]
     nodes += [_node_data(member, groups, texts) for member in members]
     return {
-        "title": graph.title,
-        "subtitle": graph.subtitle,
-        "note": graph.note,
+        "title": _cut(graph.title),
+        "subtitle": _cut(graph.subtitle),
+        "note": _cut(graph.note),
         "unfolded": unfolded,
         "nodes": nodes,
         "shown": len(graph.nodes),
         "edges": [
-            [numbers[e.source], numbers[e.target], e.label, int(e.dashed), e.gathers]
+            [numbers[e.source], numbers[e.target], _cut(e.label), int(e.dashed), e.gathers]
             for e in graph.edges
         ],
         "ties": _ties(graph, numbers),
         "groups": [
             {
-                "title": name.rpartition("/")[2],
-                "name": name,
+                "title": _cut(name.rpartition("/")[2]),
+                "name": _cut(name),
                 "outer": groups.get(name.rpartition("/")[0], -1),
                 "state": box.state,
                 "facts": _facts(box, texts),
@@ -128,7 +128,15 @@ class _Texts:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    """Return a text for people: not endless, and with signs for what would not be seen.
+
+    Among these are the marks that turn the direction of writing, so that no name looks like
+    another one.
+    """
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign in "\n\t" else "\ufffd" for sign in text)
 
 
 def _node_data(node: Node, groups: Mapping[str, int], texts: _Texts) -> dict[str, Any]:

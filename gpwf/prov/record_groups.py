@@ -15,13 +15,15 @@ from gpwf.prov.record_words import main_run
 
 __all__ = ["group_of", "groups_of"]
 
+_DEEPEST = 20  # boxes in boxes that are drawn
 _FEW = 8  # runs of a nested workflow that are told in full
 _MOST = 200  # of which there is a line
 
 
 def group_of(step: str) -> str:
     """Return the nested workflow that a step belongs to, empty for the workflow itself."""
-    return step.partition("[")[0].rpartition("/")[0]
+    name = step.partition("[")[0].rpartition("/")[0]
+    return name if name.count("/") < _DEEPEST else "/".join(name.split("/", _DEEPEST)[:_DEEPEST])
 
 
 def groups_of(index: RecordIndex, graph: Graph) -> dict[str, Node]:

@@ -53,6 +53,7 @@ class _Summary:
         self.inputs: dict[tuple[str, str], dict[str, Element]] = defaultdict(dict)
         self.readers: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
         self.sizes: Counter[str] = Counter()  # node → tasks
+        self.products: Counter[str] = Counter()  # node → products in it
         self.lines: Counter[tuple[str, str]] = Counter()  # node and section → lines of tasks
         self.own: dict[str, dict[str, Values]] = {}  # leaf → settings
         self.flows: dict[tuple[str, str], Counter[tuple[str, str]]] = defaultdict(Counter)
@@ -123,6 +124,9 @@ class _Summary:
             for member in node.members:
                 if tasks.attempts[member.task] > 1:
                     member.lines.append(f"attempt {tasks.attempts[member.task]}")
+        for name, count in self.products.items():
+            if count > 1:
+                self.graph.nodes[name].lines.append(f"{count} products")
         for (name, section), count in self.lines.items():
             if count > _MOST_LINES:
                 self.graph.nodes[name].add(section, "…", f"and {count - _MOST_LINES} more")
@@ -286,6 +290,7 @@ class _Summary:
             self.graph.nodes[key] = node
             if entity.get("kind").replace("-", "_") != port.replace("-", "_"):
                 node.lines.append(entity.get("kind"))
+        self.products[key] += 1
         maker = place.leaf.id if place.leaf is not None else place.node
         generals = [item.cause for item in self.index.causes("specializationOf", entity.id)]
         for name in (entity.id, *generals):

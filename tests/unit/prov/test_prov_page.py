@@ -328,6 +328,8 @@ def test_hostile_names_are_only_text(browser: Chromium, tmp_path: Path) -> None:
     assert page.value("document.body.scrollWidth <= innerWidth")
     details = page.choose("models")
     assert "alert(1)>" in details
+    assert "\u202e" not in page.value("document.documentElement.outerHTML")
+    assert "\u05d0\u05d1" in details
     assert "{{data}} ]]></script>" in details
     assert page.value("document.querySelectorAll('#details img').length") == 0
 

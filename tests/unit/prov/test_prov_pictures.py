@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -160,6 +161,24 @@ def test_nested_workflow_is_a_box() -> None:
     source = to_dot(graph)
     assert source.count("subgraph cluster_") == 1
     assert "label=toy" in source
+
+
+def test_no_name_nests_without_end(tmp_path: Path) -> None:
+    name = "deep/" * 3000 + "end"
+    record = {
+        "prefix": {"gpwf": "urn:gpwf:"},
+        "activity": {"gpwf:a": {"gpwf:task": name, "gpwf:step": name, "gpwf:state": "ok"}},
+    }
+    (tmp_path / "prov.json").write_text(json.dumps(record))
+    graph = build_graph(RecordIndex(path=tmp_path / "prov.json"))
+    assert len(graph.groups) == 20
+    assert to_dot(graph).count("subgraph") == 20
+    assert len(page_data(graph, logs={})["levels"]) == 21
+
+
+def test_products_of_a_folded_step_are_counted() -> None:
+    assert node(busy(12), "result", "product").lines == ["10 products"]
+    assert node(busy(12), "table", "product").lines == []
 
 
 def test_workflows_in_workflows_are_boxes_in_boxes() -> None:
