@@ -7,9 +7,11 @@ which `gpwf[records]` brings. What a file holds is told by its first signs, not 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,7 +190,7 @@ def _deserialised(path: Path, text: str, kind: str) -> ProvDocument:
         failures = (*failures, BadSyntax, ParserError)
         options["rdf_format"] = "trig"  # Turtle is a part of it
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet("rdflib"):
             # Future strictness of the libraries is no concern of who reads an old record.
             warnings.simplefilter("ignore")
             document = ProvDocument.deserialize(content=content, format=kind, **options)
@@ -202,6 +204,18 @@ def _deserialised(path: Path, text: str, kind: str) -> ProvDocument:
     if kind != "json" and not document.get_records() and not document.has_bundles():
         raise ProvenanceError(f"{path} holds no provenance", hint=_KNOWN)
     return document
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library from logging what it does not like in a file: the exception says enough."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _first_line(error: Exception) -> str:

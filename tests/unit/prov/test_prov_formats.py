@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -16,6 +17,8 @@ from typing import Any
 
 import prov_factory as factory
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prov.model import ProvDocument
 from test_prov_stream import ALL, OPTIONS
 
@@ -113,6 +116,30 @@ def test_odd_values_come_back_equal(odd: ProvDocument, form: str) -> None:
     found = parsed(serialise(odd, form).encode(), form)
     assert found == odd
     assert len(found.get_records()) == len(odd.get_records())
+
+
+@pytest.mark.parametrize("form", READ_BACK)
+@given(
+    values=st.lists(
+        st.one_of(
+            st.text(max_size=12),
+            st.integers(),
+            st.floats(),
+            st.datetimes(timezones=st.just(UTC)).map(str),
+        ),
+        max_size=6,
+    )
+)
+@settings(max_examples=60)
+def test_any_values_come_back_equal(form: str, values: list[Any]) -> None:
+    recorder = DocumentRecorder()
+    for n, value in enumerate(values):
+        item = Parameter(name=f"any.{n}", value=value, unit="", type="any")
+        recorder.entity(f"e{n}", (), [("prov:label", str(value)), ("reason", str(value))])
+        record_parameter(recorder, item)
+    document = recorder.document
+    if document.get_records():
+        assert parsed(serialise(document, form).encode(), form) == document
 
 
 @pytest.mark.parametrize("form", READ_BACK)
@@ -328,6 +355,20 @@ def test_no_file_means_json_and_no_suffix_nothing() -> None:
 )
 def test_the_first_signs_tell_the_format(text: str, kind: str) -> None:
     assert kind_of_text(text) == kind
+
+
+def test_a_library_that_does_not_like_a_file_does_not_print(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "x.ttl"
+    path.write_text(
+        "@prefix prov: <http://www.w3.org/ns/prov#> . @prefix x: <urn:x y:> .\n"
+        "@prefix xsd: <http://www.w3.org/2001/XMLSchema#> .\n"
+        'x:a a prov:Activity ; prov:startedAtTime "2026-02-31T00:00:00Z"^^xsd:dateTime .'
+    )
+    with contextlib.suppress(ProvenanceError):
+        read_document(path)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(
