@@ -114,7 +114,7 @@ ENTRIES = (
     Entry(
         name="prov",
         module="gpwf.cli.prov",
-        help="Show and export provenance.",
+        help="Show, ask and export provenance.",
         section=_PROV,
     ),
 )

@@ -64,8 +64,8 @@ def command(
 
     RUN is a run directory, the end of its name, a workflow, a PROV-JSON file, or a product or input
     file, wherever it is: the runs of the store know it; the latest run by default. SVG, PNG and PDF
-    need the program `dot` of Graphviz; DOT and HTML need nothing. The HTML page has everything in itself, with settings,
-    digests, times and the end of the log of every task.
+    need the program `dot` of Graphviz; DOT and HTML need nothing. The HTML page has everything in
+    itself, with settings, digests, times and the end of the log of every task.
     """
     from gpwf.cli.prov_record import find_record
     from gpwf.prov.draw import GRAPHVIZ_HINT, draw_file, graphviz_available
