@@ -166,10 +166,13 @@ def _products(item: TaskView) -> Iterator[MadeProduct]:
 def _from_record(path: Path) -> Recorded:
     record = read_replay(path)
     plan = _plan_beside(record)
+    notes: tuple[str, ...] = ()
     if plan is None:
         from gpwf.prov.replay_plan import plan_of_record
+        from gpwf.steps.registry import load_catalog
 
-        plan = plan_of_record(record)
+        plan = plan_of_record(record, load_catalog())
+        notes = ("the plan was put together from the record; every task has the recorded key",)
     products = {(item.task, item.port): item for item in record.products()}
     text: str | None = record.workflow_text
     if text is not None and digest_bytes(text.encode()) != plan.workflow_digest:
@@ -185,6 +188,7 @@ def _from_record(path: Path) -> Recorded:
         distributions=record.distributions,
         products=products,
         record_digest=digest_file(path),
+        notes=notes,
     )
 
 

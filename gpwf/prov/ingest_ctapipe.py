@@ -98,7 +98,8 @@ def _activity(
 ) -> str:
     uuid = str(item.get("activity_uuid") or "")
     local = foreign_name("act", uuid) if uuid else foreign_name("act", into.digest, str(number))
-    system = item.get("system") if isinstance(item.get("system"), Mapping) else {}
+    found = item.get("system")
+    system: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
     arguments = system.get("arguments")
     command = redact_command(map(str, arguments)) if isinstance(arguments, list) else ()
     config = item.get("config")

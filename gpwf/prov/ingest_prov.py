@@ -55,7 +55,7 @@ def read_prov(path: Path, into: ForeignDocument) -> None:
 
 def _zoned(section: str, records: Mapping[str, Any]) -> dict[str, Any]:
     """Return records whose times have a zone."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in records.items():
         if section == "bundle":
             found[name] = {part: _zoned(part, item) for part, item in value.items()}

@@ -14,7 +14,7 @@ from gpwf.core.digests import Digest
 from gpwf.core.runs import Product, ProductFile
 from gpwf.errors import ProvenanceError
 
-__all__ = ["MadeProduct", "ReplayRecord", "read_replay"]
+__all__ = ["MadeProduct", "ReplayRecord", "read_replay", "text", "texts"]
 
 _HINT = "expected the PROV-JSON record of a run, as `gpwf prov export` writes it"
 _RUN = "wfprov:WorkflowRun"
@@ -121,7 +121,8 @@ class ReplayRecord:
         """How the run ended."""
         return text(self._run, "gpwf:state")
 
-    def _used(self, role: str) -> Mapping[str, Any]:
+    def used_by_run(self, role: str) -> Mapping[str, Any]:
+        """Return the entity that the run used in a role; empty where there is none."""
         for item in self.relations("used"):
             if item.get("prov:activity") == self.run and text(item, "prov:role") == role:
                 return self.element("entity", str(item.get("prov:entity", "")))
@@ -130,12 +131,12 @@ class ReplayRecord:
     @property
     def plan_digest(self) -> str:
         """SHA-256 of ``plan.json``."""
-        return text(self._used("in.plan"), "gpwf:sha256")
+        return text(self.used_by_run("in.plan"), "gpwf:sha256")
 
     @property
     def workflow_text(self) -> str:
         """The workflow as given, without secrets; empty where the record has it not."""
-        return text(self._used("in.workflow"), "prov:value")
+        return text(self.used_by_run("in.workflow"), "prov:value")
 
     @property
     def facts(self) -> dict[str, str]:
@@ -151,7 +152,7 @@ class ReplayRecord:
 
     @cached_property
     def _environment(self) -> Mapping[str, Any]:
-        return self._used("in.environment")
+        return self.used_by_run("in.environment")
 
     @cached_property
     def attempts(self) -> dict[str, Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 __all__ = ["Deviations", "words"]
 
@@ -197,7 +197,7 @@ def words(text: str) -> Iterator[str]:
     yield from re.split(r"[\s|,;]+", text.strip())
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
