@@ -18,6 +18,7 @@ from gpwf.lang.axes import Registry, TooManyTasksError
 from gpwf.lang.builder import StopReading
 from gpwf.lang.codes import Code
 from gpwf.lang.document import Document, read_document
+from gpwf.lang.environment import Environment
 from gpwf.lang.files import read_file
 from gpwf.lang.frame import Frame, Reading
 from gpwf.lang.include import Opened, open_frame
@@ -32,7 +33,6 @@ from gpwf.lang.overrides import (
 from gpwf.lang.policy import read_execution
 from gpwf.lang.report import Report
 from gpwf.lang.schema import SchemaProblem, config_start, is_structure, schema_problems
-from gpwf.lang.scope import Environment
 from gpwf.lang.steps import check_unused, expand_steps
 from gpwf.lang.tree import Node, Place, texts, walk
 

@@ -19,11 +19,12 @@ from gpwf.core.points import Point, Points
 from gpwf.core.spec import Origin
 from gpwf.lang.axes import Registry, values_at
 from gpwf.lang.document import Document
+from gpwf.lang.environment import Environment
 from gpwf.lang.files import absolute
 from gpwf.lang.params import ParamDeclaration, Params, declare
 from gpwf.lang.refs import ReferenceSyntaxError, parse_template
 from gpwf.lang.report import Report
-from gpwf.lang.scope import Environment, Scope
+from gpwf.lang.scope import Scope
 from gpwf.lang.tables import read_tables
 from gpwf.lang.tree import Node, walk
 

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gpwf.core import conditions
 from gpwf.core.catalog import StepCatalog
 from gpwf.core.expressions import Expression
@@ -24,8 +22,8 @@ from gpwf.lang.frame import Frame
 from gpwf.lang.include import Opened, expanded
 from gpwf.lang.params import ParamDeclaration, declare
 from gpwf.lang.refs import ReferenceSyntaxError, parse_template
-from gpwf.lang.scalars import NotFiniteError, resolve_scalar
 from gpwf.lang.scope import root_names
+from gpwf.lang.settled_text import settled_text
 from gpwf.lang.tree import Node
 
 __all__ = ["differences", "settled_document"]
@@ -72,7 +70,7 @@ def settled_document(
         path, catalog, params=params, sets=sets, profile=profile, params_files=params_files
     )
     made = _Settled(spec, opened, catalog)
-    text = _text(made.document(), path)
+    text = settled_text(made.document(), path)
     secret = {name: item for name, item in (params or {}).items() if name in made.withheld}
     again, problems = check_document(text, catalog, base=folder.absolute(), params=secret)
     reason = problems[0].message if again is None else next(iter(differences(spec, again)), "")
@@ -394,36 +392,3 @@ def _escaped(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_escaped(item) for item in value]
     return value.replace("${", "$${") if isinstance(value, str) else value
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes what the reader of the language reads as the same value."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 (PyYAML's signature)
-        """Write everything out."""
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Quote a text that would be read as something else: ``1e-9``, ``no``."""
-    try:
-        quoted = not isinstance(resolve_scalar(text), str)
-    except NotFiniteError:
-        quoted = True
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if quoted else None)
-
-
-_Dumper.add_representer(str, _represent_text)
-
-
-def _text(document: Mapping[str, Any], path: Path) -> str:
-    """Return a document as YAML."""
-    body = yaml.dump(
-        dict(document),
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        default_flow_style=None,
-        width=100,
-    )
-    return f"# {path.name}, settled: only what depends on axes is left as an expression\n{body}"
