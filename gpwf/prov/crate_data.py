@@ -211,7 +211,7 @@ class CrateData:
         what = "; ".join(map(str, [*content.all("header"), *content.all("producerId")]))
         if self._with_inputs and location:
             path = safe_path("inputs", digest[:_SHORT], str(item.get("name")) or "file")
-            source = Path(location)
+            source = _expanded(location)
             if not source.is_file():
                 self.problems.append(f"{location}: this input is gone")
             elif self._copied(path, source, digest, location):
@@ -310,6 +310,14 @@ def _short(name: str) -> tuple[str, str]:
 
 def _stem(name: str) -> str:
     return name.rpartition("/")[2].partition(".")[0]
+
+
+def _expanded(location: str) -> Path:
+    """Return where a file is; a record without names calls the home folder ``~``."""
+    try:
+        return Path(location).expanduser()
+    except RuntimeError:  # there is no home folder
+        return Path(location)
 
 
 def _address(location: str) -> str | None:

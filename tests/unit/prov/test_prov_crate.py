@@ -384,6 +384,27 @@ def test_inputs_are_copied_where_they_are_asked_for(maker: Maker, tmp_path: Path
     assert item["description"] == "OBS_ID=23523; TELESCOP=HESS"
 
 
+def test_a_home_folder_without_a_name_is_found(
+    maker: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = maker.parts("good")
+    file = next(
+        item
+        for item in read_archived(parts.record).of_type("File")
+        if "/hess-dl3" in str(item.get("prov:location"))
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "events.fits").write_bytes(b"events")
+    text = parts.record.read_text()
+    text = text.replace(str(file.get("prov:location")), "~/events.fits")
+    text = text.replace(str(file.get("sha256")), hashlib.sha256(b"events").hexdigest())
+    parts.record.write_text(text)
+    report = write_crate(parts, tmp_path / "crate", with_inputs=True, with_products=False)
+    assert not [problem for problem in report.problems if "events.fits" in problem]
+    crate = Crate(path=tmp_path / "crate", report=report, plan=parts.plan)
+    assert [i for i in crate.of_type("File") if i.get("contentUrl") == "~/events.fits"]
+
+
 def test_a_task_that_ran_again_has_a_folder_for_each(maker: Maker, tmp_path: Path) -> None:
     parts = maker.parts("healed")
     source = tmp_path / "object"
