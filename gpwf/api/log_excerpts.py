@@ -38,6 +38,8 @@ def log_excerpts(log: Path, *, n_lines: int = 20) -> dict[str, list[str]]:
             task = line.get("task_id")
             if not isinstance(task, str) or line.get("event") in _SKIPPED:
                 continue
+            if line.get("level") == "debug":
+                continue
             if task not in found:
                 if len(found) >= _MOST_TASKS:
                     continue

@@ -16,7 +16,7 @@ const addButton = (parent, text, act, pressed) => {
   return button;
 };
 const ERRORS = ["error", "kind of error", "hint", "signal", "exit code"];
-const MOST_TASKS = 200;
+const MOST_TASKS = 200, MOST_NAMES = 40;
 
 const addFacts = (panel, facts) => {
   for (const [section, lines] of facts) {
@@ -73,10 +73,10 @@ const showDetails = (number, state, act) => {
     add(details, "pre", log.join("\n")).tabIndex = 0;
   }
   if (node.members) addTasks(details, number, act.go);
-  if (node.keys) {
-    add(details, "h3", "Identifiers");
-    const list = add(details, "dl");
-    for (const key of node.keys.slice(0, 40)) { add(list, "dt", ""); add(list, "dd", texts[key]); }
+  const names = (node.keys || []).map((key) => texts[key]).filter((text) => !/^[^:]*:param-/.test(text));
+  if (names.length) {
+    add(details, "h3", "Found by");
+    add(details, "pre", names.slice(0, MOST_NAMES).join("\n") + (names.length > MOST_NAMES ? "\n…" : "")).tabIndex = 0;
   }
   details.hidden = false;
   details.scrollTop = 0;
