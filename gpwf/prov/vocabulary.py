@@ -130,11 +130,11 @@ TERMS: Mapping[str, str] = {
     # reproduction
     "reproduces": "the run that was made again",
     "reproducedBy": "the run that made it again",
+    "softwareDifference": "software that is not the recorded one, name: then -> now",
     "verdict": "identical, same data, within tolerance, differs or not made",
     "deviation": "largest relative deviation of a number",
     "deviationPlace": "where the largest deviation is, with both values",
     "tolerance": "relative deviation that was allowed",
-    "softwareDifference": "software that is not the recorded one, name: then -> now",
     # provenance of other tools
     "foreignFormat": "format of a foreign record: ctapipe, fits, prov-json or prov-n",
     "foreignConfig": "configuration that a foreign record holds, canonical JSON",
