@@ -119,7 +119,7 @@ class _Builder:
             out_ports = tuple(self._catalog.outputs(tag, settings))
         except (GpwfError, KeyError, ValueError, TypeError) as error:
             raise ProvenanceError(
-                f"task {text(attempt, 'gpwf:task')}: the recorded settings do not fit the step type {tag}: {error}",
+                f"task {text(attempt, 'gpwf:task')}: its settings do not fit {tag}: {error}",
                 hint=_HINT,
             ) from None
         stream = text(attempt, "gpwf:stream")
