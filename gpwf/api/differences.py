@@ -9,7 +9,7 @@ from pathlib import Path
 from gpwf.api.find_record import find_record
 from gpwf.api.run_records import RecordSet
 from gpwf.api.runs import open_run
-from gpwf.errors import UsageError
+from gpwf.errors import ProvenanceError, UsageError
 from gpwf.prov.diff import compare
 from gpwf.prov.diff_answers import Change, Difference, ProductChange
 from gpwf.prov.diff_facts import Side, read_side
@@ -67,6 +67,11 @@ def _side(records: RecordSet, stack: ExitStack, text: str, store: Path | None) -
     lineage = stack.enter_context(
         Lineage.of(operand.record, keep=operand.record.parent.name == "prov")
     )
+    if any(record.is_torn for record in lineage.records):
+        raise ProvenanceError(
+            f"{operand.record} is damaged: what is missing cannot be compared",
+            hint="give the run directory: its record is made anew from the journal",
+        )
     if not operand.what:
         return read_side(lineage, None), ""
     keys = find(lineage, operand.what)

@@ -83,6 +83,11 @@ class Provenance:
         """Runs that could not be asked."""
         return tuple(self._records.skipped)
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What else should be known: damaged records, files that were changed."""
+        return tuple(self._records.warnings)
+
     def directory_of(self, run: str) -> Path | None:
         """Return the directory of a run, given its id, where it is one of those that are asked."""
         if run not in self._directories:
@@ -190,7 +195,10 @@ class Provenance:
         if not _is_file(of):
             return str(of)
         runs = [item.run for item in self.records if item.run is not None]
-        return find_record(Path(of), runs=runs).entity
+        found = find_record(Path(of), runs=runs)
+        if found.changed:
+            self._records.warnings.append(f"{of} was changed after {found.task} made it")
+        return found.entity
 
     def _path_of(self, item: Product) -> str:
         run = self.directory_of(item.run)

@@ -23,7 +23,16 @@ from gpwf.prov.stream import write_record
 from gpwf.run.journal import scan_journal
 from gpwf.store.registry import Presence, RunRegistry
 
-__all__ = ["RecordSet", "RunRecord", "Skipped", "no_runs", "record_of_run", "runs_of_store"]
+__all__ = [
+    "RecordSet",
+    "RunRecord",
+    "Skipped",
+    "is_whole",
+    "no_runs",
+    "record_of_run",
+    "runs_of_store",
+    "write_spare",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +91,32 @@ def record_of_run(run: Run, *, spare: Path | None = None) -> Path:
     except ProvenanceError:
         if spare is None or os.access(run.path, os.W_OK):
             raise
-        text = run.path / "workflow.yaml"
-        return write_record(
-            spare / f"{run.path.name}.json",
-            run.plan,
-            scan_journal(journal).events,
-            workflow_text=text.read_text(encoding="utf-8") if text.is_file() else None,
-            live=live,
-        )
+        return write_spare(run, spare, live=live)
+
+
+def write_spare(run: Run, folder: Path, *, live: bool = False) -> Path:
+    """Write the record of a run into another folder; return the file.
+
+    Raises
+    ------
+    ProvenanceError, RunError
+        Where plan and journal do not give one.
+    """
+    text = run.path / "workflow.yaml"
+    return write_record(
+        folder / f"{run.path.name}.json",
+        run.plan,
+        scan_journal(run.path / "journal.jsonl").events,
+        workflow_text=text.read_text(encoding="utf-8") if text.is_file() else None,
+        live=live,
+    )
+
+
+def is_whole(record: Path) -> bool:
+    """Return whether a record has an end, which a torn one has not."""
+    with record.open("rb") as stream:
+        stream.seek(max(record.stat().st_size - 64, 0))
+        return stream.read().rstrip().endswith(b"}")
 
 
 def runs_of_store(
@@ -175,6 +202,8 @@ class RecordSet:
         Those that could be opened, in the order in which they are asked.
     skipped : list of Skipped
         Runs that could not be asked, with the reason.
+    warnings : list of str
+        What else should be known.
     lineage : Lineage
         The records as one graph.
     """
@@ -183,6 +212,7 @@ class RecordSet:
         self._tell = tell
         self.records: list[RunRecord] = []
         self.skipped: list[Skipped] = []
+        self.warnings: list[str] = []
         self._indexes: list[LineageIndex] = []
         self._spare: tempfile.TemporaryDirectory[str] | None = None
         self.lineage = Lineage(())
@@ -229,7 +259,7 @@ class RecordSet:
         if any(item.run == run for item in self.records):
             return
         try:
-            self._open(record_of_run(Run(run), spare=self._folder()), run)
+            self._open(self.path_of(run), run)
         except (GpwfError, OSError) as error:
             if required:
                 raise
@@ -269,7 +299,15 @@ class RecordSet:
         GpwfError
             Where it can neither be read nor made.
         """
-        return record_of_run(Run(run), spare=self._folder())
+        path = record_of_run(Run(run), spare=self._folder())
+        if is_whole(path):
+            return path
+        try:
+            made = write_spare(Run(run), self._folder())
+        except GpwfError:  # the journal is damaged as well
+            return path
+        self.warnings.append(f"{path} is damaged: what is told was made from the journal")
+        return made
 
     def directory_of(self, run_id: str) -> Path | None:
         """Return the directory of a run, where it is one of those that are asked."""
@@ -285,7 +323,10 @@ class RecordSet:
         return Path(self._spare.name)
 
     def _open(self, path: Path, run: Path | None, *, keep: bool = True) -> None:
-        self._indexes.append(LineageIndex(path, keep=keep, tell=self._tell))
+        index = LineageIndex(path, keep=keep, tell=self._tell)
+        if index.is_torn:
+            self.warnings.append(f"{path} is damaged: only what stands before the damage is told")
+        self._indexes.append(index)
         self.records.append(RunRecord(path=path, run=run))
         self.lineage = Lineage(self._indexes)
 

@@ -121,6 +121,8 @@ def _show(provenance: Provenance, question: str, answer: Any) -> None:
 
     for item in provenance.skipped:
         click.echo(f"note: {shown_path(Path(item.run))} was not asked: {item.reason}", err=True)
+    for text in provenance.warnings:
+        click.echo(f"warning: {text}", err=True)
     click.echo(answer_text(provenance, question, answer, terminal_width()))
 
 
@@ -192,5 +194,6 @@ def _data(
         "direction": (direction or "up") if of is not None else None,
         "records": [str(item.path) for item in provenance.records],
         "skipped": [{"run": item.run, "reason": item.reason} for item in provenance.skipped],
+        "warnings": list(provenance.warnings),
         "answer": plain,
     }

@@ -11,12 +11,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from gpwf.prov.lineage_reader import ELEMENTS, RELATIONS, Entry, read_all, read_lines
+from gpwf.errors import ProvenanceError
+from gpwf.prov.lineage_reader import (
+    ELEMENTS,
+    RELATIONS,
+    Entry,
+    read_all,
+    read_lines,
+    read_part,
+)
 
 __all__ = ["FORMAT", "Kind", "Relation", "build", "key_of", "plain_attributes", "stamp_of"]
 
 #: Layout of the database; an index of another layout is made again.
-FORMAT = "gpwf-lineage-index/1"
+FORMAT = "gpwf-lineage-index/2"
 
 _BATCH = 4096  # rows that are inserted at once
 _ENDS = 1 << 16  # bytes at either end of a record that its stamp looks at
@@ -166,20 +174,29 @@ def build(connection: sqlite3.Connection, path: Path) -> None:
     """
     stamp = stamp_of(path)
     connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _TABLES)
-    builder = _Builder(connection)
+    builder, torn = _Builder(connection), False
     try:
         builder.take(read_lines(path))
     except (ValueError, KeyError, UnicodeError):
-        connection.executescript(
-            "DELETE FROM node; DELETE FROM edge; DELETE FROM role; DELETE FROM word;"
-        )
         builder = _Builder(connection, inline=True)
-        builder.take(read_all(path))
+        try:
+            builder.take(read_all(path))
+        except ProvenanceError:
+            builder = _Builder(connection)
+            builder.take(read_part(path))
+            if not builder.n_entries:
+                raise
+            torn = True
     builder.finish()
     connection.executescript(_INDEXES)
     connection.executemany(
         "INSERT INTO meta VALUES (?, ?)",
-        [("format", FORMAT), ("stamp", stamp), ("inline", str(int(builder.inline)))],
+        [
+            ("format", FORMAT),
+            ("stamp", stamp),
+            ("inline", str(int(builder.inline))),
+            ("torn", str(int(torn))),
+        ],
     )
     connection.commit()
 
@@ -188,8 +205,12 @@ class _Builder:
     """Takes records in; ``inline`` keeps their bodies, of files that have no lines."""
 
     def __init__(self, connection: sqlite3.Connection, *, inline: bool = False) -> None:
+        connection.executescript(
+            "DELETE FROM node; DELETE FROM edge; DELETE FROM word; DELETE FROM body;"
+        )
         self.connection = connection
         self.inline = inline
+        self.n_entries = 0
         self._settings: set[int] = set()
         self._declared: set[int] = set()  # only where a file is read whole
         self._named: dict[str, str] = {}  # what relations name, likewise
@@ -203,6 +224,7 @@ class _Builder:
     def take(self, entries: Iterable[Entry]) -> None:
         """Take records in, things before relations."""
         for entry in entries:
+            self.n_entries += 1
             at, size = entry.at, entry.size
             if self.inline:
                 at, size = self._keep(entry.body), 0

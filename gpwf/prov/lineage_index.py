@@ -103,6 +103,8 @@ def index_path(record: Path) -> Path:
 class LineageIndex:
     """The index of one record, made where it is not there.
 
+    Of a torn record of ours it has what stands before the damage; ``is_torn`` says so.
+
     Parameters
     ----------
     record : Path
@@ -133,8 +135,8 @@ class LineageIndex:
         except BaseException:
             self._stream.close()
             raise
-        rows = self._database.execute("SELECT value FROM meta WHERE name = 'inline'")
-        self._inline = rows.fetchone()[0] == "1"
+        meta = dict(self._database.execute("SELECT name, value FROM meta"))
+        self._inline, self.is_torn = meta["inline"] == "1", meta["torn"] == "1"
         self._roles: dict[int, str] = dict(self._database.execute("SELECT id, text FROM role"))
 
     def _open(self, keep: bool) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ place in the file. Any other PROV-JSON, with bundles and several records of one 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpwf.errors import ProvenanceError
+from gpwf.prov.reading import kind_of_text, read_document
 
-__all__ = ["ELEMENTS", "RELATIONS", "Entry", "read_all", "read_lines"]
+__all__ = ["ELEMENTS", "RELATIONS", "Entry", "read_all", "read_lines", "read_part"]
 
 #: Sections of things; they come before those of relations in our files.
 ELEMENTS = {"entity": "entity", "activity": "activity", "agent": "agent"}
@@ -108,8 +110,22 @@ def read_lines(path: Path) -> Iterator[Entry]:
         raise ValueError("the end is missing")
 
 
+def read_part(path: Path) -> Iterator[Entry]:
+    """Yield the records of a torn file of ours, as far as it can be read.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be read at all.
+    """
+    with contextlib.suppress(ValueError, UnicodeError, KeyError):
+        yield from read_lines(path)
+
+
 def read_all(path: Path) -> Iterator[Entry]:
-    """Yield the records of any PROV-JSON file, things before relations, bundles dissolved.
+    """Yield the records of any file, things before relations, bundles dissolved.
+
+    Other formats than PROV-JSON are read by the provenance library, see `gpwf.prov.reading`.
 
     Raises
     ------
@@ -118,7 +134,15 @@ def read_all(path: Path) -> Iterator[Entry]:
     """
     hint = "`gpwf prov export --format json` writes what is read here"
     try:
-        document = json.loads(path.read_bytes())
+        data = path.read_bytes()
+        if kind_of_text(data[:4096].decode("utf-8", "replace")) in (
+            "provn",
+            "xml",
+            "rdf",
+            "jsonld",
+        ):
+            data = read_document(path).serialize(format="json").encode()
+        document = json.loads(data)
     except OSError as error:
         raise ProvenanceError(f"cannot read {path}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

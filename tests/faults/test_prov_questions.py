@@ -21,7 +21,7 @@ from gpwf.api.query import open_provenance
 from gpwf.api.run_records import runs_of_store
 from gpwf.cli.main import cli
 from gpwf.core.plan import Plan
-from gpwf.errors import UsageError
+from gpwf.errors import ProvenanceError, UsageError
 from gpwf.store.cards import read_cards
 from gpwf.store.store import Store
 
@@ -278,6 +278,37 @@ def test_a_missing_record_is_made_and_a_torn_journal_is_read_as_far_as_it_goes(c
     assert (copy / "two" / "prov" / "prov.json").is_file()
 
 
+def test_of_a_torn_record_the_journal_or_the_readable_part_tells(copy: Path) -> None:
+    with open_provenance(copy / "two", alone=True) as provenance:
+        whole = provenance.lineage("end.text").items
+    record = copy / "two" / "prov" / "prov.json"
+    data = record.read_bytes()
+    record.write_bytes(data[: data.index(b'"wasGeneratedBy"') + 300])
+    with open_provenance(copy / "two", alone=True) as provenance:
+        assert provenance.lineage("end.text").items == whole
+        assert "made from the journal" in provenance.warnings[0]
+    shutil.copy(record, copy / "torn.json")
+    with open_provenance(copy / "torn.json") as provenance:
+        assert [item.name for item in provenance.inputs()] == ["events.fits"]
+        assert "before the damage" in provenance.warnings[0]
+    with pytest.raises(ProvenanceError, match="cannot be compared"):
+        gpwf.diff(copy / "torn.json", copy / "two")
+    assert gpwf.diff(copy / "two", copy / "two").is_same
+
+
+def test_records_in_other_formats_are_asked_too(copy: Path) -> None:
+    from gpwf.prov.export import load, serialise
+
+    with open_provenance(copy / "two", alone=True) as provenance:
+        found = provenance.lineage("end.text")
+    text = serialise(load(copy / "two" / "prov" / "prov.json"), "jsonld")
+    (copy / "record.json").write_text(text)
+    with open_provenance(copy / "record.json") as provenance:
+        assert {item.id for item in provenance.lineage("end.text").items} == {
+            item.id for item in found.items
+        }
+
+
 def test_a_journal_of_a_newer_gpwf_is_passed_over(copy: Path) -> None:
     shutil.rmtree(copy / "two" / "prov", ignore_errors=True)
     journal = copy / "two" / "journal.jsonl"
@@ -291,7 +322,6 @@ def test_a_folder_that_cannot_be_written_is_read(
     copy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from gpwf.api import run_records
-    from gpwf.errors import ProvenanceError
 
     def refuse(*_: object, **__: object) -> None:
         raise ProvenanceError("cannot write")
