@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gpwf.core.digests import digest_bytes
 from gpwf.store import fits_headers
 from gpwf.store.fits_headers import read_fits_identity
 from gpwf.store.store import Store
@@ -240,6 +241,22 @@ def test_a_damaged_memory_is_passed_over(tmp_path: Path) -> None:
     broken = Store(tmp_path / "store")
     assert broken.inputs.identity(path, digest) == first
     broken.flush()
+
+
+def test_a_memory_that_became_too_large_keeps_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "store" / "cache" / "fits.jsonl"
+    for number in range(3):
+        if number == 2:
+            monkeypatch.setattr("gpwf.store.identities._MOST_BYTES", 10)
+        path = written(tmp_path, WHOLE.replace(b"23523", b"%5d" % number), f"{number}.fits")
+        store = Store(tmp_path / "store")
+        assert store.inputs.identity(path, store.inputs.digest(path)[0]) is not None
+        assert store.inputs.identity(tmp_path / "absent", digest_bytes(b"absent")) is None
+        store.flush()
+    assert memory.read_bytes().count(b"\n") == 1
+    assert b'"OBS_ID": [2]' in memory.read_bytes()
 
 
 @pytest.mark.science
