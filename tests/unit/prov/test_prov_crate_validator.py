@@ -45,6 +45,14 @@ def test_crates_pass_every_recommended_check(name: str, validator: Validator, ma
     assert issues == {}
 
 
+def test_a_run_that_was_killed_lacks_its_end_alone(validator: Validator, maker: Maker) -> None:
+    crate = maker.crate("killed")
+    issues = validator.issues(crate.path)
+    del issues[HALF_A_SENTENCE]
+    assert set(issues) == {"The Action SHOULD have an endTime in ISO 8601 format"}
+    assert validator.issues(crate.path, level="REQUIRED") == {}
+
+
 def test_damaged_crates_do_not_pass(validator: Validator, maker: Maker) -> None:
     crate = maker.crate("good")
     damaged = crate.path.with_name("damaged")
