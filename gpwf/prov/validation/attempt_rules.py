@@ -51,7 +51,9 @@ def ends(record: Record) -> Iterator[Problem]:
         yield Problem(record.name, f"is {state}, but has no end")
 
 
-@instance_rule("GR-22", "An attempt follows a plan, by an agent, in a declared run", own=True)
+@instance_rule(
+    "GR-22", "An attempt follows a plan, by an agent, in a declared run", own=True, whole=True
+)
 def responsible(instance: Instance) -> Iterator[Problem]:
     """Look for agent, plan and run of every attempt that the record tells of itself."""
     known: set[str] = set()
@@ -82,7 +84,9 @@ def _by_task(instance: Instance) -> dict[str, list[Attempt]]:
     return found
 
 
-@instance_rule("GR-23", "Attempts of a task are numbered and name the one before", own=True)
+@instance_rule(
+    "GR-23", "Attempts of a task are numbered and name the one before", own=True, whole=True
+)
 def numbers(instance: Instance) -> Iterator[Problem]:
     """Look at the numbers of attempts, and at what they are a retry of."""
     for task, items in _by_task(instance).items():
@@ -105,7 +109,9 @@ def numbers(instance: Instance) -> Iterator[Problem]:
                 yield Problem(item.name, f"is attempt {item.number}, but a retry of nothing")
 
 
-@instance_rule("GR-24", "The numbers of tasks per state agree with the attempts", own=True)
+@instance_rule(
+    "GR-24", "The numbers of tasks per state agree with the attempts", own=True, whole=True
+)
 def counts(instance: Instance) -> Iterator[Problem]:
     """Count tasks by their last attempt, and what was not run."""
     run = own_run(instance)
@@ -146,7 +152,9 @@ def _told(instance: Instance, run: str) -> Counter[str]:
     return told
 
 
-@instance_rule("GR-25", "A cached result was made by an attempt that is recorded", own=True)
+@instance_rule(
+    "GR-25", "A cached result was made by an attempt that is recorded", own=True, whole=True
+)
 def cached(instance: Instance) -> Iterator[Problem]:
     """Look for who made what a cached result used."""
     informed: dict[str, set[str]] = defaultdict(set)
@@ -170,7 +178,7 @@ def cached(instance: Instance) -> Iterator[Problem]:
             yield Problem(name, "is a cached result that no attempt informed of")
 
 
-@instance_rule("GR-26", "What a failed attempt left behind is invalidated", own=True)
+@instance_rule("GR-26", "What a failed attempt left behind is invalidated", own=True, whole=True)
 def leftovers(instance: Instance) -> Iterator[Problem]:
     """Find products of attempts that did not end well which nothing invalidates."""
     bad = {item.name: item.state for item in instance.attempts if item.state not in _GOOD}

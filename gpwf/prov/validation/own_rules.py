@@ -44,7 +44,7 @@ _TIMES = ("prov:startTime", "prov:endTime", "prov:time")
 _ZONE = re.compile(r"(?:Z|[+-]\d\d:\d\d)\Z")
 
 
-@instance_rule("GR-01", "Every identifier is declared", own=True)
+@instance_rule("GR-01", "Every identifier is declared", own=True, whole=True)
 def declared(instance: Instance) -> Iterator[Problem]:
     """Find arguments of relations that nothing declares."""
     known = set().union(*instance.declared.values())
@@ -110,7 +110,7 @@ def roles(record: Record) -> Iterator[Problem]:
         yield Problem(record.name, f"is a {record.section} of {entity} without a role")
 
 
-@instance_rule("GR-05", "A product has one generator", own=True)
+@instance_rule("GR-05", "A product has one generator", own=True, whole=True)
 def generators(instance: Instance) -> Iterator[Problem]:
     """Count the generations of every entity."""
     counts = Counter(row[1] for row in instance.relations["wasGeneratedBy"])
@@ -206,7 +206,7 @@ def _told(instance: Instance) -> list[str]:
     ]
 
 
-@instance_rule("GR-11", "A record tells of one run, with engine and plan", own=True)
+@instance_rule("GR-11", "A record tells of one run, with engine and plan", own=True, whole=True)
 def runs(instance: Instance) -> Iterator[Problem]:
     """Look at the activity of the run."""
     told = _told(instance)
@@ -246,7 +246,7 @@ def orders(record: Record) -> Iterator[Problem]:
         yield Problem(record.name, "gpwf:order is no JSON list of identifiers")
 
 
-@instance_rule("GR-12", "A collection says its order as it has its members", own=True)
+@instance_rule("GR-12", "A collection says its order as it has its members", own=True, whole=True)
 def members(instance: Instance) -> Iterator[Problem]:
     """Compare members with the order, and with the type."""
     orders: Mapping[str, list[str]] = instance.scratch.get("orders", {})
@@ -263,7 +263,9 @@ def members(instance: Instance) -> Iterator[Problem]:
             yield Problem(name, f"orders other members than it has: {n} differ")
 
 
-@instance_rule("GR-13", "Products and files are specialisations of their content", own=True)
+@instance_rule(
+    "GR-13", "Products and files are specialisations of their content", own=True, whole=True
+)
 def contents(instance: Instance) -> Iterator[Problem]:
     """Look for products and files whose content is not said."""
     known = {row[1] for row in instance.relations["specializationOf"]}

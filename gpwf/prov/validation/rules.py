@@ -55,6 +55,8 @@ class Rule:
         Kinds of records that a rule of a record looks at; all of them where it is empty.
     own : bool
         True for a rule about records of gpwf alone.
+    whole : bool
+        True for a rule about what is missing, which says nothing of a file of which a part is.
     """
 
     id: str
@@ -63,6 +65,7 @@ class Rule:
     severity: Severity = Severity.ERROR
     sections: frozenset[str] = frozenset()
     own: bool = False
+    whole: bool = False
 
 
 #: In the order in which they are reported.
@@ -71,12 +74,19 @@ RECORD_RULES: list[Rule] = []
 
 
 def instance_rule(
-    id: str, title: str, *, severity: Severity = Severity.ERROR, own: bool = False
+    id: str,
+    title: str,
+    *,
+    severity: Severity = Severity.ERROR,
+    own: bool = False,
+    whole: bool = False,
 ) -> Callable[[InstanceCheck], InstanceCheck]:
     """Put a function into the table of rules of an instance."""
 
     def register(check: InstanceCheck) -> InstanceCheck:
-        INSTANCE_RULES.append(Rule(id=id, title=title, check=check, severity=severity, own=own))
+        INSTANCE_RULES.append(
+            Rule(id=id, title=title, check=check, severity=severity, own=own, whole=whole)
+        )
         return check
 
     return register
