@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
 from gpwf import api
 from gpwf.api.reproduce import Reproduction, reproduce
 from gpwf.api.reproduce_verdicts import Verdict
 from gpwf.api.runs import Run
+from gpwf.cli.main import cli
 from gpwf.errors import PlanError, ProvenanceError, RunError, UsageError
 from gpwf.prov.ingest import merged_record
 from gpwf.prov.reading import load
@@ -195,6 +201,71 @@ def test_from_the_record_with_the_plan_beside_it(run: Run, folder: Path) -> None
     assert found.of.run_id != found.run.view.run_id
 
 
+def test_from_the_record_alone(run: Run, folder: Path) -> None:
+    (folder / "sent").mkdir()
+    record = folder / "sent/record.json"
+    shutil.copy(run.provenance, record)
+    shutil.rmtree(run.path)
+    found = again(record)
+    assert verdicts(found) == {"select": "identical", "order": "identical"}
+    assert "put together from the record" in found.notes[0]
+    assert all(item["same_key"] for item in found.data()["products"])
+    # a record that says something else than what was computed is not believed
+    record.write_text(record.read_text().replace('"selected.txt"', '"elected.txt"'))
+    with pytest.raises(ProvenanceError, match="does not hold everything of task select"):
+        again(record, output="other")
+
+
+def test_the_commands(run: Run, folder: Path) -> None:
+    def gpwf(*args: str) -> Result:
+        return CliRunner().invoke(cli, [*args], prog_name="gpwf")
+
+    done = gpwf("reproduce", "sums", "-o", "again", "-j", "1", "-q", "--format", "json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["counts"] == {"identical": 2}
+    (folder / "data/numbers.txt.provenance.log").write_text(
+        json.dumps([{"activity_name": "make-numbers", "output": ["numbers.txt"]}])
+    )
+    done = gpwf("prov", "ingest", "sums", "--format", "json")
+    (item,) = json.loads(done.stdout)
+    assert item["links"][0]["by"] == "name"
+    assert Path(item["path"]).parent == run.provenance.parent
+    done = gpwf("prov", "ingest", "sums", "sums.gpwf.yaml", "data/numbers.txt.provenance.log")
+    assert done.exit_code == 2
+    assert len(list(run.provenance.parent.glob("ingested-*"))) == 1
+    assert gpwf("prov", "ingest", "sums", "--for", "nothing.txt").exit_code == 2
+    merged = merged_record(run.provenance)
+    assert not [item for item in check_data(merged).findings if item.severity == "error"]
+    (folder / "data/numbers.txt").write_text("9")
+    assert gpwf("reproduce", "sums", "-o", "other").exit_code == 2
+    assert gpwf("reproduce", "sums", "--rtol", "x").exit_code == 2
+    assert gpwf("reproduce", "nothing").exit_code == 2
+
+
+def test_an_interruption_leaves_what_goes_on(run: Run, folder: Path) -> None:
+    hidden = folder / "hidden.txt"
+    kept = hidden.read_text()
+    hidden.unlink()
+    os.mkfifo(hidden)  # the second step waits for somebody who writes
+    command = [sys.executable, "-m", "gpwf", "reproduce", str(run.path), "-o", "again", "-q"]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        journal = folder / "again/journal.jsonl"
+        for _ in range(600):
+            if journal.is_file() and '"task": "order"' in journal.read_text():
+                break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+    assert json.loads((folder / "again/reproduction.json").read_text())["verdict"] is None
+    hidden.unlink()
+    hidden.write_text(kept)
+    found = again(run)
+    assert found.verdict is Verdict.IDENTICAL
+    assert found.run.view.counts() == {"ok": 1, "cached": 1}
+
+
 def test_a_run_that_failed_is_made_again_as_far_as_it_came(folder: Path) -> None:
     (folder / "hidden.txt").unlink()
     run = api.read(folder / "sums.gpwf.yaml").run(
@@ -284,17 +355,6 @@ def test_the_same_program_elsewhere_is_the_same(
     shutil.copy(shutil.which("cp") or "", folder / "bin/cp")
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
     assert again(run).verdict is Verdict.IDENTICAL
-
-
-def test_it_goes_on_in_the_same_folder(run: Run, folder: Path) -> None:
-    hidden = folder / "hidden.txt"
-    kept = hidden.read_text()
-    hidden.unlink()
-    assert not again(run).is_good
-    hidden.write_text(kept)
-    found = again(run)
-    assert found.verdict is Verdict.IDENTICAL
-    assert found.run.view.counts() == {"ok": 1, "cached": 1}
 
 
 def test_another_folder_is_refused(run: Run, folder: Path) -> None:
