@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from gpwf.core.digests import canonical_json
-from gpwf.core.redact import SHORTEST, looks_secret, secrets_in
+from gpwf.core.redact import SHORTEST, looks_secret, redact_text, secrets_in
 from gpwf.core.spec import Origin, Variant
 
 __all__ = ["Sealing", "sealed_with"]
@@ -93,7 +93,7 @@ class Sealing:
             return
         self._looked_at[id(value)] = value
         for text in _texts(value):
-            if len(text) >= _SHORTEST:
+            if len(text) >= _SHORTEST and redact_text(text) != text:
                 self.values.update(secrets_in(text))
 
 

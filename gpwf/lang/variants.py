@@ -12,7 +12,7 @@ from gpwf.core.catalog import Settled
 from gpwf.core.diagnostics import Span
 from gpwf.core.expressions import Expression, ExpressionError, Lookup, evaluate
 from gpwf.core.points import Point, Points, projector
-from gpwf.core.spec import Variant
+from gpwf.core.spec import Origin, Variant
 from gpwf.lang.codes import Code
 from gpwf.lang.draft import Draft, locate, origins, spans
 from gpwf.lang.scope import FailedParamError, Resolved, Scope, Slot
@@ -21,6 +21,7 @@ from gpwf.lang.tree import Node, Path
 __all__ = ["coordinate_text", "settle_variants"]
 
 _TABLE = re.compile(r"\$\{ *tables\.([A-Za-z0-9_]+) *\}")
+_COMMAND = "command"  # the step type whose settings name files of products
 _MAX_FAILED = 20  # points with problems after which the others of a step are not looked at
 
 
@@ -224,12 +225,31 @@ def coordinate_text(labels: Mapping[str, str]) -> str:
 
 def _variant(draft: Draft, config: Node, settled: Settled) -> Variant:
     """Return a variant with the places of its settings."""
+    found = origins(config, settled)
+    if draft.tag == _COMMAND:
+        _refuse_private_names(draft, config, found)
     return Variant(
         settings=settled.settings,
         types=settled.types,
-        origins=origins(config, settled),
+        origins=found,
         spans=spans(draft.node, config),
     )
+
+
+def _refuse_private_names(draft: Draft, config: Node, found: Mapping[str, Origin]) -> None:
+    """Report files that a command is to make whose names must not be recorded."""
+    for path, origin in found.items():
+        variables = sorted(item for item in origin.private if item.startswith("env"))
+        if not variables or not path.startswith("outputs."):
+            continue
+        variable = variables[0].partition(".")[2] or "NAME"
+        draft.frame.reading.report.add(
+            Code.PRIVATE_NAME,
+            f"{path}: the name of the product comes from ${{{variables[0]}}}",
+            config.nearest(path.split("."))[0],
+            hint=f"every record has it; write execution: {{record_env: [{variable}]}}",
+            step=draft.full_name,
+        )
 
 
 def _cell(

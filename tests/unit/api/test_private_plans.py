@@ -116,3 +116,15 @@ def test_this_user_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("HOME", str(tmp_path / "homes" / "ada"))
     monkeypatch.setenv("LOGNAME", "ada-l")
     assert this_anonymizer()(f"{tmp_path}/homes/ada/x by ada-l") == "~/x by [user]"
+
+
+def test_a_product_is_not_named_by_what_must_not_be_recorded(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY_PIN", "name-of-a-file")
+    path.write_text(WORKFLOW.replace("out: out.txt", "out: 'x${env.CANARY_PIN}.txt'"))
+    (problem,) = Workflow(path, params={}, sets=(), profile=None).validate()
+    assert (problem.code, problem.span.line if problem.span else 0) == ("GP713", 7)
+    assert "name-of-a-file" not in f"{problem.message} {problem.hint}"
+    path.write_text(path.read_text() + "execution: {record_env: [CANARY_PIN]}\n")
+    assert Workflow(path, params={}, sets=(), profile=None).validate() == []
