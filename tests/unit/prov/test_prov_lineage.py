@@ -10,7 +10,9 @@ from pathlib import Path
 
 import prov_factory as factory
 import pytest
+from click.testing import CliRunner
 
+from gpwf.cli.main import cli
 from gpwf.core.plan import Plan
 from gpwf.core.runs import RunEvent
 from gpwf.errors import ProvenanceError, UsageError
@@ -368,3 +370,14 @@ def test_a_circle_ends(tmp_path: Path) -> None:
     path.write_text(json.dumps({"wasDerivedFrom": derived}))
     with Lineage.of(path) as lineage:
         assert len(lineage.walk(find(lineage, "ex:a")).depth) == 2
+
+
+def test_many_inputs_of_a_kind_are_folded_in_the_text(tmp_path: Path) -> None:
+    plan = factory.make_plan(copies=30)
+    path = record(tmp_path, factory.good_run(plan), plan)
+    result = CliRunner().invoke(cli, ["prov", "query", str(path), "--of", "datasets", "--down"])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert "    datasets: … and 57 more of fit" in lines  # two products of each task
+    assert "(see above)" in result.stdout
+    assert len(lines) < 60
