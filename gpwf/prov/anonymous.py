@@ -23,6 +23,8 @@ _NAMED = re.compile(rf'(?<!\\)"gpwf:(user|host)"\s*:\s*{_TEXT}')
 _LEFT_OUT = re.compile(
     rf'(?<!\\),\s*"gpwf:(?:user|host)"\s*:\s*{_TEXT}|(?<!\\)"gpwf:(?:user|host)"\s*:\s*{_TEXT}\s*,?'
 )
+#: An attribute on a line of its own: JSON that somebody has laid out for reading.
+_SPREAD = re.compile(r'\s*"gpwf:(?:user|host)"\s*:')
 _PERSON = re.compile(r'"(gpwf:user-[^"\\]*)"')
 _LABEL = re.compile(rf'"prov:label"\s*:\s*{_TEXT}')
 _NOBODY = "anonymous"
@@ -69,7 +71,7 @@ def anonymous_lines(
     Parameters
     ----------
     lines : iterable of str
-        The record; see `names_in`.
+        The record, each of its statements on one line; see `names_in`.
     names : RecordNames
         What it names.
     also : callable, optional
@@ -109,15 +111,21 @@ def write_anonymous(
         with source.open(encoding="utf-8", newline="") as stream:
             names = names_in(stream)
             stream.seek(0)
+            lines: Iterable[str] = stream
+            if any(_SPREAD.match(line) for line in stream):
+                lines = [json.dumps(json.loads(source.read_text(encoding="utf-8"))), "\n"]
+            stream.seek(0)
             with target.open("w", encoding="utf-8", newline="") as out:
-                out.writelines(anonymous_lines(stream, names, also=also))
+                out.writelines(anonymous_lines(lines, names, also=also))
     except OSError as error:
         raise ProvenanceError(
             f"{error.filename or source}: {error.strerror or error}",
             hint="is the folder there, and may you write to it?",
         ) from None
-    except UnicodeDecodeError:
-        raise ProvenanceError(f"{source} is not PROV-JSON", hint="it is not UTF-8") from None
+    except (ValueError, RecursionError):
+        raise ProvenanceError(
+            f"{source} is not PROV-JSON", hint="`gpwf prov validate` says what it is"
+        ) from None
     return names
 
 
