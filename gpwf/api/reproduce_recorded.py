@@ -14,7 +14,7 @@ from gpwf.core.plan import Plan
 from gpwf.core.plan_codec import plan_from_plain
 from gpwf.core.runs import ProductFile
 from gpwf.core.view import TaskView
-from gpwf.errors import RunError, UsageError
+from gpwf.errors import ProvenanceError, RunError, UsageError
 from gpwf.prov.replay import MadeProduct, ReplayRecord, read_replay
 from gpwf.prov.vocabulary import local_id
 from gpwf.store.objects import ObjectStore
@@ -76,7 +76,9 @@ class Recorded:
             places.append(folder / item.name)
         for path in places:
             try:
-                if path.stat().st_size == item.size and digest_file(path) == item.digest:
+                if item.size not in (0, path.stat().st_size):
+                    continue
+                if digest_file(path) == item.digest:
                     return path
             except OSError:
                 continue
@@ -165,6 +167,15 @@ def _products(item: TaskView) -> Iterator[MadeProduct]:
 
 def _from_record(path: Path) -> Recorded:
     record = read_replay(path)
+    try:
+        return _of_record(path, record)
+    except (ValueError, TypeError, AttributeError) as error:  # numbers or JSON that are none
+        raise ProvenanceError(
+            f"{path} is damaged: {error}", hint="`gpwf prov validate` says where"
+        ) from None
+
+
+def _of_record(path: Path, record: ReplayRecord) -> Recorded:
     plan = _plan_beside(record)
     notes: tuple[str, ...] = ()
     if plan is None:

@@ -62,6 +62,9 @@ def read_replay(path: Path) -> ReplayRecord:
         raise ProvenanceError(f"{path} is not JSON: {error}", hint=_HINT) from None
     if not isinstance(data, dict) or not isinstance(data.get("activity"), dict):
         raise ProvenanceError(f"{path} holds no activity: not the record of a run", hint=_HINT)
+    strange = [name for name, records in data.items() if not isinstance(records, dict)]
+    if strange:
+        raise ProvenanceError(f"{path}: the section {strange[0]} holds no records", hint=_HINT)
     runs = [
         name
         for name, item in _records(data, "activity")
@@ -194,7 +197,9 @@ class ReplayRecord:
 
     def _product(self, about: Mapping[str, Any], members: list[str]) -> Product:
         files = (self.element("entity", name) for name in members)
+        summary = text(about, "gpwf:summary")
         return Product(
+            summary=json.loads(summary) if summary else {},
             kind=text(about, "gpwf:kind"),
             digest=Digest(text(about, "gpwf:digest")),
             files=tuple(

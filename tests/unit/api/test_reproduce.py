@@ -17,6 +17,8 @@ from click.testing import CliRunner, Result
 
 from gpwf import api
 from gpwf.api.reproduce import Reproduction, reproduce
+from gpwf.api.reproduce_recorded import open_recorded
+from gpwf.api.reproduce_software import software_differences, with_programs
 from gpwf.api.reproduce_verdicts import Verdict
 from gpwf.api.runs import Run
 from gpwf.cli.main import cli
@@ -25,6 +27,7 @@ from gpwf.prov.ingest import merged_record
 from gpwf.prov.reading import load
 from gpwf.prov.validation.check import check_data
 from gpwf.run.rundir import RunDirectory
+from gpwf.steps.registry import load_catalog
 
 _WORKFLOW = """\
 gpwf: 1
@@ -191,14 +194,14 @@ def test_a_copied_run_directory_without_its_store(run: Run, folder: Path) -> Non
 
 
 def test_from_the_record_with_the_plan_beside_it(run: Run, folder: Path) -> None:
-    (folder / "sent").mkdir()
-    shutil.copy(run.provenance, folder / "sent/record.json")
+    (folder / "sent/prov").mkdir(parents=True)
+    shutil.copy(run.provenance, folder / "sent/prov")
     shutil.copy(run.path / "plan.json", folder / "sent")
-    shutil.rmtree(run.path)
-    shutil.rmtree(folder / ".gpwf")
-    found = again(folder / "sent/record.json")
-    assert verdicts(found) == {"select": "identical", "order": "identical"}
-    assert found.of.run_id != found.run.view.run_id
+    assert open_recorded(folder / "sent").plan == run.plan
+    whole = open_recorded(run.path)
+    assert open_recorded(folder / "sent/prov/prov.json").products == whole.products
+    (folder / "sent/plan.json").write_text("{}")  # it is not the recorded one
+    assert "put together" in open_recorded(folder / "sent").notes[0]
 
 
 def test_from_the_record_alone(run: Run, folder: Path) -> None:
@@ -317,9 +320,7 @@ def test_an_edited_journal_line_is_told(run: Run) -> None:
     journal = run.path / "journal.jsonl"
     lines = journal.read_text().splitlines()
     journal.write_text("\n".join([*lines[:-1], lines[-1].replace("ok", "no")]) + "\n")
-    found = again(run)
-    assert any("journal" in note for note in found.notes)
-    assert "note: " in found.text()
+    assert "journal" in open_recorded(run.path).notes[0]
 
 
 def test_a_newer_gpwf_is_refused(run: Run, folder: Path) -> None:
@@ -354,7 +355,14 @@ def test_the_same_program_elsewhere_is_the_same(
     (folder / "bin").mkdir()
     shutil.copy(shutil.which("cp") or "", folder / "bin/cp")
     monkeypatch.setenv("PATH", f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    assert again(run).verdict is Verdict.IDENTICAL
+    recorded = open_recorded(run.path)
+    assert not [
+        item
+        for item in software_differences(recorded, recorded.plan, load_catalog())
+        if item.decides
+    ]
+    (file,) = (item for item in with_programs(recorded.plan).tasks[0].files if item.name == "cp")
+    assert file.path == str(folder / "bin/cp")
 
 
 def test_another_folder_is_refused(run: Run, folder: Path) -> None:
@@ -388,6 +396,26 @@ def test_the_record_says_what_reproduces_what(run: Run, folder: Path) -> None:
     for data in (record, merged_record(found.run.provenance)):
         errors = [item for item in check_data(data).findings if item.severity == "error"]
         assert not errors, errors
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"gpwf:size_B":{"$":"', '"gpwf:size_B":{"$":"x', "is damaged"),
+        ('"gpwf:summary":"{', '"gpwf:summary":"{{', "is damaged"),
+        ('"entity":{', '"entity":[],"was":{', "section entity holds no records"),
+        ('"used":{', '"was":{', "settings do not fit command"),
+        ('"gpwf:tag":"command"', '"gpwf:tag":"comand"', "do not fit comand"),
+        ('"gpwf:state":"ok"', '"gpwf:state":"failed"', "tells of no result"),
+    ],
+)
+def test_a_damaged_record(run: Run, folder: Path, old: str, new: str, message: str) -> None:
+    record = folder / "record.json"
+    text = run.provenance.read_text()
+    assert old in text
+    record.write_text(text.replace(old, new))
+    with pytest.raises(ProvenanceError, match=message):
+        again(record)
 
 
 @pytest.mark.parametrize(
