@@ -146,7 +146,7 @@ class CrateActions:
 
     def _add_attempt(self, attempt: Item) -> None:
         steps = self._steps.get(attempt.id) or [str(attempt.get("step") or attempt.get("tag"))]
-        tools = [self._workflow.tool_id(step) for step in steps]
+        tools = [self._workflow.tool(step) for step in steps]
         state = str(attempt.get("state"))
         name = self._graph.add(
             self._action_id(attempt.id),

@@ -239,10 +239,11 @@ def _index(data: Mapping[str, Any]) -> ArchivedRecord:
             target[local] = Item(local, _merged(attributes))
     for item in _relations(data, "used"):
         use = Use(_local(item["prov:entity"]), str(_plain(item.get("prov:role", ""))))
-        record.uses[_local(item["prov:activity"])].append(use)
+        if use.entity in record.entities:  # a damaged record may lack it
+            record.uses[_local(item["prov:activity"])].append(use)
     for item in _relations(data, "wasGeneratedBy"):
-        if "prov:activity" in item:
-            entity, activity = _local(item["prov:entity"]), _local(item["prov:activity"])
+        entity, activity = _local(item["prov:entity"]), _local(item.get("prov:activity", ""))
+        if activity and entity in record.entities:
             record.made[activity].append(Made(entity, str(_plain(item.get("prov:role", "")))))
             record.makers.setdefault(entity, activity)
     for item in _relations(data, "hadMember"):
@@ -306,7 +307,8 @@ def _local(name: str) -> str:
 
 
 def _moment(text: Any) -> datetime | None:
-    if not text:
+    try:
+        found = datetime.fromisoformat(str(text or ""))
+    except ValueError:
         return None
-    found = datetime.fromisoformat(str(text))
     return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -91,6 +91,14 @@ class CrateWorkflow:
         """Return the name in the crate of an included workflow; of the main one for ""."""
         return fragment("workflow", name) if name else WORKFLOW
 
+    def tool(self, name: str) -> str:
+        """Return the name in the crate of a step's tool, added where no plan has the step."""
+        known = self.tool_id(name)
+        if known not in self._graph:
+            self._add_tool(name)
+            self._add_to_parent(name, known)
+        return known
+
     def formal(self, owner: str, name: str, direction: str, kind: str) -> str:
         """Return a formal parameter of a tool or workflow, added where it is new.
 
@@ -198,10 +206,9 @@ class CrateWorkflow:
     # ---- steps ------------------------------------------------------------------------------
 
     def _add_step(self, name: str) -> None:
-        around = self._around(name)
-        if any(parent not in self._ran_inside for parent in around):
-            return  # nothing of the included workflow ran: there is nothing to tell of its parts
-        for parent in reversed(around):
+        if name not in self._ran and not self._is_told(name):
+            return
+        for parent in reversed(self._around(name)):
             self._add_included(parent)
         self._add_tool(name)
         self._add_to_parent(name, self.tool_id(name))
@@ -260,10 +267,12 @@ class CrateWorkflow:
         return found
 
     def _around(self, name: str) -> list[str]:
-        """Return the included workflows that a step is in, the innermost first."""
-        parts = name.split("/")
-        outer = ("/".join(parts[:n]) for n in range(len(parts) - 1, 0, -1))
-        return [one for one in outer if one in self._included]
+        """Return the included workflows with runs that a step is in, the innermost first."""
+        return [one for one in _outer(name) if one in self._included and one in self._ran_inside]
+
+    def _is_told(self, name: str) -> bool:
+        """Return False for a part of an included workflow of which nothing ran."""
+        return all(one in self._ran_inside for one in _outer(name) if one in self._included)
 
     def _beside(self, step: str, name: str) -> str:
         """Return the step, or the included workflow it is in, that stands beside a name."""
@@ -279,6 +288,12 @@ def _formal_id(owner: str, direction: str, name: str, kind: str) -> str:
     """
     what = kind.lower() if kind in ("File", "Collection") else "value"
     return fragment("parameter", owner, direction, name, what)
+
+
+def _outer(name: str) -> list[str]:
+    """Return the names before each slash of a name, the longest first."""
+    parts = name.split("/")
+    return ["/".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
 
 
 def _about(step: PlannedStep) -> str:

@@ -189,7 +189,8 @@ class _View:
 
     def _add_parameter_description(self, entity: Item, activity: str, role: str) -> None:
         name = str(entity.get("voprov:name"))
-        for plan in self._plans(self._record.activities[activity]):
+        user = self._record.activities.get(activity)
+        for plan in self._plans(user) if user else ():
             local = hashed_id("paramdesc", plan, role)
             self._new(
                 local,
@@ -299,8 +300,8 @@ def _reference(local: str) -> _Json:
     return {"$": f"gpwf:{local}", "type": "xsd:QName"}
 
 
-def _local(name: str) -> str:
-    return name.removeprefix("gpwf:")
+def _local(name: Any) -> str:
+    return str(name).removeprefix("gpwf:")
 
 
 def _copied(element: Any) -> Any:

@@ -19,6 +19,7 @@ from gpwf.errors import ProvenanceError, UsageError
 from gpwf.prov.crate import write_crate
 from gpwf.prov.crate_files import media_type, open_sink, safe_path
 from gpwf.prov.crate_record import read_archived
+from gpwf.prov.ivoa import ivoa_document
 
 #: Files of a crate that are no data in it.
 DESCRIPTION = {"ro-crate-metadata.json", "ro-crate-preview.html"}
@@ -503,6 +504,36 @@ def test_a_foreign_record_is_refused(text: str, message: str, maker: Maker, tmp_
     with pytest.raises(ProvenanceError, match=message):
         write_crate(parts, tmp_path / "crate")
     assert not (tmp_path / "crate").exists()
+
+
+@pytest.mark.parametrize("name", ["mixed", "nested"])
+def test_a_damaged_record_is_exported_or_refused(name: str, maker: Maker, tmp_path: Path) -> None:
+    parts = maker.parts(name)
+    data = json.loads(parts.record.read_text())
+    places = [
+        (section, key, attribute)
+        for section in set(data) - {"prefix"}
+        for key in data[section]
+        for attribute in (None, *data[section][key])
+    ]
+    outcomes = set()
+    for section, key, attribute in sorted(places, key=str)[::23]:
+        damaged = json.loads(json.dumps(data))
+        if attribute is None:
+            del damaged[section][key]
+        else:
+            damaged[section][key][attribute] = ["a", {"$": "1"}, 3]
+        parts.record.write_text(json.dumps(damaged))
+        for make in (
+            lambda: write_crate(parts, tmp_path / "x.zip", with_products=False, overwrite=True),
+            lambda data=damaged: ivoa_document(data),
+        ):
+            try:
+                make()
+                outcomes.add("exported")
+            except ProvenanceError:
+                outcomes.add("refused")
+    assert outcomes == {"exported", "refused"}
 
 
 def test_a_run_without_attempts_is_refused(maker: Maker, tmp_path: Path) -> None:
