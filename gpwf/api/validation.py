@@ -46,6 +46,11 @@ def validate_record(
             f"{path} lies in no run directory, so there are no files to compare",
             hint="give the run directory, or leave --files out",
         )
+    if files and run is not None and path.name != run.provenance.name:
+        raise UsageError(
+            f"{path} is not the record of the last run there, which replaced its files",
+            hint=f"give {run.path}, or leave --files out",
+        )
     report = check_file(path)
     if files and run is not None:
         report.extend(check_files(run, path, report.files, on_file))

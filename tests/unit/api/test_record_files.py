@@ -311,6 +311,11 @@ def test_files_belong_to_a_run_directory(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="lies in no run directory"):
         validate_record(copy, files=True)
     assert validate_record(folder / "run/prov/prov.json", files=True).findings == []
+    earlier = folder / "run/prov/earlier-1.json"
+    shutil.copy(copy, earlier)
+    assert validate_record(earlier).findings == []
+    with pytest.raises(UsageError, match="not the record of the last run there"):
+        validate_record(earlier, files=True)
 
 
 def test_a_run_that_was_moved_with_its_store_is_whole(folder: Path, tmp_path: Path) -> None:
