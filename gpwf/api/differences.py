@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpwf.api.find_record import find_record
-from gpwf.api.run_records import RecordSet
+from gpwf.api.run_records import RecordSet, newer_note
 from gpwf.api.runs import open_run
 from gpwf.errors import ProvenanceError, UsageError
 from gpwf.prov.diff import compare
@@ -58,7 +58,8 @@ def diff(a: str | Path, b: str | Path, *, store: Path | None = None) -> Differen
                 hint="compare runs with runs, RUN:STEP.port with RUN:STEP.port",
             )
         roots = (first, second) if first and second else None
-        return compare(one, two, names=(str(a), str(b)), roots=roots)
+        found = compare(one, two, names=(str(a), str(b)), roots=roots)
+        return replace(found, warnings=tuple(records.warnings))
 
 
 def _side(records: RecordSet, stack: ExitStack, text: str, store: Path | None) -> tuple[Side, str]:
@@ -72,6 +73,7 @@ def _side(records: RecordSet, stack: ExitStack, text: str, store: Path | None) -
             f"{operand.record} is damaged: what is missing cannot be compared",
             hint="give the run directory: its record is made anew from the journal",
         )
+    records.warnings += filter(None, map(newer_note, lineage.records))
     if not operand.what:
         return read_side(lineage, None), ""
     keys = find(lineage, operand.what)
@@ -103,6 +105,8 @@ def _operand(records: RecordSet, text: str, store: Path | None) -> _Operand:
         if path.suffix == ".json" and not read_cards(path):
             return _Operand(record=path)
         found = find_record(path, store)
+        if found.changed:
+            records.warnings.append(f"{path} was changed after {found.task} made it")
         return _Operand(record=found.record, what=found.entity)
     if path.is_dir() or ":" not in text:
         return _Operand(record=records.path_of(open_run(text).path))

@@ -20,6 +20,7 @@ from gpwf.errors import GpwfError, ProvenanceError, RunError, UsageError
 from gpwf.prov.lineage import Lineage
 from gpwf.prov.lineage_index import LineageIndex
 from gpwf.prov.stream import write_record
+from gpwf.prov.vocabulary import RECORD_FORMAT
 from gpwf.run.journal import scan_journal
 from gpwf.store.registry import Presence, RunRegistry
 
@@ -28,6 +29,7 @@ __all__ = [
     "RunRecord",
     "Skipped",
     "is_whole",
+    "newer_note",
     "no_runs",
     "record_of_run",
     "runs_of_store",
@@ -109,6 +111,17 @@ def write_spare(run: Run, folder: Path, *, live: bool = False) -> Path:
         scan_journal(run.path / "journal.jsonl").events,
         workflow_text=text.read_text(encoding="utf-8") if text.is_file() else None,
         live=live,
+    )
+
+
+def newer_note(index: LineageIndex) -> str:
+    """Return what to say of a record that a newer gpwf wrote; nothing of another."""
+    number = index.newer_format()
+    if not number:
+        return ""
+    return (
+        f"{index.record} was written by a newer gpwf (format {number}, known here: "
+        f"{RECORD_FORMAT}): what is known of it is told"
     )
 
 
@@ -326,6 +339,8 @@ class RecordSet:
         index = LineageIndex(path, keep=keep, tell=self._tell)
         if index.is_torn:
             self.warnings.append(f"{path} is damaged: only what stands before the damage is told")
+        if newer := newer_note(index):
+            self.warnings.append(newer)
         self._indexes.append(index)
         self.records.append(RunRecord(path=path, run=run))
         self.lineage = Lineage(self._indexes)

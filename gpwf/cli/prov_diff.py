@@ -57,6 +57,8 @@ def command(a: str, b: str, every: bool, store: Path | None, form: str) -> None:
     if form == "json":
         print_json({"schema": SCHEMA, **found.data()})
     else:
+        for text in found.warnings:
+            click.echo(f"warning: {text}", err=True)
         click.echo("\n".join(_lines(found, None if every else _MOST)))
     if not found.is_same:
         raise click.exceptions.Exit(DIFFERENT)

@@ -79,13 +79,16 @@ class _Comparison:
         by_category = {
             name: tuple(item for item in changes if item.category == name) for name in CATEGORIES
         }
-        by_category["tasks"] += tuple(self._unmatched())
-        by_category["environment"] = tuple(environment)
         return Difference(
             a=names[0],
             b=names[1],
             first_cause=_first(changes, environment, order, products),
-            **by_category,
+            parameters=by_category["parameters"],
+            inputs=by_category["inputs"],
+            code=by_category["code"],
+            software=by_category["software"],
+            tasks=(*by_category["tasks"], *self._unmatched()),
+            environment=tuple(environment),
             moved=tuple(_grouped(self.moved)),
             products=products,
             n_tasks=len(self.pairs),

@@ -107,6 +107,8 @@ class Difference:
         Products that differ, in the order of the data flow.
     n_tasks, n_products : int
         Tasks and products that were compared.
+    warnings : tuple of str
+        What else should be known of the records.
     """
 
     a: str
@@ -122,6 +124,7 @@ class Difference:
     products: tuple[ProductChange, ...] = ()
     n_tasks: int = 0
     n_products: int = 0
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:
@@ -147,4 +150,9 @@ class Difference:
         }
         for name in (*CATEGORIES, "moved", "products"):
             found[name] = [item.data() for item in getattr(self, name)]
-        return {**found, "n_tasks": self.n_tasks, "n_products": self.n_products}
+        return {
+            **found,
+            "n_tasks": self.n_tasks,
+            "n_products": self.n_products,
+            "warnings": list(self.warnings),
+        }

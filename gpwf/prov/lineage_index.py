@@ -33,6 +33,7 @@ from gpwf.prov.lineage_build import (
     plain_attributes,
     stamp_of,
 )
+from gpwf.prov.vocabulary import RECORD_FORMAT
 
 __all__ = ["Edge", "LineageIndex", "Thing", "index_path"]
 
@@ -164,6 +165,14 @@ class LineageIndex:
     def _say(self, size: int) -> None:
         if self._tell is not None and size > _LARGE:
             self._tell(f"indexing {self.record}, {size / 1e6:.0f} MB")
+
+    def newer_format(self) -> str:
+        """Return the format of a record that is newer than what this gpwf writes; mostly empty."""
+        for run in self.things(self.of_kind(Kind.RUN)):
+            number = run.get("format")
+            if number.isdecimal() and len(number) < 10 and int(number) > RECORD_FORMAT:
+                return number
+        return ""
 
     def close(self) -> None:
         """Close the files."""

@@ -195,6 +195,8 @@ class Facts:
             axis, _, value = text.partition("=")
             if name in (axis, axis.rpartition("/")[2]):
                 return _matches(value, wanted)
+        if any(_matches(text, wanted) for text in item.values.get(name, ())):
+            return True  # whatever else the record says of the attempt
         return self._has_setting(item, name, wanted)
 
     def _has_setting(self, item: Thing, name: str, wanted: str) -> bool:

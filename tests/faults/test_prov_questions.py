@@ -296,6 +296,24 @@ def test_of_a_torn_record_the_journal_or_the_readable_part_tells(copy: Path) -> 
     assert gpwf.diff(copy / "two", copy / "two").is_same
 
 
+def test_a_record_of_a_newer_gpwf_is_told_so_and_read(copy: Path) -> None:
+    with open_provenance(copy / "two", alone=True) as provenance:
+        assert not provenance.warnings
+        whole = provenance.lineage("end.text").items
+    document = json.loads((copy / "two" / "prov" / "prov.json").read_text())
+    for name, body in document["activity"].items():
+        if ":run-" in name and "gpwf:format" in body:
+            body["gpwf:format"] = {"$": "99", "type": "xsd:int"}
+    document["ofTheFuture"] = {"_:x": {"gpwf:what": "ever"}}
+    (copy / "newer.json").write_text(json.dumps(document))
+    with open_provenance(copy / "newer.json") as provenance:
+        assert "newer gpwf (format 99" in provenance.warnings[0]
+        assert provenance.lineage("end.text").items == whole
+    found = gpwf.diff(copy / "newer.json", copy / "two")
+    assert found.is_same
+    assert len(found.warnings) == 1
+
+
 def test_records_in_other_formats_are_asked_too(copy: Path) -> None:
     from gpwf.prov.export import load, serialise
 
