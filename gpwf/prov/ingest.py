@@ -116,7 +116,10 @@ def read_foreign(path: Path, ours: Sequence[OurFile], only: OurFile | None = Non
     elif form == "ctapipe":
         read_ctapipe(documents, document)
     else:
-        read_prov(path, document)
+        try:
+            read_prov(path, document)
+        except ProvenanceError as error:
+            raise ProvenanceError(error.message, hint=_KNOWN) from error
     return Ingested(
         source=path,
         digest=digest,
