@@ -188,14 +188,14 @@ class QuickLines:
         texts = self._settings.get((name, kind))
         if texts is None:
             label, role = quote(name), quote(f"in.{name}")
-            plain = "\\u" not in label and len(name) < 100 and kind != "path"
+            plain = "\\u" not in label and 0 < len(name) < 100 and kind != "path"
             plain = plain and not looks_secret(name)
             head, tail = f'["gpwf-prov-param/1",{label},', f',"",{quote(kind)}]'
             entity = f'{{{self._parameter},"prov:label":{label[:-1]} = '
             texts = _Setting(plain, head, tail, entity, label, quote(kind), role)
             if len(self._settings) < _MOST_TEXTS:
                 self._settings[name, kind] = texts
-        if not texts.is_plain:
+        if not texts.is_plain or not -(1 << 63) <= value < 1 << 63:
             return None
         number = sha256(f"{texts.head}{value}{texts.tail}".encode()).hexdigest()
         local = f"param-{number}"
