@@ -20,6 +20,7 @@ from gpwf.prov.query_answers import Attempt, Code, Input, Product, Setting, Soft
 from gpwf.prov.query_items import Ancestry, Item, Tie, ancestry
 from gpwf.run.showing import safe_name
 from gpwf.store.cards import read_cards
+from gpwf.store.store import is_store
 
 __all__ = [
     "Ancestry",
@@ -267,6 +268,8 @@ def open_provenance(
             store = found.store or _store_of(Run(found.run))
         store = store or (find_store() if run is None else None)
         if store is not None:
+            if not is_store(store):
+                raise UsageError(f"{store} is not a store", hint="name one with --store")
             records.add_store(store, like=runs)
             if not records.records:
                 raise no_runs(runs, store)
@@ -282,7 +285,7 @@ def _store_of(run: Run) -> Path | None:
         store = run.store
     except GpwfError:
         return None
-    return store if store.is_dir() else None
+    return store if is_store(store) else None
 
 
 def _is_file(path: str | Path) -> bool:

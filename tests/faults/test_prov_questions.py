@@ -162,6 +162,9 @@ def test_attempts_settings_and_inputs_as_text_and_as_json(
         (["query", "--down", "--inputs"], "go with --of"),
         (["query", "--attempts", "--where", "state"], "no form NAME=VALUE"),
         (["query", "events.fits", "--inputs"], "--of events.fits"),
+        (["query", "--inputs", "--store", "nowhere"], "nowhere is not a store"),
+        (["query", "--inputs", "--store", "store", "--runs", "none"], "fits none"),
+        (["query", "one", "--of", "midle"], "near to it: middle"),
     ],
 )
 def test_what_cannot_be_asked(
