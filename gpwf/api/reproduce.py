@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import gpwf
+from gpwf.api.reproduce_folder import STORE, prepare_folder, write_report
 from gpwf.api.reproduce_inputs import (
     Folders,
     InputCheck,
@@ -23,7 +21,7 @@ from gpwf.api.reproduce_inputs import (
     relocate,
 )
 from gpwf.api.reproduce_recorded import Recorded, open_recorded
-from gpwf.api.reproduce_report import REPORT_FORMAT, report_data, report_text
+from gpwf.api.reproduce_report import report_data, report_text
 from gpwf.api.reproduce_software import (
     SoftwareDifference,
     software_differences,
@@ -42,20 +40,14 @@ from gpwf.api.selection import Selection, select
 from gpwf.core.plan import Plan
 from gpwf.core.redact import REDACTED
 from gpwf.core.runs import RunState
-from gpwf.errors import PlanError, RunError, UsageError
+from gpwf.errors import PlanError, UsageError
 from gpwf.prov.replay import MadeProduct
-from gpwf.prov.replay_verdict import Judged, ReproductionRecord, write_reproduction
 from gpwf.run.engine import CATALOG, FORMATS
-from gpwf.run.rundir import new_run_path
-from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
-from gpwf.store.store import Store, is_store
+from gpwf.store.store import Store
 
-__all__ = ["REPRODUCTIONS_FOLDER", "Reproduction", "reproduce"]
+__all__ = ["Reproduction", "reproduce"]
 
-#: Folder of the runs that reproduce others, below the current folder.
-REPRODUCTIONS_FOLDER = "reproductions"
-
-_REPORT, _TEXT, _STORE, _INPUTS = "reproduction.json", "reproduction.txt", "store", "inputs"
+_INPUTS = "inputs"
 _DATA = "GAMMAPY_DATA"
 _MOST_NAMED = 10
 
@@ -180,7 +172,7 @@ def reproduce(
         plan = with_present_software(plan, steps)
     else:
         plan = with_programs(plan)
-    folder = _prepare(output, recorded)
+    folder = prepare_folder(output, recorded)
     plan = relocate(plan, checks, folder / _INPUTS, steps)
     run = _run(folder, plan, recorded, jobs, console, command, catalog, formats)
     view = run.view
@@ -191,7 +183,7 @@ def reproduce(
     reasons = {name: item.reason or str(item.state) for name, item in view.tasks.items()}
     products = compare_products(recorded, now, wanted, tolerances, reasons)
     result = _result(recorded, run, worst(products), products, checks, software)
-    _write(result, start, keep)
+    write_report(result, start, keep)
     return result
 
 
@@ -309,41 +301,6 @@ def _short(text: str) -> str:
     return f"{text[:12]}…" if len(text) == 64 else text
 
 
-def _prepare(output: str | Path | None, recorded: Recorded) -> Path:
-    """Make the folder of the new run, or take over the one of the same reproduction."""
-    root = Path.cwd() / REPRODUCTIONS_FOLDER
-    folder = Path(output) if output is not None else new_run_path(root, recorded.workflow)
-    folder = folder.absolute()
-    if folder == recorded.path or recorded.path in folder.parents:
-        raise UsageError(f"{folder} lies in the run that is to be made again", hint=_OTHER)
-    try:
-        if folder.exists() and any(folder.iterdir()):
-            _check_same(folder, recorded)
-        else:
-            folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-            claim = {"format": REPORT_FORMAT, "verdict": None, "of": {"run_id": recorded.run_id}}
-            write_atomic(folder / _REPORT, (json.dumps(claim) + "\n").encode())
-            # with it the folder is that of a run for everybody else, too
-            os.close(os.open(folder / "run.lock", os.O_CREAT | os.O_WRONLY, 0o600))
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror or error}") from None
-    return folder
-
-
-_OTHER = "choose another folder with -o"
-
-
-def _check_same(folder: Path, recorded: Recorded) -> None:
-    """Refuse a folder that holds anything else than a reproduction of the same run."""
-    try:
-        found = json.loads((folder / _REPORT).read_bytes())
-        run_id = found["of"]["run_id"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UsageError(f"{folder} is not empty and no reproduction", hint=_OTHER) from None
-    if run_id != recorded.run_id:
-        raise UsageError(f"{folder} reproduces another run, {run_id}", hint=_OTHER)
-
-
 def _run(
     folder: Path,
     plan: Plan,
@@ -358,7 +315,7 @@ def _run(
     from gpwf.api.execution import Execution
     from gpwf.run.executors.local import LocalExecutor
 
-    store = Store(folder / _STORE)
+    store = Store(folder / STORE)
     store.prepare(folder)
     files = {item.path: item.digest for task in plan.tasks for item in task.files}
     for path, digest in files.items():  # they have just been read; no need to do so again
@@ -381,45 +338,3 @@ def _run(
             catalog=catalog,
             formats=formats,
         ).run()
-
-
-def _write(result: Reproduction, start: datetime, keep: bool) -> None:
-    """Write report and provenance; then take away what is there twice."""
-    folder = result.run.path
-    assert result.verdict is not None
-    record = ReproductionRecord(
-        id=str(uuid.uuid4()),
-        recorded_run=result.of.run_id,
-        new_run=result.run.view.run_id,
-        verdict=str(result.verdict),
-        engine_version=gpwf.__version__,
-        start=start,
-        end=datetime.now(UTC),
-        products=[
-            Judged(
-                recorded=item.recorded,
-                made=item.made,
-                verdict=str(item.verdict),
-                deviation=item.deviation,
-                place=item.place,
-                tolerance=item.tolerance if item.deviation is not None else None,
-                note=item.note,
-            )
-            for item in result.products
-        ],
-        differences=[
-            f"{item.what} {item.name}: {item.recorded} -> {item.present}"
-            for item in result.software
-        ],
-    )
-    write_reproduction(folder / "prov" / "reproduction.json", record)
-    try:
-        data = json.dumps(report_data(result), ensure_ascii=False, indent=1)
-        write_atomic(folder / _REPORT, f"{data}\n".encode(errors="backslashreplace"))
-        text = report_text(result)
-        write_atomic(folder / _TEXT, f"{text}\n".encode(errors="backslashreplace"))
-    except OSError as error:
-        raise RunError(f"the report in {folder} cannot be written: {error.strerror}") from None
-    if result.verdict is Verdict.IDENTICAL and not keep and is_store(folder / _STORE):
-        for path in (folder / "products", folder / _STORE):
-            shutil.rmtree(path, ignore_errors=True)
