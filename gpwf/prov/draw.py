@@ -42,6 +42,8 @@ MOST_TASKS: Mapping[str, int] = {"svg": 250, "png": 250, "pdf": 250, "html": 120
 #: Nodes and arrows that Graphviz lays out in some seconds; a page takes more.
 _MOST_PARTS = 3000
 _MOST_PAGE_PARTS = 6000
+#: Elements and relations of a record of which a full graph fits into memory.
+_MOST_FULL = 300_000
 _PATIENCE_S = 120.0
 
 
@@ -176,6 +178,8 @@ def _draw(
     logs: Mapping[str, Sequence[str]],
     tell: Callable[[str], None] | None,
 ) -> Path:
+    if detail == "full" or not index.has_tasks:
+        _check_record(index, name, whole=of is None)
     graph = build_graph(
         index,
         detail=detail,
@@ -198,6 +202,19 @@ def _draw(
     if graph.note and tell is not None:
         tell(graph.note)
     return path
+
+
+def _check_record(index: RecordIndex, name: str, *, whole: bool) -> None:
+    """Refuse a full picture that is hopeless before it takes minutes to find that out."""
+    most = _MOST_FULL
+    if whole and name != "dot":
+        most = 2 * (_MOST_PAGE_PARTS if name == "html" else _MOST_PARTS)  # some are not drawn
+    if index.size > most:
+        part = ", or a part of the record with --of" if index.size <= _MOST_FULL else ""
+        raise ProvenanceError(
+            f"the record has {index.size} elements and relations: too many to draw in full",
+            hint=f"choose less detail{part}",
+        )
 
 
 def _check_size(graph: Graph, name: str) -> None:

@@ -177,6 +177,11 @@ class RecordIndex:
         return not any(self._kinds)
 
     @property
+    def size(self) -> int:
+        """Number of elements and relations: about what a full picture has of nodes and arrows."""
+        return len(self._kinds) + sum(len(rows.effect) for rows in self._rows.values())
+
+    @property
     def has_tasks(self) -> bool:
         """True for a record of gpwf with at least one task."""
         return bool(self.n_tasks or self.not_run())

@@ -300,12 +300,33 @@ def test_too_large_a_graph_is_refused_with_a_way_out(
 ) -> None:
     path = record(tmp_path, 60)
     monkeypatch.setattr(drawing, "graphviz_available", lambda: True)
+    monkeypatch.setattr(drawing, "_MOST_PARTS", 100)
     with pytest.raises(ProvenanceError, match="too many for Graphviz") as caught:
-        draw_file(path, path=tmp_path / "x.svg", detail="full")
+        draw_file(path, path=tmp_path / "x.svg", detail="task")
     assert "--of" in str(caught.value.hint)
-    monkeypatch.setattr(drawing, "_MOST_PAGE_PARTS", 1000)
+    monkeypatch.setattr(drawing, "_MOST_PAGE_PARTS", 100)
+    monkeypatch.setattr(drawing, "MOST_TASKS", {})
     with pytest.raises(ProvenanceError, match="too many for a page"):
+        draw_file(path, path=tmp_path / "x.html", detail="task")
+
+
+def test_a_hopeless_full_picture_is_refused_before_it_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record(tmp_path, 60)
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the graph was built")
+
+    monkeypatch.setattr(drawing, "build_graph", never)
+    monkeypatch.setattr(drawing, "_MOST_PAGE_PARTS", 1000)
+    with pytest.raises(ProvenanceError, match="too many to draw in full") as caught:
         draw_file(path, path=tmp_path / "x.html", detail="full")
+    assert "--of" in str(caught.value.hint)
+    monkeypatch.setattr(drawing, "_MOST_FULL", 1000)
+    for of in (None, "fit"):
+        with pytest.raises(ProvenanceError, match="too many to draw in full"):
+            draw_file(path, path=tmp_path / "x.dot", detail="full", of=of)
 
 
 @pytest.mark.parametrize(
