@@ -20,6 +20,8 @@ __all__ = ["Likelihood", "check_minimum", "open_likelihood", "quiet_numbers"]
 
 # how far below that of the models the minimum may be: minuit's own tolerance leaves about 1e-4
 _AT_MINIMUM = 0.02
+_GAIN = 1e-2
+_MAX_RESTARTS = 5
 _MARGIN_DEG = 0.5  # as far as `fit` lets positions move
 
 
@@ -86,7 +88,7 @@ class Likelihood:
         self.datasets.models = self.models
         return float(self.datasets.stat_sum())
 
-    def optimize(self, what: str = "the fit") -> Any:
+    def optimize(self, what: str = "the fit") -> float:
         """Minimise over the free parameters; without any, nothing moves.
 
         Parameters
@@ -118,9 +120,17 @@ class Likelihood:
         return float(result.total_stat)
 
     def minimise(self, what: str = "the fit") -> None:
-        """Go to the minimum, and make it the starting point."""
+        """Go to the minimum, and make it the starting point.
+
+        From far away minuit may say that it has converged where it has not: it starts again from
+        where it ended until nothing is gained any more.
+        """
         self.reset()
-        self.optimize(what)
+        stat = self.optimize(what)
+        for _ in range(_MAX_RESTARTS):
+            before, stat = stat, self.optimize(what)
+            if before - stat < _GAIN:
+                break
         self.keep()
 
     def values(self) -> dict[str, float]:

@@ -10,7 +10,16 @@ from gpwf.errors import StepError
 if TYPE_CHECKING:
     from gpwf.steps.quantities import AnyQuantity
 
-__all__ = ["find_free_parameter", "find_parameter", "parameter_labels", "parameter_value"]
+__all__ = [
+    "find_free_parameter",
+    "find_parameter",
+    "norm_parameters",
+    "parameter_labels",
+    "parameter_value",
+]
+
+# what gammapy calls the factors that spectra are proportional to
+_NORMS = ("amplitude", "norm", "const")
 
 
 def parameter_labels(models: Any) -> dict[str, Any]:
@@ -82,6 +91,18 @@ def find_parameter(models: Any, name: str, step: str, setting: str) -> tuple[str
         f"{step}: '{setting}': the models have no parameter '{name}'; they have {', '.join(own)}",
         hint=hint or f"set '{setting}' to one of them",
     )
+
+
+def norm_parameters(model: Any) -> list[Any]:
+    """Return the parameters that the flux of a model is proportional to.
+
+    Parameters
+    ----------
+    model : `gammapy.modeling.models.SkyModel`
+        Or a model without a spectrum, which has none.
+    """
+    spectrum = getattr(model, "spectral_model", None)
+    return [] if spectrum is None else [p for p in spectrum.parameters if p.name in _NORMS]
 
 
 def find_free_parameter(models: Any, name: str, step: str, setting: str) -> tuple[str, Any]:

@@ -7,11 +7,28 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from spectra import make_datasets, make_models, run
 
 from gpwf.steps.base import StepContext
 from gpwf.steps.registry import load_catalog
 from gpwf.steps.settle import restore, settle
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hastened() -> Iterator[None]:
+    """Fit as fast as workers do, in the modules that import this."""
+    from gammapy.datasets import Datasets
+    from gammapy.maps import Map
+
+    from gpwf.steps.hasten import hasten_gammapy
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(Map, "_init_copy", Map._init_copy)
+    patch.setattr(Datasets, "stat_sum", Datasets.stat_sum)
+    hasten_gammapy()
+    yield
+    patch.undo()
 
 
 def weak_datasets() -> Any:

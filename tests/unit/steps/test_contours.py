@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fitted import fitted, run_backwards
+from fitted import fitted, hastened, run_backwards  # noqa: F401  (a fixture of this module)
 from spectra import make_models, problems, run
 
 from gpwf.errors import StepError
