@@ -1,7 +1,7 @@
 """The form of PROV-JSON: the JSON Schema of its submission.
 
 The schema is asked only about records that are not plainly of the form that it wants: asking it
-about each of a million takes a quarter of an hour. A test holds that plain ones are valid under it.
+about each of a million takes four minutes. A test holds that plain ones are valid under it.
 
 References
 ----------
