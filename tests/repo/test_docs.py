@@ -116,6 +116,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         "docs/howto/watch.md",
         "docs/howto/read-provenance.md",
         "docs/howto/check-record.md",
+        "docs/howto/ingest.md",
         "docs/howto/archive.md",
         "docs/howto/editor.md",
         "docs/howto/command.md",
