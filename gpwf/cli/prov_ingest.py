@@ -23,7 +23,7 @@ __all__ = ["command"]
 )
 @format_option()
 def command(run: str, files: tuple[Path, ...], input_: str | None, form: str) -> None:
-    """Take provenance that other tools wrote into the record of a run.
+    """Take in provenance that other tools wrote.
 
     RUN is a run directory, the end of its name, or a workflow. FILE is a log of ctapipe
     (`*.provenance.log`), a FITS file, whose header is read, or a document in a notation of PROV.

@@ -71,12 +71,13 @@ def command(
     quiet: bool,
     form: str,
 ) -> None:
-    """Make a recorded run again in a fresh store, and compare the products.
+    """Make a recorded run again and compare the products.
 
     RUN is a run directory, the end of its name, a workflow (its latest run), or the PROV-JSON
     record of a run; the latest run by default.
 
-    Every input must be there with the recorded SHA-256; nothing is computed before. The exit code
+    It runs in a fresh store: nothing comes from the recorded run. Every input must be there with
+    the recorded SHA-256; nothing is computed before. The exit code
     is 0 where every product is identical, has the same data or lies within the tolerance, 1
     otherwise.
     """
