@@ -189,8 +189,15 @@ def open_likelihood(
     return likelihood
 
 
-def check_minimum(likelihood: Likelihood) -> None:
+def check_minimum(likelihood: Likelihood, *, with_errors: bool = True) -> None:
     """Check that the models are at the minimum, up to the tolerance of a fit; they stay there.
+
+    Parameters
+    ----------
+    likelihood : Likelihood
+        With the models as they came.
+    with_errors : bool
+        True where errors are needed, so that something has to be free.
 
     Raises
     ------
@@ -198,13 +205,13 @@ def check_minimum(likelihood: Likelihood) -> None:
         Where nothing is free, the models have no covariance, or are not at the minimum.
     """
     step = likelihood.step
-    if not likelihood.free:
+    if with_errors and not likelihood.free:
         raise StepError(
             f"{step}: every parameter of the models is frozen",
             hint="set 'frozen: false' for the parameters to fit",
         )
     bad = _without_error(likelihood)
-    if bad:
+    if with_errors and bad:
         raise StepError(
             f"{step}: the models have no covariance: no error of {', '.join(bad)}",
             hint="connect the 'models' of the step 'fit', not those before it",
