@@ -128,7 +128,9 @@ def _software(result: Reproduction) -> list[str]:
         f"  {item.what} {item.name}: {_short(item.recorded)} then, {_short(item.present)} now"
         for item in result.software
     ]
-    return ["software: differs", *lines]
+    if any(item.decides for item in result.software):
+        return ["software: differs", *lines]
+    return ["software: as recorded where it decides results; besides", *lines]
 
 
 def _products(products: list[ProductVerdict]) -> list[str]:
