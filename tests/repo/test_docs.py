@@ -139,7 +139,10 @@ def test_page_works_on_real_data(page: str, folder: Path) -> None:
     _follow(page, folder)
 
 
-@pytest.mark.parametrize("page", ["docs/reference/language.md", "docs/howto/many-targets.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["docs/reference/language.md", "docs/howto/many-targets.md", "docs/howto/errors-and-limits.md"],
+)
 def test_page_is_valid(page: str, folder: Path) -> None:
     """The workflows of a page are valid, whether or not their data are there."""
     _follow(page, folder, GAMMAPY_DATA="/nowhere")
