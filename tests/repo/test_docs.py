@@ -132,17 +132,20 @@ def test_page_works(page: str, folder: Path, store: str) -> None:
 @pytest.mark.science
 @pytest.mark.gammapy
 @pytest.mark.parametrize(
-    "page", ["docs/tutorial/crab.md", "docs/howto/own-data.md", "docs/howto/maps.md"]
+    "page",
+    [
+        "docs/tutorial/crab.md",
+        "docs/howto/own-data.md",
+        "docs/howto/maps.md",
+        "docs/howto/errors-and-limits.md",
+    ],
 )
 def test_page_works_on_real_data(page: str, folder: Path) -> None:
     """The same for the pages that need gammapy's data."""
     _follow(page, folder)
 
 
-@pytest.mark.parametrize(
-    "page",
-    ["docs/reference/language.md", "docs/howto/many-targets.md", "docs/howto/errors-and-limits.md"],
-)
+@pytest.mark.parametrize("page", ["docs/reference/language.md", "docs/howto/many-targets.md"])
 def test_page_is_valid(page: str, folder: Path) -> None:
     """The workflows of a page are valid, whether or not their data are there."""
     _follow(page, folder, GAMMAPY_DATA="/nowhere")
