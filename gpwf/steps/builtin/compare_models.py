@@ -112,8 +112,13 @@ class CompareModelsStep(Step):
                     f"the alternative has {len(alternative.free)} free parameters, the null "
                     f"hypothesis {len(null.free)}",
                 )
-            _nest(null, alternative, fixed, check=settings.nested == "check", step=ctx.step)
-        return {"comparison": _table(null, alternative, fixed, nested=settings.nested != "no")}
+            how = _nest(null, alternative, fixed, check=settings.nested == "check", step=ctx.step)
+            how = [] if settings.null_values else how  # nested by construction
+        else:
+            how = ["the models are not nested: there is no likelihood ratio test"]
+        table = _table(null, alternative, fixed, nested=settings.nested != "no")
+        table.meta["caveats"] = [*how, *_caveats(fixed)]
+        return {"comparison": table}
 
 
 def _fix(null: Likelihood, values: Mapping[str, Any], step: str) -> list[Restriction]:
@@ -192,18 +197,25 @@ def _not_nested(step: str, text: str) -> StepError:
 
 def _nest(
     null: Likelihood, alternative: Likelihood, fixed: list[Restriction], *, check: bool, step: str
-) -> None:
+) -> list[str]:
     """Check with the data that the alternative contains the null hypothesis.
 
     The fit of an alternative that ended in another minimum, above that of the null hypothesis, is
     made again from there.
+
+    Returns
+    -------
+    caveats : list of str
+        What was not checked: an extension of zero cannot be evaluated, and parameters that are
+        linked in the null hypothesis alone have no value at which they are fixed.
 
     Raises
     ------
     StepError
         Where it does not, or where the alternative fits worse in spite of all.
     """
-    testable = bool(fixed) and all(item.exact and item.part for item in fixed)
+    n_dof = len(alternative.free) - len(null.free)
+    testable = len(fixed) == n_dof and all(item.exact and item.part for item in fixed)
     if check and testable:
         _check_with_data(null, alternative, fixed, step)
         if alternative.stat > null.stat:  # from there, with the additional parameters free again
@@ -220,6 +232,9 @@ def _nest(
             "minimum",
             hint="start the alternative closer to the null hypothesis, or exchange the two",
         )
+    if not check:
+        return ["that the models are nested was assumed"]
+    return [] if testable else ["that the models are nested was not checked with the data"]
 
 
 def _check_with_data(
@@ -304,15 +319,12 @@ def _table(
         "fixed_in_null": {item.label: item.value for item in fixed},
         "null_values": null.values(),
         "alternative_values": alternative.values(),
-        "caveats": _caveats(fixed, nested=nested),
     }
     return table
 
 
-def _caveats(fixed: list[Restriction], *, nested: bool) -> list[str]:
+def _caveats(fixed: list[Restriction]) -> list[str]:
     """Return why the chance is not, or not exactly, that of Wilks' theorem."""
-    if not nested:
-        return ["the models are not nested: there is no likelihood ratio test"]
     found = []
     bounds = [item.label for item in fixed if item.boundary]
     nameless = [item.label for item in fixed if item.meaningless]
@@ -328,7 +340,7 @@ def _caveats(fixed: list[Restriction], *, nested: bool) -> list[str]:
         )
     if nameless:
         found.append(
-            f"{', '.join(nameless)} mean nothing under the null hypothesis, so Wilks' theorem does "
-            "not hold (Protassov et al. 2002): simulate for the right p_value"
+            f"nothing under the null hypothesis depends on {', '.join(nameless)}, so Wilks' "
+            "theorem does not hold (Protassov et al. 2002): simulate for the right p_value"
         )
     return found

@@ -202,8 +202,10 @@ def _contour(
                 likelihood.datasets, *pair.parameters, numpoints=n_points, sigma=math.sqrt(delta)
             )
     except _NO_CONTOUR as error:
+        # minuit returns an empty list where it finds not even two points
+        text = "minuit finds no point of it" if isinstance(error, IndexError) else str(error)
         raise StepError(
-            f"{likelihood.step}: {what} does not close: {error}", hint=_ADVICE
+            f"{likelihood.step}: {what} does not close: {text}", hint=_ADVICE
         ) from error
     likelihood.reset()
     x, y = (np.asarray(values, dtype=float) for name, values in result.items() if name != "success")

@@ -140,7 +140,7 @@ def test_a_source_that_is_not_there_has_a_caveat() -> None:
     assert table["n_dof"] == 2
     caveats = " ".join(table.meta["caveats"])
     assert "extra.amplitude is at its bound" in caveats
-    assert "extra.index mean nothing" in caveats
+    assert "depends on extra.index" in caveats
 
 
 def test_an_alternative_in_another_minimum_starts_again_from_the_null(

@@ -201,14 +201,23 @@ def test_what_minuit_may_return_instead_of_a_contour(
     assert caught.value.message.startswith("my-contours: the contour of 1 sigma of crab.index and")
 
 
-def test_minuit_without_a_contour_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (RuntimeError("Function minimum is not valid"), "Function minimum is not valid"),
+        (IndexError("too many indices"), "minuit finds no point of it"),
+    ],
+)
+def test_minuit_without_a_contour_is_told(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from gammapy.modeling import Fit
 
     def broken(self: Any, *args: Any, **options: Any) -> Any:
-        raise RuntimeError("Function minimum is not valid")
+        raise error
 
     monkeypatch.setattr(Fit, "stat_contour", broken)
-    with pytest.raises(StepError, match="does not close: Function minimum is not valid"):
+    with pytest.raises(StepError, match=f"does not close: {message}"):
         find({"n_sigma": [1]})
 
 
