@@ -48,6 +48,15 @@ _ASSIGNMENT = re.compile(
     r"""(?P<head>(?P<name>[\w.\-]+)["']?[ \t]*[:=][ \t]*)"""
     r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,}\]#{\[][^\s,}\]#]*)"""
 )
+#: The default of a parameter that a workflow declares, in braces or on a line of its own.
+_DEFAULT = re.compile(
+    r"""(?P<head>(?:^(?P<indent>[ \t]+)|[{,][ \t]*)["']?default["']?[ \t]*:[ \t]*)"""
+    r"""(?P<value>"[^"\n]*"|'[^'\n]*'|[^\s,}\]#{\[][^\s,}\]#]*)""",
+    re.MULTILINE,
+)
+_KEY = re.compile(r"""(?P<name>[\w.\-]+)["']?[ \t]*:[ \t]*(?:#.*)?\Z""")
+_QUOTED_REFERENCE = re.compile(r"""(["'])\$\{[^{}"']*\}\1""")
+_FAR = 4000  # characters of a declaration
 
 #: A text without any of these, in lower case, is none of the above; looking for them first takes a
 #: tenth of the time.
@@ -110,6 +119,8 @@ def redact_text(text: str) -> str:
     text = _SECRET_VALUE.sub(REDACTED, text)
     text = _URL_PASSWORD.sub(rf"\g<head>:{REDACTED}@", text)
     text = _BEARER.sub(rf"\g<head>{REDACTED}", text)
+    if "default" in lower:
+        text = _DEFAULT.sub(_redact_default, text)
     return _ASSIGNMENT.sub(_redact_assignment, text)
 
 
@@ -117,8 +128,43 @@ def _redact_assignment(match: re.Match[str]) -> str:
     return f"{match['head']}{REDACTED}" if _is_assigned_secret(match) else match[0]
 
 
+def _redact_default(match: re.Match[str]) -> str:
+    """Redact the default of a parameter whose name, which stands before it, looks secret."""
+    begin = match.start() + match[0].startswith("{")
+    name = _declared(match.string[max(0, begin - _FAR) : begin], match["indent"])
+    if not looks_secret(name) or _is_no_value(match["value"]):
+        return match[0]
+    return f"{match['head']}{REDACTED}"
+
+
+def _declared(before: str, indent: str | None) -> str:
+    """Return the name of the mapping that a key lies in, of which this is the text before it."""
+    key = None
+    if indent is not None:  # the first line above that is less indented
+        for line in reversed(before.splitlines()):
+            text = line.lstrip()
+            if text and not text.startswith("#") and len(line) - len(text) < len(indent):
+                key = _KEY.search(line.rstrip())
+                break
+    else:
+        depth, end = 0, len(before)
+        while (opened := before.rfind("{", 0, end)) >= 0:
+            closed = before.rfind("}", opened, end)
+            end = opened if closed < 0 else closed
+            depth += -1 if closed < 0 else 1
+            if depth < 0:
+                key = _KEY.search(before[:opened])
+                break
+    return key["name"] if key else ""
+
+
 def _is_assigned_secret(match: re.Match[str]) -> bool:
-    return looks_secret(match["name"]) and not match["value"].startswith(("${", "|", ">"))
+    return looks_secret(match["name"]) and not _is_no_value(match["value"])
+
+
+def _is_no_value(text: str) -> bool:
+    """Tell whether a text says where a value is: a reference, or the lines that follow."""
+    return text.startswith(("${", "|", ">")) or bool(_QUOTED_REFERENCE.fullmatch(text))
 
 
 def redact_command(argv: Iterable[str]) -> tuple[str, ...]:

@@ -100,6 +100,38 @@ def test_secret_values_go_whatever_their_name(secret: str) -> None:
     assert redact_text(f"note: before {secret} after") == f"note: before {REDACTED} after"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params: {password: {type: string, default: SECRET}}",
+        "params: {n: {default: 1}, apiToken: {default: SECRET, type: string}}",
+        'params: {"token": {"choices": {"a": 1}, "default": "SECRET"}}',
+        "params:\n  my_password:\n    type: string\n\n    # why\n    default: 'SECRET words'\n",
+        "params:\n  password: # for the archive\n      default: SECRET\n      help: text\n",
+        "params: {password: SECRET}",
+    ],
+)
+def test_the_default_of_a_secret_parameter_goes(text: str) -> None:
+    shown = redact_text(text)
+    assert "SECRET" not in shown
+    before, _, after = text.partition("SECRET")
+    assert shown.startswith(before.rstrip("'\""))
+    assert shown.endswith(after.lstrip(" words'\""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params:\n  author: {default: x}\n  token: ${env.TOKEN}\n  n: {default: 1}\n",
+        "params:\n  password: {default: '${env.X}'}\n",
+        "steps:\n- name: token\n  config: {default: 3}\n",
+        "password:\nother:\n  default: harmless\n",
+    ],
+)
+def test_other_defaults_stay(text: str) -> None:
+    assert redact_text(text) == text
+
+
 def test_text_of_a_workflow_keeps_everything_else() -> None:
     text = 'steps:\n  - tag: fit # author: me\n    config: {n: 1, "api_token": "a b", x: 2}\n'
     assert redact_text(text) == text.replace('"a b"', REDACTED)
