@@ -207,3 +207,13 @@ def test_a_profile_is_drawn_and_another_table_is_not() -> None:
     ]
     with pytest.raises(StepError, match="not from a step 'scan-parameter'"):
         run("plot", {"kind": "profile"}, {"profile": Table({"a": [1]})})
+
+
+def test_values_with_any_unit_settle_in_one_form() -> None:
+    from gpwf.steps.quantities import AnyQuantity
+
+    assert AnyQuantity("300 GeV") == AnyQuantity("0.3 TeV") == "0.3 TeV"
+    assert AnyQuantity("2 cm-2 s-1 TeV-1").quantity.unit.is_equivalent("m-2 s-1 TeV-1")
+    for text, code in (("x", "GP302"), ("3 parsnip", "GP303")):
+        found = problems("scan-parameter", {"parameter": "index", "min": text})
+        assert found == {"min": code}
