@@ -19,6 +19,8 @@ from gpwf.steps.settings import EnergyRange, Field, StepSettings
 
 __all__ = ["SamplePosteriorStep"]
 
+# what UltraNest raises for a likelihood or a prior that it cannot use
+_SAMPLER_ERRORS = (ValueError, RuntimeError, AssertionError, FloatingPointError)
 _QUANTILES = (0.05, 0.16, 0.5, 0.84, 0.95)
 
 
@@ -154,7 +156,7 @@ def _sample(likelihood: Likelihood, settings: SamplePosteriorSettings, ctx: Step
     Raises
     ------
     StepError
-        Where the sampler says that it has not converged.
+        Where the sampler stops, or says that it has not converged.
     """
     from gammapy.modeling import Sampler
 
@@ -170,8 +172,14 @@ def _sample(likelihood: Likelihood, settings: SamplePosteriorSettings, ctx: Step
     )
     seed = int(ctx.seed_sequence(settings.seed).generate_state(1)[0])
     # it prints its results
-    with _seeded(seed), quiet_numbers(), contextlib.redirect_stdout(io.StringIO()):
-        result = sampler.run(likelihood.datasets)
+    try:
+        with _seeded(seed), quiet_numbers(), contextlib.redirect_stdout(io.StringIO()):
+            result = sampler.run(likelihood.datasets)
+    except _SAMPLER_ERRORS as error:
+        raise StepError(
+            f"{ctx.step}: the sampler stopped: {' '.join(str(error).split())[:300]}",
+            hint="narrow the priors or bounds to where the models can be evaluated",
+        ) from error
     likelihood.reset()
     if not result.success:
         raise StepError(

@@ -86,6 +86,18 @@ def test_a_sampler_that_does_not_converge_is_an_error(for_show: list[Any]) -> No
         sample({})
 
 
+def test_a_sampler_that_stops_is_told(for_show: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from gammapy.modeling import Sampler
+
+    def stop(self: Any, datasets: Any) -> Any:
+        raise AssertionError("likelihood\n  is nan")
+
+    monkeypatch.setattr(Sampler, "run", stop)
+    with pytest.raises(StepError, match="the sampler stopped: likelihood is nan") as caught:
+        sample({})
+    assert "priors" in (caught.value.hint or "")
+
+
 def test_bounds_and_priors_of_the_models_come_first(for_show: list[Any]) -> None:
     from gammapy.modeling.models import GaussianPrior
 
