@@ -131,17 +131,27 @@ def _profile(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext
     from gpwf.steps.plots.profile import draw_profiles
 
     tables = _made_by("scan-parameter", "stat-profile", inputs["profile"], ctx.step)
-    return draw_profiles(tables, title=settings.title)
+    names = _labels(ctx, "profile", len(tables))
+    if len({table.meta["parameter"] for table in tables}) == len(tables):
+        names = [""] * len(tables)  # the axes say it
+    return draw_profiles(tables, names, title=settings.title)
 
 
 def _contours(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
     from gpwf.steps.plots.contours import draw_contours
 
     tables = _made_by("contours", "contours", inputs["contours"], ctx.step)
-    labels = [" ".join(item.values()) for item in ctx.labels.get("contours", ())]
-    if len(labels) != len(tables) or len(set(labels)) < len(tables):
-        labels = [str(number + 1) for number in range(len(tables))] if len(tables) > 1 else [""]
-    return draw_contours(tables, labels, title=settings.title)
+    return draw_contours(tables, _labels(ctx, "contours", len(tables)), title=settings.title)
+
+
+def _labels(ctx: StepContext, port: str, number: int) -> list[str]:
+    """Return what tells the items of a port apart: values of gathered axes, or numbers."""
+    if number < 2:
+        return [""] * number
+    labels = [" ".join(item.values()) for item in ctx.labels.get(port, ())]
+    if len(labels) == number == len(set(labels)):
+        return labels
+    return [str(place + 1) for place in range(number)]
 
 
 def _made_by(tag: str, product: str, tables: Any, step: str) -> list[Any]:

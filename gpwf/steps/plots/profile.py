@@ -21,13 +21,15 @@ __all__ = ["draw_profiles", "parameter_label"]
 _LEVELS = (1, 2, 3, 4, 5)  # sigma
 
 
-def draw_profiles(profiles: Sequence[Any], *, title: str) -> Any:
+def draw_profiles(profiles: Sequence[Any], names: Sequence[str], *, title: str) -> Any:
     """Draw the fit statistic along parameters.
 
     Parameters
     ----------
     profiles : sequence of `astropy.table.Table`
         What `scan-parameter` made, a panel for each.
+    names : sequence of str
+        What each is of, where the parameter does not say it; else empty texts.
     title : str
         Title, may be empty.
 
@@ -37,8 +39,11 @@ def draw_profiles(profiles: Sequence[Any], *, title: str) -> Any:
     """
     figure = new_figure(height=0.6 + 3.2 * len(profiles))
     panels = figure.subplots(len(profiles), 1, squeeze=False)[:, 0]
-    for number, (axes, profile) in enumerate(zip(panels, profiles, strict=True)):
+    for number, (axes, profile, name) in enumerate(zip(panels, profiles, names, strict=True)):
         _draw(axes, profile)
+        axes.text(
+            0.03, 0.06, name, transform=axes.transAxes, fontsize=9.5, color=GREY, parse_math=False
+        )
         style_axes(axes, title if number == 0 else "")
         put_legend(axes, loc="upper center", ncols=2)
     figure.align_ylabels(list(panels))

@@ -205,6 +205,9 @@ def test_a_profile_is_drawn_and_another_table_is_not() -> None:
         "crab.index",
         r"crab.amplitude  $[10^{-12}\,\mathrm{TeV^{-1}\,s^{-1}\,cm^{-2}}]$",
     ]
+    figure = run("plot", {"kind": "profile"}, {"profile": [profiles[0]] * 2})["figure"]
+    texts = [[text.get_text() for text in axes.texts if text.get_text()] for axes in figure.axes]
+    assert ["1" in found for found in texts] == [True, False]  # the same parameter twice
     with pytest.raises(StepError, match="not from a step 'scan-parameter'"):
         run("plot", {"kind": "profile"}, {"profile": Table({"a": [1]})})
 
