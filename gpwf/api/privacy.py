@@ -18,6 +18,7 @@ from gpwf.prov.environment import capture_agent
 __all__ = ["privacy_of", "this_anonymizer"]
 
 _SHORTEST = 8  # of a value in the environment: shorter ones are words, yes and no
+_FOLDERS = ("PWD", "OLDPWD")  # where the shell is and was, no password
 
 
 def privacy_of(plan: Plan, *, anonymous: bool) -> Privacy:
@@ -44,7 +45,7 @@ def _environment_secrets() -> Iterator[str]:
     No record has them; a program that gets them may print them, though.
     """
     for name, value in os.environ.items():
-        if len(value) >= _SHORTEST and looks_secret(name):
+        if len(value) >= _SHORTEST and looks_secret(name) and name not in _FOLDERS:
             yield value
 
 

@@ -89,7 +89,7 @@ def _entity(
         found.products[name] = {}
     elif "gpwf:ResolvedPlan" in types:
         found.plan = digest
-    elif "wfdesc:Workflow" in types and not found.workflow:
+    elif "wfdesc:Workflow" in types and "wfdesc:Process" not in types:  # not an included one
         found.workflow = digest
     elif "gpwf:Log" in types and "gpwf:task" not in value:  # not the lines of one attempt
         found.logs[plain(value.get("gpwf:name"))] = digest

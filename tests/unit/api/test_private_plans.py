@@ -112,6 +112,17 @@ def test_secrets_of_the_environment_are_taken_out_of_what_tasks_say(
     assert privacy.record({"message": "token-of-somebody short"})["message"] == "[redacted] short"
 
 
+def test_where_the_shell_is_may_be_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``PWD`` is no password: messages keep the paths of what lies in the folder."""
+    monkeypatch.setenv("PWD", "/data/analysis")
+    monkeypatch.setenv("OLDPWD", "/data/elsewhere")
+    monkeypatch.setenv("DB_PWD", "hunter2-hunter2")
+    privacy = privacy_of(replace(plan_of(path), secrets=frozenset()), anonymous=False)
+    said = "in /data/analysis/kit.py, not /data/elsewhere: hunter2-hunter2"
+    cleaned = privacy.record({"message": said})["message"]
+    assert cleaned == "in /data/analysis/kit.py, not /data/elsewhere: [redacted]"
+
+
 def test_this_user_is_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "homes" / "ada"))
     monkeypatch.setenv("LOGNAME", "ada-l")

@@ -214,6 +214,23 @@ def test_a_changed_file_of_the_run_is_named(name: str, rule: str, folder: Path) 
     assert (found.file, found.expected, found.found) == (str(path), recorded, sha256(path))
 
 
+def test_an_included_workflow_is_not_taken_for_the_workflow(tmp_path: Path) -> None:
+    inner = "gpwf: 1\nname: inner\nsteps:\n" + _WORKFLOW.partition("steps:\n")[2]
+    (tmp_path / "inner.gpwf.yaml").write_text(inner)
+    (tmp_path / "numbers.txt").write_text("3\n1\n2\n")
+    (tmp_path / "outer.gpwf.yaml").write_text(
+        "gpwf: 1\nname: outer\nsteps:\n"
+        "  - {name: in, tag: workflow, foreach: {n: [1, 2]}, config: {file: inner.gpwf.yaml}}\n"
+    )
+    outer = api.read(tmp_path / "outer.gpwf.yaml")
+    outer.run(jobs=1, run_dir=tmp_path / "run", store=tmp_path / "store")
+    assert check(tmp_path).findings == []
+    path = tmp_path / "run/workflow.yaml"
+    recorded = sha256(path)
+    path.write_text(inner)
+    assert the(check(tmp_path), "FI-04").expected == recorded
+
+
 @pytest.mark.parametrize("name", ["plan.json", "workflow.yaml", "log.jsonl"])
 def test_a_missing_file_of_the_run_is_named(name: str, folder: Path) -> None:
     (folder / "run" / name).unlink()
