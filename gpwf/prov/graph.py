@@ -186,7 +186,7 @@ def build_graph(
         For another detail or direction, a record without anything to draw, or a name that is not
         in it.
     """
-    from gpwf.prov.graph_part import select
+    from gpwf.prov.graph_part import select, tasks_around
     from gpwf.prov.record_graph import full_graph
     from gpwf.prov.record_index import RecordIndex
     from gpwf.prov.record_parts import Options
@@ -208,8 +208,7 @@ def build_graph(
     tasks: set[str] | None = None
     if of is not None:
         every = summary_graph(index, Options(by_task=True, facts=False))
-        part = select(every, of, direction)
-        tasks = {key for node in part.nodes.values() if node.task for key in (node.task,)}
+        tasks = tasks_around(every, select(every, of, direction), of)
     steps, sizes = _to_fold(index, tasks, most) if detail == "task" else (set[str](), "")
     note = ""
     if steps:

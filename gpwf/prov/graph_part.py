@@ -10,7 +10,7 @@ from gpwf.core.coordinates import SelectorError, labels_of, parse_selector
 from gpwf.errors import ProvenanceError
 from gpwf.prov.graph import DIRECTIONS, Graph, Node
 
-__all__ = ["select"]
+__all__ = ["select", "tasks_around"]
 
 _MOST_NAMES = 5000  # that are compared with one that is not there
 
@@ -57,6 +57,30 @@ def select(graph: Graph, of: str, direction: str | None = None) -> Graph:
         groups=graph.groups,
         ties=[tie for tie in graph.ties if tie.through in keep],
     )
+
+
+def tasks_around(graph: Graph, part: Graph, of: str) -> set[str]:
+    """Return the tasks of a part of a graph, and those that a node needs to have its name.
+
+    A product is called after the task that made it, also where only what became of it is asked
+    for; a file is drawn with those that read it, also where only its origin is.
+
+    Parameters
+    ----------
+    graph : Graph
+        Whole graph, with a node for each task.
+    part : Graph
+        What `select` returned of it for ``of``.
+    of : str
+        See `select`.
+    """
+    roots = set(_find(graph, of))
+    makers = {edge.source for edge in graph.edges if edge.target in roots}
+    names = {*part.nodes, *makers}
+    if not any(graph.nodes[name].task for name in names if name in graph.nodes):
+        names |= {edge.target for edge in graph.edges if edge.source in roots}
+    nodes = (graph.nodes.get(name) for name in names)
+    return {node.task for node in nodes if node is not None and node.task}
 
 
 def _nearest(graph: Graph, of: str) -> str | None:

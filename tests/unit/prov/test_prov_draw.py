@@ -138,6 +138,16 @@ def test_part_of_a_graph(direction: str, has: set[str], has_not: set[str]) -> No
     assert not has_not & titles
 
 
+@pytest.mark.parametrize("detail", ["step", "task"])
+def test_a_product_has_its_name_though_its_maker_is_not_drawn(detail: str) -> None:
+    plan = factory.make_plan()
+    record = build_document(plan, factory.good_run(plan))
+    down = build_graph(record, detail=detail, of="fit.models", direction="down")
+    assert names(down, "activity") == ["flux-points", "light-curve", "plot-sed", "plot-lc"]
+    up = build_graph(record, detail=detail, of="crab-pl.yaml", direction="up")
+    assert [node.title for node in up.nodes.values()] == ["crab-pl.yaml"]
+
+
 def test_part_is_found_by_digest_file_and_output() -> None:
     graph = graph_of(factory.good_run)
     plan = factory.make_plan()
