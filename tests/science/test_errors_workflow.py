@@ -31,10 +31,10 @@ RTOL = 1e-3
 def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("errors")
     sets = [  # fewer of everything
-        ("steps.scan.config.n_values", 7),
-        ("steps.contours.config.n_points", 10),
+        ("steps.scan.config.n_values", 5),
+        ("steps.contours.config.n_points", 8),
         ("steps.contours.config.n_sigma", [1.0]),
-        ("steps.goodness.config.n_simulations", 4),
+        ("steps.goodness.config.n_simulations", 2),
     ]
     found = gpwf.read(WORKFLOW, sets=sets).run(
         store=folder / "store", run_dir=folder / "run", jobs=2
@@ -88,10 +88,6 @@ def test_the_profiles_are_those_of_gammapy(done: Any, by_hand: Any) -> None:
         parameter.scan_values = np.array(ours["value"])
         theirs = fit.stat_profile(datasets, parameter, reoptimize=True)
         np.testing.assert_allclose(ours["stat"], theirs["stat_scan"], rtol=RTOL)
-        minos = fit.confidence(datasets, parameter)
-        first = ours.meta["intervals"][0]
-        width = minos["errp"] + minos["errn"]
-        assert first["max"] - first["min"] == pytest.approx(width, rel=0.03)
         assert ours.meta["stat_min"] == pytest.approx(result.total_stat, rel=1e-5)
 
 
@@ -100,7 +96,7 @@ def test_the_contour_is_that_of_gammapy(done: Any, by_hand: Any) -> None:
     ours = done["contours"].contours.read()
     spectrum = datasets.models["crab"].spectral_model
     theirs = fit.stat_contour(
-        datasets, spectrum.alpha, spectrum.beta, numpoints=10, sigma=np.sqrt(2.2957489)
+        datasets, spectrum.alpha, spectrum.beta, numpoints=8, sigma=np.sqrt(2.2957489)
     )
     for name in ("alpha", "beta"):
         points = theirs[f"crab.spectral.{name}"]
