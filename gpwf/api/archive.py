@@ -21,6 +21,7 @@ def export_crate(
     *,
     with_inputs: bool = False,
     with_products: bool = True,
+    with_ingested: bool = True,
     overwrite: bool = False,
 ) -> CrateReport:
     """Write the Workflow Run RO-Crate of a run, profile Provenance Run Crate.
@@ -35,6 +36,9 @@ def export_crate(
         Copy external input files; they are described with path, size and SHA-256 anyway.
     with_products : bool
         Copy products.
+    with_ingested : bool
+        Add the documents that `gpwf prov ingest` made of what other tools wrote, and the verdict
+        of a reproduction.
     overwrite : bool
         Replace a crate that is there.
 
@@ -57,7 +61,7 @@ def export_crate(
             hint="`gpwf prov export --format json` writes the record of this moment",
         )
     record = _record(run)
-    parts, left_out = crate_parts(record, run.path, run.plan, _store(run))
+    parts, left_out = crate_parts(record, run.path, run.plan, _store(run), ingested=with_ingested)
     report = write_crate(
         parts,
         path,

@@ -11,6 +11,7 @@ from gpwf.api.run_texts import texts_and_digests
 from gpwf.api.runs import Run
 from gpwf.core.diagnostics import Severity
 from gpwf.errors import GpwfError, UsageError
+from gpwf.prov.ingest import companions
 from gpwf.prov.stream import write_record
 from gpwf.prov.validation.check import check_file
 from gpwf.prov.validation.findings import Finding, Report
@@ -22,7 +23,7 @@ __all__ = ["Report", "run_of_record", "validate_record", "validate_run"]
 def validate_record(
     path: Path, *, files: bool = False, on_file: Callable[[Path], None] | None = None
 ) -> Report:
-    """Check a record in a file, of gpwf or from elsewhere.
+    """Check a record in a file, of gpwf or from elsewhere, with what was ingested beside it.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def validate_record(
             f"{path} is not the record of the last run there, which replaced its files",
             hint=f"give {run.path}, or leave --files out",
         )
-    report = check_file(path)
+    report = check_file(path, companions(path))
     if files and run is not None:
         report.extend(check_files(run, path, report.files, on_file))
     return report
@@ -100,7 +101,7 @@ def validate_run(
         else:
             message = "has no record; one was made from the journal for this check"
             missing = _no_record(run, message, Severity.WARNING)
-            report = check_file(record)
+            report = check_file(record, companions(run.provenance))
         report.record = str(run.provenance)
         if not live:
             report.add(missing)

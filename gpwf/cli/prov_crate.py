@@ -54,7 +54,7 @@ def write_crate(source: Source, output: Path | None, **options: bool) -> None:
     output : Path, optional
         Folder or archive.
     **options
-        ``with_inputs``, ``no_products``, ``overwrite``.
+        ``with_inputs``, ``no_products``, ``overwrite``, ``with_ingested``.
 
     Raises
     ------
@@ -83,6 +83,7 @@ def write_crate(source: Source, output: Path | None, **options: bool) -> None:
         output,
         with_inputs=options["with_inputs"],
         with_products=not options["no_products"],
+        with_ingested=options["with_ingested"],
         overwrite=options["overwrite"],
     )
     for note in report.notes:

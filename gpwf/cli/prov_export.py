@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +38,25 @@ __all__ = ["command"]
     help="File to write; `-`, the default, is standard output.",
 )
 @click.option("--anonymous", is_flag=True, help="Leave out user, host and home folder.")
+@click.option(
+    "--no-ingested",
+    is_flag=True,
+    help="Leave out what other tools wrote and `gpwf prov ingest` took in.",
+)
 @crate_options
 def command(
-    run: str | None, form: str | None, output: Path | None, anonymous: bool, **crate: bool
+    run: str | None,
+    form: str | None,
+    output: Path | None,
+    anonymous: bool,
+    no_ingested: bool,
+    **crate: bool,
 ) -> None:
     """Write the provenance of a run in a standard format.
 
     RUN is a run directory, the end of its name, a workflow, or a file with a record in any of the
-    formats; the latest run by default. PROV-JSON is copied as it is; the other formats hold the
+    formats; the latest run by default. What was ingested, and the verdict of a reproduction, goes
+    with the record. PROV-JSON without such is copied as it is; the other formats hold the
     whole record in memory, and say so beforehand where that is much. The formats xml, ttl and trig
     need `pip install "gpwf[records]"`. A crate is a folder, or an archive where the name of FILE
     ends in .zip, with the record, the workflow and the products of a run.
@@ -55,12 +67,12 @@ def command(
     from gpwf.prov.formats import format_of, guess_format
 
     chosen = format_of(form) if form is not None else guess_format(output)
-    source = find_source(run)
+    source = replace(find_source(run), ingested=not no_ingested)
     with contextlib.ExitStack() as stack:
         if anonymous:
             source = _anonymous(source, chosen.name, stack)
         if chosen.name == "crate":
-            write_crate(source, output, **crate)
+            write_crate(source, output, with_ingested=not no_ingested, **crate)
             return
         refuse_crate_options(**crate)
         cost = expected(source, chosen)

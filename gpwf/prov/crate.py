@@ -67,7 +67,7 @@ class CrateParts:
     plan_file : Path
         The plan as it was frozen.
     texts : dict of str to Path
-        Further files of the run by their name in the crate: journal, log.
+        Further files of the run by their name in the crate: journal, log, and what was ingested.
     workflow : str
         Text of the workflow where the record has none.
     find : callable
@@ -194,7 +194,8 @@ def _fill(
     workflow.finish(actions.outputs)
     add_environment(graph, record, sink, WORKFLOW, actions.run_id)
     _add_terms_of_use(graph, parts.plan, person)
-    graph.add("prov/prov.json", "File", about=ref(actions.run_id))
+    for name in sorted(item for item in sink.names if item.startswith("prov/")):
+        graph.add(name, "File", about=ref(actions.run_id))
     _add_readme(graph, parts.plan, record, sink)
     document = graph.document()
     sink.add_bytes(PREVIEW, preview_page(document).encode())
@@ -266,6 +267,10 @@ def _add_documents(
             continue
         data = redacted_json(original)
         about: dict[str, Any] = {"name": _NAMES.get(name, name)}
+        if name.startswith("prov/ingested-"):
+            about["name"] = "W3C PROV of what other tools did, linked with the inputs of the run"
+        if name.startswith("prov/"):
+            about["conformsTo"] = ref(_PROV_JSON)
         if data != original:
             notes.append(f"{name}: secrets were redacted; the record has the digest from before")
             about["description"] = (
@@ -300,7 +305,7 @@ A run of a gamma-ray analysis with gpwf, of {day}, that ended as: {state}. Run {
 - `workflow.yaml`, `plan.json`: what was to be done
 - `products/`: what came out, where it is a part of this crate
 - `prov/prov.json`: the W3C PROV record of the run; `journal.jsonl`, `log.jsonl`: what it was made
-  from
+  from; `prov/ingested-*.json`, where there are any: what other tools did before
 - `environment/`: software and machine
 
 To do it again: `gpwf run workflow.yaml`, with the data that the record names.
@@ -310,6 +315,7 @@ _NAMES = {
     "plan.json": "Resolved plan",
     "journal.jsonl": "Journal of the run",
     "log.jsonl": "Log of the run",
+    "prov/reproduction.json": "W3C PROV of the reproduction that this run was",
 }
 
 

@@ -32,6 +32,11 @@ class Item:
     id: str
     attributes: Mapping[str, Any]
 
+    @property
+    def is_own(self) -> bool:
+        """False for what another tool recorded, which has a namespace of its own."""
+        return ":" not in self.id
+
     def all(self, name: str) -> list[Any]:
         """Return the values of an attribute; a name without prefix is one of ``gpwf:``."""
         found = self.attributes.get(name if ":" in name else f"gpwf:{name}")
@@ -163,12 +168,19 @@ class ArchivedRecord:
     @property
     def person(self) -> Item | None:
         """Who started the run, where the record names somebody."""
-        return next((item for item in self.agents.values() if "prov:Person" in item.types), None)
+        return next(
+            (item for item in self.agents.values() if item.is_own and "prov:Person" in item.types),
+            None,
+        )
 
     @property
     def engine(self) -> Item | None:
         """The software that carried the run out."""
-        found = (item for item in self.agents.values() if "prov:SoftwareAgent" in item.types)
+        found = (
+            item
+            for item in self.agents.values()
+            if item.is_own and "prov:SoftwareAgent" in item.types
+        )
         return next(found, None)
 
     @property
@@ -238,7 +250,7 @@ def _index(data: Mapping[str, Any]) -> ArchivedRecord:
             local = _local(name)
             target[local] = Item(local, _merged(attributes))
     for item in _relations(data, "used"):
-        use = Use(_local(item["prov:entity"]), str(_plain(item.get("prov:role", ""))))
+        use = Use(_local(item.get("prov:entity", "")), str(_plain(item.get("prov:role", ""))))
         if use.entity in record.entities:  # a damaged record may lack it
             record.uses[_local(item["prov:activity"])].append(use)
     for item in _relations(data, "wasGeneratedBy"):

@@ -13,6 +13,7 @@ from gpwf.core.plan_codec import plan_from_plain
 from gpwf.errors import ProvenanceError, StoreError
 from gpwf.prov.crate import CrateParts, write_crate
 from gpwf.prov.crate_record import ArchivedRecord, read_archived
+from gpwf.prov.ingest import companions
 from gpwf.store.store import Store
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["crate_parts", "write_folder"]
 
 
 def crate_parts(
-    record: Path, run: Path, plan: Plan, store: Path | None
+    record: Path, run: Path, plan: Plan, store: Path | None, *, ingested: bool = True
 ) -> tuple[CrateParts, list[str]]:
     """Return the parts of the crate of a run, and what is left out on purpose.
 
@@ -36,6 +37,8 @@ def crate_parts(
         Its plan.
     store : Path, optional
         Folder of the store; without one no product is found.
+    ingested : bool
+        With the documents that were ingested.
 
     Raises
     ------
@@ -43,17 +46,20 @@ def crate_parts(
         Where the record cannot be read.
     """
     texts = {name: run / name for name in ("journal.jsonl", "log.jsonl")}
+    more = {f"prov/{path.name}": path for path in companions(record)} if ingested else {}
     notes = []
     if read_archived(record).person is None and _names_somebody(run / "journal.jsonl"):
         # who asked for a record without names does not want them in the files beside it
-        texts = {}
+        texts, more = {}, {}
         notes.append("the record names nobody: the journal and the log, which do, are left out")
+        if ingested and companions(record):
+            notes.append("so is what other tools wrote, which may")
     workflow = run / "workflow.yaml"
     parts = CrateParts(
         record=record,
         plan=plan,
         plan_file=run / "plan.json",
-        texts=texts,
+        texts={**texts, **more},
         workflow=workflow.read_text(encoding="utf-8") if workflow.is_file() else "",
         find=partial(_find, _opened(store)),
     )
@@ -75,7 +81,7 @@ def write_folder(source: Source, folder: Path) -> None:
         )
     plan = plan_from_plain(json.loads((source.run / "plan.json").read_bytes()))
     store = _store_of(read_archived(source.record))
-    parts, _ = crate_parts(source.record, source.run, plan, store)
+    parts, _ = crate_parts(source.record, source.run, plan, store, ingested=source.ingested)
     report = write_crate(parts, folder)
     if report.problems:
         more = len(report.problems) - 1

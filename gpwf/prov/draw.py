@@ -13,6 +13,7 @@ from gpwf.core.runs import RunEvent
 from gpwf.errors import ProvenanceError
 from gpwf.prov.dot import to_dot
 from gpwf.prov.graph import Graph, build_graph
+from gpwf.prov.ingest_merge import with_ingested
 from gpwf.prov.json_sections import replacing
 from gpwf.prov.record_index import RecordIndex
 
@@ -95,6 +96,8 @@ def draw_file(
 ) -> Path:
     """Draw a PROV-JSON file of gpwf or of any other program; no run directory is needed.
 
+    What was ingested and lies beside the record is drawn with it.
+
     Parameters
     ----------
     record : Path
@@ -128,10 +131,11 @@ def draw_file(
         is too large, or where Graphviz is needed and missing.
     """
     name = _format(path, format)
-    index = RecordIndex(path=record, full=detail == "full")
-    if not index.has_tasks and not index.is_empty:
-        index = RecordIndex(path=record)  # drawn in full, whatever was asked for
-    return _draw(index, path, name, detail, of, direction, parameters, logs or {}, tell)
+    with with_ingested(record) as whole:
+        index = RecordIndex(path=whole, full=detail == "full")
+        if not index.has_tasks and not index.is_empty:
+            index = RecordIndex(path=whole)  # drawn in full, whatever was asked for
+        return _draw(index, path, name, detail, of, direction, parameters, logs or {}, tell)
 
 
 def draw_document(

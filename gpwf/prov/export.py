@@ -7,18 +7,20 @@ or not at all, and its mode follows the umask. What is not PROV-JSON goes throug
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import secrets
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from gpwf.errors import ProvenanceError
 from gpwf.prov.formats import FORMATS, Format, format_of
+from gpwf.prov.ingest_merge import with_ingested
 from gpwf.prov.json_sections import replacing
 from gpwf.prov.reading import load, read_document
 
@@ -53,11 +55,14 @@ class Source:
         The run directory, where the record is that of a run.
     loaded : prov.model.ProvDocument, optional
         The record, where the caller has it.
+    ingested : bool
+        With what other tools wrote and `gpwf prov ingest` took in.
     """
 
     record: Path
     run: Path | None = None
     loaded: Any = None
+    ingested: bool = True
 
     def document(self) -> ProvDocument:
         """Return the record as a document of the library.
@@ -137,6 +142,19 @@ def export(source: Source, form: Format, target: Path | IO[bytes]) -> None:
     _check_memory(expected(source, form), form)
     module, _, function = form.writer.partition(":")
     writer: Callable[[Source, Any], None] = getattr(importlib.import_module(module), function)
+    with contextlib.ExitStack() as stack:
+        if source.ingested and source.loaded is None and not form.is_folder:
+            record = stack.enter_context(with_ingested(source.record))
+            source = replace(source, record=record)
+        _export(source, form, writer, target)
+
+
+def _export(
+    source: Source,
+    form: Format,
+    writer: Callable[[Source, Any], None],
+    target: Path | IO[bytes],
+) -> None:
     if not isinstance(target, Path):
         if form.is_folder:
             raise ProvenanceError(f"{form.title} is a folder", hint="name it with -o")

@@ -187,6 +187,7 @@ def build_graph(
         in it.
     """
     from gpwf.prov.graph_part import select, tasks_around
+    from gpwf.prov.record_foreign import add_foreign
     from gpwf.prov.record_graph import full_graph
     from gpwf.prov.record_index import RecordIndex
     from gpwf.prov.record_parts import Options
@@ -200,6 +201,7 @@ def build_graph(
         raise ProvenanceError("the provenance record is empty: nothing to draw")
     if detail == "workflow" and index.runs():
         graph = workflow_graph(index, parameters)
+        add_foreign(graph, index, fold=True)
         return select(graph, of, direction) if of is not None else graph
     if detail == "full" or not index.has_tasks:
         graph = full_graph(index)
@@ -208,6 +210,7 @@ def build_graph(
     tasks: set[str] | None = None
     if of is not None:
         every = summary_graph(index, Options(by_task=True, facts=False))
+        add_foreign(every, index, fold=False)
         tasks = tasks_around(every, select(every, of, direction), of)
     steps, sizes = _to_fold(index, tasks, most) if detail == "task" else (set[str](), "")
     note = ""
@@ -225,6 +228,7 @@ def build_graph(
             keys=few or of is not None,
         ),
     )
+    add_foreign(graph, index, fold=detail != "task")
     graph.note = "; ".join(part for part in (note, index.note) if part)
     return select(graph, of, direction) if of is not None else graph
 

@@ -29,7 +29,9 @@ __all__ = [
     "Ingested",
     "companions",
     "load_with_ingested",
+    "merge_into",
     "merged_record",
+    "read_companion",
     "read_foreign",
     "write_ingested",
 ]
@@ -172,7 +174,12 @@ def write_ingested(folder: Path, found: Ingested) -> Path:
 
 
 def companions(record: Path) -> list[Path]:
-    """Return the documents that belong to a record: ingested ones, and that of a reproduction."""
+    """Return the documents that belong to a record: ingested ones, and that of a reproduction.
+
+    The records of earlier runs beside it, and those documents themselves, have none.
+    """
+    if record.name.startswith(("ingested-", "earlier-", "reproduction.")):
+        return []
     found = sorted(record.parent.glob("ingested-*.json"))
     reproduction = record.with_name("reproduction.json")
     return [*found, reproduction] if reproduction.is_file() else found
@@ -191,10 +198,10 @@ def merged_record(record: Path) -> dict[str, Any]:
     """
     whole: dict[str, Any] = {}
     for number, path in enumerate((record, *companions(record))):
-        for section, records in _read(path).items():
+        for section, records in read_companion(path).items():
             into = whole.setdefault(section, {})
             for name, value in records.items():
-                _merge(into, section, name, value, number)
+                merge_into(into, section, name, value, number)
     return whole
 
 
@@ -213,7 +220,14 @@ def load_with_ingested(record: Path) -> ProvDocument:
     return parse_document(record, json.dumps(merged_record(record)), "json")
 
 
-def _read(path: Path) -> Mapping[str, Mapping[str, Any]]:
+def read_companion(path: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Return a document beside a record.
+
+    Raises
+    ------
+    ProvenanceError
+        Where it cannot be read, or is no PROV-JSON.
+    """
     try:
         data = json.loads(path.read_bytes())
     except OSError as error:
@@ -225,7 +239,8 @@ def _read(path: Path) -> Mapping[str, Mapping[str, Any]]:
     return data
 
 
-def _merge(into: dict[str, Any], section: str, name: str, value: Any, number: int) -> None:
+def merge_into(into: dict[str, Any], section: str, name: str, value: Any, number: int) -> None:
+    """Put a record of a document into a section; ``number`` is that of the document, from 0."""
     if name.startswith("_:"):
         name = f"_:d{number}-{name[2:]}" if number else name
         if value in into.values() and number:

@@ -162,7 +162,7 @@ class _View:
     def add_configuration(self) -> None:
         """Say of settings and documents that they configured an activity."""
         for name, use in list(self._relations("used")):
-            entity = self._record.entities.get(_local(use["prov:entity"]))
+            entity = self._record.entities.get(_local(use.get("prov:entity", "")))
             role = str(use.get("prov:role", ""))
             if entity is None:
                 continue
@@ -210,7 +210,7 @@ class _View:
             for _, relation in self._relations(section):
                 activity = self._record.activities.get(_local(relation.get("prov:activity", "")))
                 role = relation.get("prov:role")
-                if activity is None or not role:
+                if activity is None or not activity.is_own or not role:
                     continue
                 descriptions = list(self._flow_descriptions(activity, kind, str(role), relation))
                 if descriptions:
@@ -248,7 +248,7 @@ class _View:
 
     def _set(self, section: str, local: str, kind: str, **attributes: Any) -> None:
         """Add a class and attributes of the model to an element."""
-        element = self._data[section][f"gpwf:{local}"]
+        element = self._data[section][self._name(local)]
         for part in element if isinstance(element, list) else [element]:
             known = part.get("prov:type", [])
             types = known if isinstance(known, list) else [known]
@@ -274,10 +274,16 @@ class _View:
             return
         self._described.add((local, other))
         self._data.setdefault("wasInfluencedBy", {})[f"gpwf:{hashed_id('inf', local, other)}"] = {
-            "prov:influencee": f"gpwf:{local}",
-            "prov:influencer": f"gpwf:{other}",
+            "prov:influencee": self._name(local),
+            "prov:influencer": self._name(other),
             "prov:type": _qname(kind),
         }
+
+    def _name(self, local: str) -> str:
+        """Return the identifier of an element; what was ingested keeps its own namespace."""
+        sections = ("entity", "activity", "agent")
+        is_foreign = any(local in self._data.get(section, {}) for section in sections)
+        return local if is_foreign else f"gpwf:{local}"
 
     def _relations(self, section: str) -> Iterable[tuple[str, _Json]]:
         for name, relation in list(self._data.get(section, {}).items()):

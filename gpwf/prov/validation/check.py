@@ -6,12 +6,14 @@ A million records take about a minute and one gigabyte; `benchmarks/validation.p
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gpwf.core.diagnostics import Severity
 from gpwf.errors import ProvenanceError
+from gpwf.prov.ingest_merge import with_ingested
 from gpwf.prov.reading import kind_of_text, read_document
 from gpwf.prov.validation import (
     attempt_rules,
@@ -29,7 +31,7 @@ from gpwf.prov.validation.places import find_lines
 from gpwf.prov.validation.rules import INSTANCE_RULES, RECORD_RULES, Record, Rule
 from gpwf.prov.vocabulary import GPWF
 
-__all__ = ["check_data", "check_file", "titles"]
+__all__ = ["check_data", "check_file", "check_together", "titles"]
 
 #: The modules whose functions are in the tables of rules: they register when they are loaded.
 RULE_MODULES = (
@@ -63,7 +65,7 @@ def _place(rule: str) -> tuple[int, str]:
     return (_ORDER.index(kind) if kind in _ORDER else len(_ORDER)), rule
 
 
-def check_file(path: Path) -> Report:
+def check_file(path: Path, documents: Sequence[Path] = ()) -> Report:
     """Check a record in a file of any standard format.
 
     PROV-JSON is read piece by piece, and past damage. The other formats go through the library
@@ -73,6 +75,9 @@ def check_file(path: Path) -> Report:
     ----------
     path : Path
         The record.
+    documents : sequence of Path
+        PROV-JSON documents that belong to it, see `gpwf.prov.ingest`: all together must be valid
+        PROV; the rules of gpwf apply to the record alone.
 
     Raises
     ------
@@ -92,6 +97,8 @@ def check_file(path: Path) -> Report:
         report = _check(lambda: members(path))
         _refuse_other_json(path, report)
         find_lines(path, report)
+        if documents:
+            check_together(path, documents, report)
     elif kind:
         data = _as_json(path)
         report = _check(lambda: _members_of(data), is_json=False)
@@ -113,6 +120,42 @@ def check_data(data: Mapping[str, Any]) -> Report:
         As `json.load` returns it.
     """
     return _check(lambda: _members_of(data))
+
+
+def check_together(path: Path, documents: Sequence[Path], report: Report) -> None:
+    """Check a record with the documents that belong to it; add what that finds more.
+
+    Parameters
+    ----------
+    path : Path
+        The record.
+    documents : sequence of Path
+        PROV-JSON files.
+    report : Report
+        Of the record alone; is changed.
+    """
+    try:
+        with with_ingested(path, documents) as whole:
+            if whole == path:  # a torn record: it was told
+                return
+            found = _check(lambda: members(whole), own=False)
+    except ProvenanceError as error:
+        report.add(Finding(rule="RD-01", severity=Severity.ERROR, message=error.message))
+        return
+    known = {(item.rule, item.subject, item.message) for item in report.findings}
+    for item in found.findings:
+        if (item.rule, item.subject, item.message) in known:
+            continue
+        part = Report(findings=[item])
+        for document in documents:
+            find_lines(document, part)
+            if part.findings[0].line is not None:
+                part.findings[0] = replace(part.findings[0], file=str(document))
+                break
+        report.add(part.findings[0])
+    report.counts = found.counts
+    report.sections |= found.sections
+    report.findings.sort(key=lambda item: _place(item.rule))
 
 
 def _as_json(path: Path) -> Mapping[str, Any]:
@@ -143,9 +186,10 @@ def _refuse_other_json(path: Path, report: Report) -> None:
 
 
 class _Pass:
-    """One pass over a record."""
+    """One pass over a record; ``own`` applies the rules of gpwf."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: bool = True) -> None:
+        self.own = own
         self.report = Report()
         self.bundles: list[tuple[str, Mapping[str, Any]]] = []
         self.late_prefixes = False
@@ -194,7 +238,7 @@ class _Pass:
     def _record(self, instance: Instance, section: str, name: str, value: Any) -> None:
         self.report.counts[section] += 1
         record = Record(section, name, value, instance)
-        own = record.is_own and isinstance(value, Mapping)
+        own = self.own and isinstance(value, Mapping) and record.is_own
         for rule in RECORD_RULES:
             if (own or not rule.own) and (not rule.sections or section in rule.sections):
                 for problem in rule.check(record):
@@ -210,7 +254,8 @@ class _Pass:
 
     def finish(self, instance: Instance) -> None:
         """Apply the rules about everything together."""
-        own, is_torn = instance.is_run_record, self.report.totals["RD-01"] > 0
+        own = self.own and instance.is_run_record
+        is_torn = self.report.totals["RD-01"] > 0
         for rule in INSTANCE_RULES:
             if (own or not rule.own) and not (is_torn and rule.whole):
                 for problem in rule.check(instance):
@@ -244,13 +289,15 @@ class _Pass:
         )
 
 
-def _check(read: Callable[[], Iterator[Member | Damage]], *, is_json: bool = True) -> Report:
+def _check(
+    read: Callable[[], Iterator[Member | Damage]], *, is_json: bool = True, own: bool = True
+) -> Report:
     """Read a record and apply the rules; twice where prefixes come behind what needs them."""
-    work, instance = _read(read(), Instance(), is_json)
+    work, instance = _read(read(), Instance(), is_json, own)
     if work.late_prefixes:
         again = Instance()
         again.declare_prefixes(instance.prefixes)
-        work, instance = _read(read(), again, is_json)
+        work, instance = _read(read(), again, is_json, own)
     work.report.is_run_record = instance.is_run_record
     work.finish(instance)
     for name, content in work.bundles:  # each is valid or not by itself
@@ -265,9 +312,9 @@ def _check(read: Callable[[], Iterator[Member | Damage]], *, is_json: bool = Tru
 
 
 def _read(
-    source: Iterator[Member | Damage], instance: Instance, is_json: bool
+    source: Iterator[Member | Damage], instance: Instance, is_json: bool, own: bool
 ) -> tuple[_Pass, Instance]:
-    work = _Pass()
+    work = _Pass(own)
     instance.is_json = is_json
     for item in source:
         work.item(instance, item)

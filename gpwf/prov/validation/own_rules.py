@@ -24,7 +24,7 @@ from gpwf.prov.validation.instance import (
     types_of,
     values_of,
 )
-from gpwf.prov.validation.rules import Record, instance_rule, record_rule
+from gpwf.prov.validation.rules import Record, instance_rule, is_own_name, record_rule
 from gpwf.prov.vocabulary import RECORD_FORMAT, TERMS
 
 __all__ = ["own_run"]
@@ -54,13 +54,17 @@ def declared(instance: Instance) -> Iterator[Problem]:
         for row in instance.relations[kind]:
             for position, argument in wanted:
                 name = row[position]
-                if name is not None and name not in known and name not in seen:
+                if name is None or name in known or name in seen:
+                    continue
+                if is_own_name(name) or any(map(is_own_name, filter(_is_text, row[1:]))):
                     seen.add(name)
                     yield Problem(name, f"is the {argument} of a {kind}, but is declared nowhere")
     for position, kind in ((4, "wasGeneratedBy"), (5, "used")):
         names = {row[0] for row in instance.relations[kind]}
         for row in instance.relations["wasDerivedFrom"]:
-            if row[position] is not None and row[position] not in names:
+            if row[position] is None or row[position] in names:
+                continue
+            if row[1] is None or is_own_name(row[1]):
                 yield Problem(row[position], f"is named by a derivation, but is no {kind}")
 
 
@@ -78,6 +82,8 @@ def kinds(instance: Instance) -> Iterator[Problem]:
             for row in instance.relations[kind]:
                 name = row[position]
                 if name is None or name in right or (name, wanted) in seen:
+                    continue
+                if row[1] is not None and not is_own_name(row[1]):
                     continue
                 others = instance.kinds_of(name)
                 if others:
@@ -115,7 +121,7 @@ def generators(instance: Instance) -> Iterator[Problem]:
     """Count the generations of every entity."""
     counts = Counter(row[1] for row in instance.relations["wasGeneratedBy"])
     for name, count in counts.items():
-        if count > 1 and name:
+        if count > 1 and name and is_own_name(name):
             yield Problem(name, f"has {count} generators")
     for name, types in instance.declared["entity"].items():
         if name not in counts and ("gpwf:Product" in types or "gpwf:Log" in types):
@@ -133,7 +139,8 @@ def rings(instance: Instance) -> Iterator[Problem]:
     ):
         pairs = [(row[first], row[second]) for row in instance.relations[kind]]
         for cycle in cycles_of((one, other) for one, other in pairs if one and other):
-            yield Problem(cycle[0], f"{kind} goes in a ring: {' → '.join(cycle)}")
+            if any(map(is_own_name, cycle)):
+                yield Problem(cycle[0], f"{kind} goes in a ring: {' → '.join(cycle)}")
 
 
 @record_rule("GR-07", "A digest is a SHA-256", "entity", "activity", own=True)
@@ -186,6 +193,10 @@ def version(instance: Instance) -> Iterator[Problem]:
                 (),
                 Severity.WARNING,
             )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
 
 
 def own_run(instance: Instance) -> str:
@@ -255,7 +266,9 @@ def members(instance: Instance) -> Iterator[Problem]:
     for _, collection, member in instance.relations["hadMember"]:
         if collection in found and member:
             found[collection].add(member)
-        if collection and "prov:Collection" not in types.get(collection, ("prov:Collection",)):
+        if not collection or not is_own_name(collection):
+            continue
+        if "prov:Collection" not in types.get(collection, ("prov:Collection",)):
             yield Problem(collection, f"has the member {member}, but is not a prov:Collection")
     for name, order in orders.items():
         if set(order) != found[name]:
@@ -279,6 +292,8 @@ def invalidations(instance: Instance) -> Iterator[Problem]:
     """Compare times of invalidations, which PROV-CONSTRAINTS leaves open."""
     for _, entity, activity, time in instance.relations["wasInvalidatedBy"]:
         start, end = instance.times.get(activity, (None, None))
+        if activity is not None and not is_own_name(activity):
+            continue
         if time is not None and ((start and time < start) or (end and time > end)):
             yield Problem(entity, f"is invalidated outside of {activity}")
 

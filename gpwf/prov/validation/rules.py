@@ -6,16 +6,24 @@ attributes. A rule of an instance looks at all relations together when everythin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from gpwf.core.diagnostics import Severity
 from gpwf.prov.validation.findings import Problem
-from gpwf.prov.validation.instance import Instance
+from gpwf.prov.validation.instance import FORMAL, Instance, plain
 from gpwf.prov.vocabulary import GPWF
 
-__all__ = ["INSTANCE_RULES", "RECORD_RULES", "Record", "Rule", "instance_rule", "record_rule"]
+__all__ = [
+    "INSTANCE_RULES",
+    "RECORD_RULES",
+    "Record",
+    "Rule",
+    "instance_rule",
+    "is_own_name",
+    "record_rule",
+]
 
 
 class Record(NamedTuple):
@@ -28,8 +36,27 @@ class Record(NamedTuple):
 
     @property
     def is_own(self) -> bool:
-        """True in a document that uses the vocabulary of gpwf."""
-        return self.instance.prefixes.get("gpwf") == GPWF
+        """True for what gpwf said, in a document that uses its vocabulary.
+
+        That is an element with an identifier of gpwf, and a relation of such an activity, or else
+        of such a first argument. What was ingested from other software only owes what PROV asks.
+        """
+        if self.instance.prefixes.get("gpwf") != GPWF:
+            return False
+        arguments = FORMAL.get(self.section)
+        if arguments is None:
+            return is_own_name(self.name)
+        key = "activity" if self.section in _BY_ACTIVITY else arguments[0]
+        about = plain(self.value.get(f"prov:{key}")) if isinstance(self.value, Mapping) else ""
+        return not about or is_own_name(about)
+
+
+_BY_ACTIVITY = frozenset(("used", "wasGeneratedBy", "wasInvalidatedBy"))
+
+
+def is_own_name(name: str) -> bool:
+    """Return True for an identifier of gpwf."""
+    return name.startswith("gpwf:")
 
 
 InstanceCheck = Callable[[Instance], Iterator[Problem]]
