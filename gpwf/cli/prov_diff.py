@@ -32,6 +32,7 @@ _TITLES = {
     "tasks": "tasks",
     "environment": "environment",
     "moved": "same content in another place",
+    "renamed": "compared under another name",
 }
 
 

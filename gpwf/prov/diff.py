@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from gpwf.prov.diff_answers import CATEGORIES, MISSING, Change, Difference, ProductChange
 from gpwf.prov.diff_changes import (
+    SOURCE,
     change_of,
     code_changes,
     file_changes,
@@ -20,6 +21,8 @@ from gpwf.prov.diff_changes import (
     same_files,
 )
 from gpwf.prov.diff_facts import Fed, Side, TaskFacts
+from gpwf.prov.lineage_index import Edge
+from gpwf.prov.record_words import natural
 
 __all__ = ["compare"]
 
@@ -90,6 +93,7 @@ class _Comparison:
             tasks=(*by_category["tasks"], *self._unmatched()),
             environment=tuple(environment),
             moved=tuple(_grouped(self.moved)),
+            renamed=tuple(_grouped(self._renamed(order))),
             products=products,
             n_tasks=len(self.pairs),
             n_products=sum(len({*p.a.products, *p.b.products}) for p in self.pairs.values()),
@@ -120,6 +124,8 @@ class _Comparison:
             mine, other = one.settings.get(name), two.settings.get(name)
             if mine is not None and other is not None and mine[0] == other[0]:
                 continue
+            if _is_filled(name, mine, two) or _is_filled(name, other, one):
+                continue  # what it holds on the other side is told
             change = change_of(
                 "parameters",
                 one.step,
@@ -133,7 +139,9 @@ class _Comparison:
                 self.moved.append(change)
                 continue
             if "source" in kind and "digest" in kind:
-                change = replace(change, category="code")
+                if one.code.get("callableSource") != two.code.get("callableSource"):
+                    continue  # told with the code of the step
+                change = replace(change, category="code", name=SOURCE)
             origins = [
                 origin_of(item[2].attributes()) if item else ("", "") for item in (mine, other)
             ]
@@ -230,6 +238,14 @@ class _Comparison:
                 labels = tuple(label for label in above if label != change.label)
                 yield replace(change, is_first=begins, follows=labels)
 
+    def _renamed(self, order: Sequence[str]) -> Iterator[Change]:
+        for name in order:
+            one, two = self.pairs[name].a, self.pairs[name].b
+            if one.step != two.step:
+                yield change_of("renamed", "", "step", one.step, two.step, one)
+            elif one.task != two.task:
+                yield change_of("renamed", "", "task", one.task, two.task, one)
+
     def _unmatched(self) -> Iterator[Change]:
         met = set(self.partner.values())
         for name, task in self.a.tasks.items():
@@ -241,6 +257,16 @@ class _Comparison:
 
 
 # ---- parts -------------------------------------------------------------------------------------
+
+
+def _is_filled(name: str, setting: tuple[str, str, Edge] | None, other: TaskFacts) -> bool:
+    """Tell whether a setting is empty here, and a group with something in it there."""
+    is_empty = setting is not None and setting[0] in ("{}", "[]", "null")
+    return (
+        is_empty
+        and name not in other.settings
+        and any(item.startswith(f"{name}.") for item in other.settings)
+    )
 
 
 def _match(a: Side, b: Side, roots: tuple[str, str] | None) -> dict[str, str]:
@@ -341,7 +367,7 @@ def _grouped(changes: Iterable[Change]) -> list[Change]:
         elif change.is_first:
             change = replace(change, follows=())
         found[key] = change
-    return list(found.values())
+    return [replace(item, tasks=tuple(sorted(item.tasks, key=natural))) for item in found.values()]
 
 
 def _listed(places: Sequence[tuple[str, str]]) -> str:

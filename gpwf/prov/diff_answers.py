@@ -103,6 +103,8 @@ class Difference:
         What is recorded to differ.
     moved : tuple of Change
         Inputs that were read from another place and have the same content.
+    renamed : tuple of Change
+        Steps and tasks that were compared though they have another name on the other side.
     products : tuple of ProductChange
         Products that differ, in the order of the data flow.
     n_tasks, n_products : int
@@ -121,6 +123,7 @@ class Difference:
     tasks: tuple[Change, ...] = ()
     environment: tuple[Change, ...] = ()
     moved: tuple[Change, ...] = ()
+    renamed: tuple[Change, ...] = ()
     products: tuple[ProductChange, ...] = ()
     n_tasks: int = 0
     n_products: int = 0
@@ -148,7 +151,7 @@ class Difference:
             "same": self.is_same,
             "first_cause": self.first_cause.data() if self.first_cause is not None else None,
         }
-        for name in (*CATEGORIES, "moved", "products"):
+        for name in (*CATEGORIES, "moved", "renamed", "products"):
             found[name] = [item.data() for item in getattr(self, name)]
         return {
             **found,

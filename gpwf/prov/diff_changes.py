@@ -9,6 +9,7 @@ from gpwf.prov.diff_answers import MISSING, Change
 from gpwf.prov.diff_facts import TaskFacts
 
 __all__ = [
+    "SOURCE",
     "change_of",
     "code_changes",
     "file_changes",
@@ -23,6 +24,8 @@ _LIKENESSES: tuple[Callable[[str], str], ...] = (
     lambda path: path.rpartition("/")[2],
     lambda _: "",
 )
+#: What the code of a function that a step calls is called.
+SOURCE = "source of the function"
 _CODE_NAMES = {
     "tag": "step type",
     "version": "version of the step type",
@@ -30,7 +33,7 @@ _CODE_NAMES = {
     "packageVersion": "package version",
     "sourceDigest": "source",
     "callable": "function",
-    "callableSource": "source of the function",
+    "callableSource": SOURCE,
 }
 
 

@@ -142,7 +142,7 @@ class _Summary:
             member.facts.sort(key=lambda fact: _ORDER.get(fact.section, 5))
         seed = tasks.settings.get("seed", {})
         wanted = self.options.parameters
-        if len(tasks.states) == 1 and seed and "seed=" not in node.task:
+        if len(tasks.states) == 1 and {*seed} - {"null"} and "seed=" not in node.task:
             wanted = tuple(dict.fromkeys((*wanted, "seed")))
         node.lines += short_values(tasks.settings, wanted) if wanted else []
 

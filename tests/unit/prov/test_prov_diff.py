@@ -241,6 +241,33 @@ def test_a_renamed_step_is_matched_by_its_names(tmp_path: Path) -> None:
     )
     assert not found.tasks
     assert [(item.task, item.task_b) for item in found.products] == [("datasets", "spectrum")]
+    (renamed,) = found.renamed
+    assert (renamed.label, renamed.a, renamed.b) == ("step", "datasets", "spectrum")
+
+
+def test_a_group_that_was_empty_is_told_by_what_it_holds_now(tmp_path: Path) -> None:
+    first = changed(PLAN, "fit", with_setting(arguments={}, fit_range=None))
+    plan = changed(PLAN, "fit", with_setting(arguments={"add": 1}, fit_range={"min": "2.0 TeV"}))
+    found = difference(tmp_path, plan, ran(plan, BELOW_DATASETS), first=(first, ran(first)))
+    assert {item.name for item in found.parameters} == {"arguments.add", "fit_range.min"}
+    assert {item.a for item in found.parameters} == {"-"}
+
+
+def test_the_code_of_a_function_is_told_once(tmp_path: Path) -> None:
+    def change(digit: str) -> Callable[[Task], Task]:
+        code = {"callable": "my:function", "callableSource": digit * 64}
+        return lambda task: replace(
+            task,
+            implementation={**task.implementation, **code},
+            settings={**task.settings, "source_digest": digit * 64},
+            types={**task.types, "source_digest": "source digest"},
+        )
+
+    first, plan = (changed(PLAN, "fit", change(digit)) for digit in "67")
+    found = difference(tmp_path, plan, ran(plan, BELOW_DATASETS), first=(first, ran(first)))
+    assert [item.label for item in found.code] == ["fit: source of the function"]
+    assert not found.parameters
+    assert found.first_cause == found.code[0]
 
 
 @pytest.mark.parametrize("number", [1, 3, 9])
