@@ -18,6 +18,7 @@ from gpwf.core.redact import redact_command
 from gpwf.core.runs import RunEvent
 from gpwf.errors import RunError
 from gpwf.prov.environment import capture_agent, capture_environment
+from gpwf.prov.sidecars import find_sidecars
 from gpwf.run.engine import CATALOG, FORMATS, RunHeader, execute
 from gpwf.run.executors.base import Executor
 from gpwf.run.executors.server import worker_variables
@@ -33,7 +34,7 @@ _WHO = frozenset({"user", "host"})
 class Execution:
     """What a run needs; see `gpwf.api.Workflow.run` for the meaning of the fields.
 
-    ``executor`` is closed at the end. ``catalog`` and ``formats`` are import strings for the
+    ``executor`` is closed at the end. ``tell`` is told what does not fail the run. ``catalog`` and ``formats`` are import strings for the
     workers, see `gpwf.run.engine.execute`.
     """
 
@@ -47,6 +48,7 @@ class Execution:
     command: tuple[str, ...]
     listeners: tuple[Callable[[RunEvent], None], ...]
     anonymous: bool = False
+    tell: Callable[[str], None] = lambda _: None
     catalog: str = CATALOG
     formats: str = FORMATS
 
@@ -94,7 +96,19 @@ class Execution:
                         write_provenance(run)
                 finally:
                     record.close()
+                if not self.anonymous:  # other tools do not leave names out
+                    self._take_sidecars(run)
         return run
+
+    def _take_sidecars(self, run: Run) -> None:
+        """Take in what lies beside the inputs and tells of their making."""
+        files = find_sidecars(run.plan)
+        if not files:
+            return
+        from gpwf.api.ingest import take_sidecars
+
+        for text in take_sidecars(run, files):
+            self.tell(text)
 
     @contextlib.contextmanager
     def _watchers(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gpwf.api.runs import Run
 from gpwf.core.plan import Plan
-from gpwf.errors import UsageError
-from gpwf.prov.ingest import SIDECARS, Ingested, read_foreign, write_ingested
+from gpwf.errors import GpwfError, UsageError
+from gpwf.prov.ingest import Ingested, read_foreign, write_ingested
 from gpwf.prov.ingest_links import OurFile
+from gpwf.prov.sidecars import find_sidecars
 
-__all__ = ["IngestedFile", "ingest", "sidecars"]
+__all__ = ["IngestedFile", "ingest", "sidecars", "take_sidecars"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,30 @@ def ingest(
     return [IngestedFile(found=item, path=write_ingested(folder, item)) for item in found]
 
 
+def take_sidecars(run: Run, files: Sequence[Path]) -> list[str]:
+    """Take sidecars in at the end of a run; return what did not go well, in sentences.
+
+    Each for itself, as far as it can be read: nothing of it fails a run.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    files : sequence of Path
+        As `sidecars` returns them.
+    """
+    warnings: list[str] = []
+    for path in files:
+        try:
+            for item in ingest(run, [path]):
+                warnings += item.found.warnings
+        except GpwfError as error:
+            warnings.append(f"{error.message}: it is not in the record")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            warnings.append(f"{path} cannot be taken in: {error}: it is not in the record")
+    return warnings
+
+
 def sidecars(run: Run) -> list[Path]:
     """Return the files with provenance that go with the inputs of a run.
 
@@ -70,25 +95,7 @@ def sidecars(run: Run) -> list[Path]:
     ``.provenance.log``, ``.provn`` or ``.provx`` behind, and those that the workflow names under
     ``metadata: {provenance: [...]}``, relative to the workflow.
     """
-    found: dict[Path, None] = {}
-    for item in _inputs(run.plan):
-        for suffix in SIDECARS:
-            path = Path(item.path + suffix)
-            if path.is_file():
-                found[path] = None
-    for path in _named(run.plan):
-        found[path] = None
-    return list(found)
-
-
-def _named(plan: Plan) -> Iterator[Path]:
-    """Yield the files that the workflow names."""
-    names = plan.metadata.get("provenance", ())
-    workflows = [path for path, digest in plan.sources.items() if digest == plan.workflow_digest]
-    base = Path(workflows[0]).parent if workflows else Path()
-    for name in [names] if isinstance(names, str) else names:
-        if isinstance(name, str):
-            yield base / name
+    return find_sidecars(run.plan)
 
 
 def _inputs(plan: Plan) -> list[OurFile]:

@@ -17,6 +17,7 @@ from gpwf.api.recording import write_provenance
 from gpwf.api.runs import Run, find_runs
 from gpwf.core.runs import RunState
 from gpwf.errors import GpwfError, ProvenanceError, RunError, UsageError
+from gpwf.prov.ingest import companions
 from gpwf.prov.lineage import Lineage
 from gpwf.prov.lineage_index import LineageIndex
 from gpwf.prov.stream import write_record
@@ -227,6 +228,7 @@ class RecordSet:
         self.skipped: list[Skipped] = []
         self.warnings: list[str] = []
         self._indexes: list[LineageIndex] = []
+        self._ingested: dict[Path, LineageIndex] = {}
         self._spare: tempfile.TemporaryDirectory[str] | None = None
         self.lineage = Lineage(())
 
@@ -252,6 +254,7 @@ class RecordSet:
             Where it is none.
         """
         self._open(path, None, keep=path.parent.name == "prov")
+        self._take_in(path)
 
     def add_run(self, run: Path, *, required: bool = False) -> None:
         """Add the record of a run, and those of earlier runs in its directory.
@@ -278,6 +281,7 @@ class RecordSet:
                 raise
             reason = error.message if isinstance(error, GpwfError) else str(error)
             self.skipped.append(Skipped(run=str(run), reason=reason))
+        self._take_in(run / "prov" / "prov.json")
         for path in sorted((run / "prov").glob("earlier-*.json")):
             try:
                 self._open(path, run)
@@ -343,7 +347,21 @@ class RecordSet:
             self.warnings.append(newer)
         self._indexes.append(index)
         self.records.append(RunRecord(path=path, run=run))
-        self.lineage = Lineage(self._indexes)
+        self._join()
+
+    def _take_in(self, record: Path) -> None:
+        """Add what was ingested and lies beside a record: each document has an index of its own."""
+        for path in companions(record):
+            if path in self._ingested:
+                continue
+            try:
+                self._ingested[path] = LineageIndex(path, tell=self._tell)
+            except ProvenanceError as error:
+                self.warnings.append(f"{error.message}: it is left out")
+        self._join()
+
+    def _join(self) -> None:
+        self.lineage = Lineage([*self._indexes, *self._ingested.values()])
 
 
 def _is_like(run: Path, run_id: str, patterns: Sequence[str]) -> bool:

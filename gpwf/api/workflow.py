@@ -343,6 +343,7 @@ class Workflow:
                 command=tuple(command),
                 listeners=tuple(listeners),
                 anonymous=plan.execution.anonymous if anonymous is None else anonymous,
+                tell=lambda text: self._warn([text]),
             ).run()
 
     def _store(self, store: str | Path | None) -> Store:

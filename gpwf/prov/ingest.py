@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from prov.model import ProvDocument
 
 __all__ = [
-    "SIDECARS",
     "Ingested",
     "companions",
     "load_with_ingested",
@@ -36,8 +35,6 @@ __all__ = [
     "write_ingested",
 ]
 
-#: Endings of files beside an input that tell of its making.
-SIDECARS = (".prov.json", ".provenance.log", ".provn", ".provx")
 _LARGEST_TEXT = 256 * 2**20
 _GZIP, _FITS = b"\x1f\x8b", b"SIMPLE  ="
 _ELEMENTS = ("entity", "activity", "agent")

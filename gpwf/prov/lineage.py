@@ -7,7 +7,8 @@ Where a product was used under another name, three bridges lead on:
   said to have used it where the product itself was made again since;
 - the *content* of a file is what files with the same bytes have in common: so the product of one
   workflow that is an input file of another is found;
-- a cached result is that of the attempt that made it.
+- a cached result is that of the attempt that made it;
+- a file is what other tools recorded of it, where `gpwf prov ingest` found that to be the same.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ __all__ = ["Direction", "Lineage", "Link", "Walk"]
 
 #: Kinds of which nothing is made and that nothing is made of.
 _ASIDE = (Kind.PLAN, Kind.STEP, Kind.ENVIRONMENT, Kind.LOG)
+_FILES = (Kind.FILE, Kind.CONTENT)
 _ACTIVITIES = (Kind.ATTEMPT, Kind.CACHED, Kind.RUN, Kind.ACTIVITY)
 
 
@@ -174,12 +176,38 @@ class Lineage:
         yield from self._of_contents(
             [key for key in rest if kinds[key] in (Kind.FILE, Kind.CONTENT)]
         )
+        files = [key for key in rest if kinds[key] in _FILES]
+        yield from self._recorded_elsewhere(files)
         plain = [key for key in rest if kinds[key] in (Kind.ENTITY, Kind.COLLECTION)]
         yield from (_link(edge, "member") for edge in self.causes(plain, Relation.MEMBER))
-        yield from (
-            _link(edge, "same content")
-            for edge in self.causes(plain, Relation.SPECIALIZED, Relation.ALTERNATE)
-        )
+        same = self.causes(plain, Relation.SPECIALIZED, Relation.ALTERNATE)
+        told = self._with_history({edge.effect for edge in same})
+        ends = self.kinds(edge.cause for edge in same)
+        for edge in same:  # a file comes from what other tools say of it, not the other way
+            if not (edge.effect in told and ends[edge.cause] in _FILES):
+                yield _link(edge, "same content")
+
+    def _recorded_elsewhere(self, files: Collection[int]) -> Iterator[Link]:
+        """Go from files to the entities of other tools that are the same and have a history."""
+        content: dict[int, list[int]] = {key: [key] for key in files}
+        for edge in self.causes(files, Relation.SPECIALIZED):
+            content.setdefault(edge.cause, []).append(edge.effect)
+        edges = self.effects(content, Relation.ALTERNATE, Relation.SPECIALIZED)
+        told = self._with_history({edge.effect for edge in edges})
+        made = {edge.effect for edge in self.causes(told, Relation.GENERATED)}
+        for edge in edges:
+            if edge.effect not in told:
+                continue
+            if edge.relation is Relation.SPECIALIZED and edge.effect in made:
+                continue  # `_bridges` goes there
+            for key in content[edge.cause]:
+                yield Link(effect=key, cause=edge.effect, relation="same content")
+
+    def _with_history(self, keys: Collection[int]) -> set[int]:
+        """Return the entities of other tools of which something is said to have come before."""
+        kinds = self.kinds(keys)
+        plain = [key for key in keys if kinds[key] in (Kind.ENTITY, Kind.COLLECTION)]
+        return {edge.effect for edge in self.causes(plain, Relation.GENERATED, Relation.DERIVED)}
 
     def _causes_of_activities(self, keys: Collection[int]) -> Iterator[Link]:
         used = [
@@ -313,6 +341,12 @@ class Lineage:
         owner = {edge.cause: edge.effect for edge in self.causes(products, Relation.MEMBER)}
         for link in self._bridges(owner, up=False):
             yield Link(effect=link.effect, cause=owner[link.cause], relation="same content")
+        plain = [key for key in others if kinds[key] in (Kind.ENTITY, Kind.COLLECTION)]
+        same = self.causes(plain, Relation.ALTERNATE)
+        ends = self.kinds(edge.cause for edge in same)
+        for edge in same:
+            if ends[edge.cause] in _FILES:
+                yield Link(effect=edge.cause, cause=edge.effect, relation="same content")
         yield from self._collections_of(others, kinds)
 
     def _uses_of_values(self, products: Collection[int]) -> Iterator[Link]:

@@ -18,6 +18,9 @@ _PORT = re.compile(r"(?P<place>.+?(?:\[[^\]]*\])?)\.(?P<port>[^.\[\]/]+)\Z")
 _SELECTOR = re.compile(r"(?P<step>[^\[\]]+)\[(?P<axes>[^\]]*)\]\Z")
 _SPACE = re.compile(r"\s*=\s*")
 _IDENT = re.compile(r"^(?:gpwf:(?:value|sha256|act|run)-|d:)")
+_OTHER_NAMES = (
+    "`gpwf products` lists the products, `gpwf prov query RUN --inputs` the files with their digests"
+)
 _SUGGESTED = 5
 _LOOKED_AT = 20_000  # words that a suggestion is chosen from
 
@@ -60,13 +63,13 @@ def find(lineage: Lineage, text: str) -> list[int]:
         found = anywhere(lineage, text)
         if found:
             return found
-    near = get_close_matches(text, sorted(_known(lineage.records)), n=_SUGGESTED)
+    near = get_close_matches(text[:200], sorted(_known(lineage.records)), n=_SUGGESTED)
     raise UsageError(
         f"{text}: the record knows no such product, task, file, digest or setting"
         if len(lineage.records) == 1
         else f"{text}: none of {len(lineage.records)} records knows such a product, task, file, "
         "digest or setting",
-        hint=f"near to it: {', '.join(near)}" if near else "`gpwf products` lists the products",
+        hint=f"near to it: {', '.join(near)}" if near else _OTHER_NAMES,
     )
 
 
@@ -238,6 +241,7 @@ def _by_file(lineage: Lineage, text: str) -> list[int]:
             for place in item.values.get("prov:location", ())
         )
     ]
+    things = _but_recorded_elsewhere(lineage, things)
     digests = {item.get("sha256") or item.id for item in things}
     if len(digests) > 1:
         raise UsageError(
@@ -248,6 +252,19 @@ def _by_file(lineage: Lineage, text: str) -> list[int]:
             ),
         )
     return [item.key for item in things]
+
+
+def _but_recorded_elsewhere(lineage: Lineage, things: Sequence[Thing]) -> list[Thing]:
+    """Return files without what other tools recorded of the same files."""
+    keys = {item.key for item in things if item.kind in (Kind.FILE, Kind.CONTENT)}
+    keys |= {edge.cause for edge in lineage.causes(keys, Relation.SPECIALIZED)}
+    others = [item.key for item in things if item.kind is Kind.ENTITY]
+    same = {
+        edge.effect
+        for edge in lineage.causes(others, Relation.ALTERNATE, Relation.SPECIALIZED)
+        if edge.cause in keys
+    }
+    return [item for item in things if item.key not in same]
 
 
 def _by_label(lineage: Lineage, text: str) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gpwf.errors import ProvenanceError
 from gpwf.prov.graph import Node
@@ -19,6 +19,7 @@ __all__ = [
     "check_wanted",
     "folded",
     "input_node",
+    "named_files",
     "short_values",
 ]
 
@@ -169,6 +170,17 @@ def check_wanted(wanted: Iterable[str], known: Iterable[str]) -> None:
             f"no setting is called {word[:100]!r}",
             hint=f"all, changed, or one of: {', '.join(near)}" if near else "there are none",
         )
+
+
+def named_files(index: RecordIndex, contents: Collection[str]) -> dict[str, Element]:
+    """Return files with some contents: an attempt of an earlier run knows the content alone."""
+    found: dict[str, Element] = {}
+    for link in index.links("specializationOf"):
+        if link.cause in contents and link.cause not in found:
+            entity = index.element(link.effect)
+            if entity is not None and entity.get("name"):
+                found[link.cause] = entity
+    return found
 
 
 def input_node(key: str, role: str, files: Sequence[tuple[str, Element]]) -> Node:

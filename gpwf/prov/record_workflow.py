@@ -11,6 +11,7 @@ from gpwf.prov.record_facts import (
     check_wanted,
     folded,
     input_node,
+    named_files,
     short_values,
 )
 from gpwf.prov.record_index import Element, RecordIndex
@@ -141,9 +142,14 @@ def _add_data(graph: Graph, node: Node, index: RecordIndex) -> None:
         group = files.setdefault(min(found), {})
         if key not in made and (key not in group or entity.get("name")):
             group[key] = entity
+    nameless = {
+        key for group in files.values() for key, item in group.items() if not item.get("name")
+    }
+    named = named_files(index, nameless) if nameless else {}
     for number, (role, group) in enumerate(files.items()):
         if not group:
             continue
+        group |= {key: named[key] for key in group.keys() & named.keys()}
         key = f"input {number}"
         graph.nodes[key] = input_node(key, role, list(group.items()))
         graph.connect(key, node.id)
