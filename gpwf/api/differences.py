@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gpwf.api.find_record import find_record
+from gpwf.api.find_record import find_record, product_file
 from gpwf.api.run_records import RecordSet, newer_note
 from gpwf.api.runs import open_run
 from gpwf.errors import ProvenanceError, UsageError
@@ -100,7 +100,7 @@ def _tasks_of(lineage: Lineage, keys: list[int]) -> set[str]:
 
 
 def _operand(records: RecordSet, text: str, store: Path | None) -> _Operand:
-    path = Path(text)
+    path = product_file(text) or Path(text)
     if path.is_file():
         if path.suffix == ".json" and not read_cards(path):
             return _Operand(record=path)

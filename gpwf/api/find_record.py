@@ -24,7 +24,7 @@ from gpwf.store.registry import RunRegistry
 from gpwf.store.results import ResultStore, read_result
 from gpwf.store.store import is_store
 
-__all__ = ["Found", "find_record", "stores_near"]
+__all__ = ["Found", "find_record", "product_file", "stores_near"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +130,44 @@ def find_record(
                 return replace(found, store=folder)
     where = ", ".join(map(str, stores))
     raise _unknown(path, cards, digest, f"{seen} runs that the store {where} knows")
+
+
+def product_file(path: str | Path) -> Path | None:
+    """Return a file of the product whose folder in a run is meant; None for anything else.
+
+    A name without a slash is that of a step or a product, not of a folder here.
+
+    Raises
+    ------
+    UsageError
+        For a folder in a run that holds several products.
+    """
+    folder = Path(path).absolute()
+    if os.sep not in str(path):
+        return None
+    try:
+        run = _own_run(folder) if folder.is_dir() else None
+    except OSError:  # too long for a path
+        return None
+    if run is None:
+        return None
+    try:
+        made = [
+            item
+            for item in Run(run).products()
+            if folder == item.folder or folder in item.folder.parents
+        ]
+    except GpwfError:
+        return None
+    if len(made) > 1:
+        names = [f"{item.task}.{item.port}" for item in made]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise UsageError(
+            f"{path} holds {len(names)} products",
+            hint=f"name the folder of one, a file, or one of: {', '.join(names[:3])}{more}",
+        )
+    files = sorted(made[0].folder.rglob("*")) if made else []
+    return next((item for item in files if item.is_file()), None)
 
 
 def stores_near(path: Path, store: Path | None) -> list[Path]:

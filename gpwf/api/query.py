@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from gpwf.api.find_record import find_record
+from gpwf.api.find_record import find_record, product_file
 from gpwf.api.run_records import RecordSet, RunRecord, Skipped, no_runs
 from gpwf.api.runs import Run, open_run
 from gpwf.api.stores import find_store
@@ -133,6 +133,8 @@ class Provenance:
         like: str = "",
         direction: str = "up",
         depth: int | None = None,
+        *,
+        changed: bool = False,
     ) -> list[Setting]:
         """Return the settings that something depends on, with their origins.
 
@@ -146,9 +148,11 @@ class Provenance:
             ``down`` for the settings of what was made from it.
         depth : int, optional
             Most attempts on a way; no bound by default.
+        changed : bool
+            True for those alone that are not the defaults of their steps.
         """
         scope = None if of is None else self._walk(of, Direction(direction), depth).depth
-        return self._questions.settings(scope, like)
+        return self._questions.settings(scope, like, changed=changed)
 
     def software(
         self, of: str | Path | None = None, direction: str = "up", depth: int | None = None
@@ -192,7 +196,8 @@ class Provenance:
         return lineage.walk(find(lineage, self._meant(of)), direction, depth)
 
     def _meant(self, of: str | Path) -> str:
-        """Return what a file on the disk is called in the records."""
+        """Return what a file on the disk, or the folder of a product, is called in the records."""
+        of = product_file(of) or of
         if not _is_file(of):
             return str(of)
         runs = [item.run for item in self.records if item.run is not None]
@@ -247,6 +252,7 @@ def open_provenance(
     """
     records = RecordSet(tell)
     try:
+        of = of if of is None else product_file(of) or of
         if run is not None and _is_file(run):
             if Path(run).suffix != ".json" or read_cards(Path(run)):
                 raise UsageError(

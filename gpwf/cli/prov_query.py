@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from gpwf.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from gpwf.api.query import Provenance
+    from gpwf.api.query import Provenance, Setting
 
 __all__ = ["SCHEMA", "command"]
 
@@ -54,6 +55,11 @@ SCHEMA = "gpwf-query/1"
     default=None,
     metavar="[NAME[=VALUE]]",
     help="List the settings that X depends on, and where they came from; `*` stands for anything.",
+)
+@click.option(
+    "--changed",
+    is_flag=True,
+    help="List the settings that are not the defaults of their steps; as --parameters.",
 )
 @click.option("--software", is_flag=True, help="List the software that X depends on.")
 @click.option("--attempts", is_flag=True, help="List the attempts at tasks that X depends on.")
@@ -107,11 +113,14 @@ def command(
         with open_provenance(
             run, store=store, runs=patterns, of=of, alone=of is None, tell=say
         ) as provenance:
-            answer = _ask(provenance, question, of, direction, depth, asked["parameters"], where)
+            like, changed = asked["parameters"], asked["changed"]
+            answer = _ask(provenance, question, of, direction, depth, like, changed, where)
             if form == "json":
                 print_json(_data(provenance, question, of, direction, answer))
             else:
                 _show(provenance, question, answer)
+                if question == "parameters" and like and not answer:
+                    _suggest(like, provenance.parameters(of, "", direction or "up", depth))
     finally:
         gc.enable()
 
@@ -126,12 +135,24 @@ def _show(provenance: Provenance, question: str, answer: Any) -> None:
     click.echo(answer_text(provenance, question, answer, terminal_width()))
 
 
+def _suggest(like: str, settings: Sequence[Setting]) -> None:
+    """Say which settings are called nearly like one that is not there."""
+    from difflib import get_close_matches
+
+    name = like.partition("=")[0].strip()
+    names = {part for item in settings for part in (item.name, item.name.rpartition(".")[2])}
+    near = get_close_matches(name[:200], sorted(names), n=4)
+    if name not in names:
+        hint = f"near to it: {', '.join(near)}" if near else "`*` stands for anything"
+        click.echo(f"hint: no setting is called {name[:200]}; {hint}", err=True)
+
+
 def _question(asked: dict[str, Any], products_of: str | None, of: str | None) -> str:
     """Return what is asked for, which is one thing."""
     given = {
         "products": asked["products"] or products_of is not None,
         "inputs": asked["inputs"],
-        "parameters": asked["parameters"] is not None,
+        "parameters": asked["parameters"] is not None or asked["changed"],
         "software": asked["software"],
         "attempts": asked["attempts"] or bool(asked["where"]),
     }
@@ -156,6 +177,7 @@ def _ask(
     direction: str | None,
     depth: int | None,
     like: str | None,
+    changed: bool,
     where: list[tuple[str, str]],
 ) -> Any:
     way = direction or "up"
@@ -166,7 +188,7 @@ def _ask(
     if question == "inputs":
         return provenance.inputs(of, way, depth)
     if question == "parameters":
-        return provenance.parameters(of, like or "", way, depth)
+        return provenance.parameters(of, like or "", way, depth, changed=changed)
     if question == "software":
         return provenance.software(of, way, depth)
     return provenance.attempts(of, where, way, depth)

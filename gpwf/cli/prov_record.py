@@ -66,8 +66,11 @@ def find_record(name: str | None, store: Path | None = None) -> Record:
         For a file that is no record and that no run knows.
     """
     from gpwf import api
+    from gpwf.api.find_record import product_file
     from gpwf.core.digests import digest_file
 
+    if name is not None:
+        name = str(product_file(name) or name)
     if name is None or not Path(name).is_file():
         return Record(path=record_of_run(api.open_run(name)))
     path = Path(name)

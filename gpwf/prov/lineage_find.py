@@ -19,7 +19,7 @@ _SELECTOR = re.compile(r"(?P<step>[^\[\]]+)\[(?P<axes>[^\]]*)\]\Z")
 _SPACE = re.compile(r"\s*=\s*")
 _IDENT = re.compile(r"^(?:gpwf:(?:value|sha256|act|run)-|d:)")
 _OTHER_NAMES = (
-    "`gpwf products` lists the products, `gpwf prov query RUN --inputs` the files with their digests"
+    "`gpwf products` lists products, `gpwf prov query RUN --inputs` files with their digests"
 )
 _SUGGESTED = 5
 _LOOKED_AT = 20_000  # words that a suggestion is chosen from

@@ -14,6 +14,9 @@ from gpwf.prov.query_facts import Facts, number_of, setting_text
 
 __all__ = ["Questions"]
 
+#: Origin of a setting that nobody gave a value.
+STEP_DEFAULT = "step default"
+
 
 class Questions:
     """Answers questions to records.
@@ -180,7 +183,9 @@ class Questions:
 
     # ---- settings and software -----------------------------------------------------------------
 
-    def settings(self, scope: Mapping[int, int] | None = None, like: str = "") -> list[Setting]:
+    def settings(
+        self, scope: Mapping[int, int] | None = None, like: str = "", *, changed: bool = False
+    ) -> list[Setting]:
         """Return the settings that attempts used, and parameters of runs, which have no step.
 
         Parameters
@@ -190,9 +195,13 @@ class Questions:
         like : str
             ``NAME`` or ``NAME=VALUE``, with ``*`` for anything; a name may leave out what is in
             front of a dot.
+        changed : bool
+            True for those alone that are not the defaults of their steps.
         """
         every = (key for record in self.lineage.records for key in record.of_kind(Kind.RUN))
-        items = self._activities([*self.everything(), *every] if scope is None else scope)
+        items = self._activities([*every, *self.everything()] if scope is None else scope)
+        if scope is None:  # the attempts of another run are told of by who took their results
+            items = [item for item in items if not self.facts.is_of_another_run(item)]
         whose = {item.key: item for item in items}
         for item in items:  # who took the result knows where its settings came from
             for hit in self.facts.hits_of(item):
@@ -209,7 +218,10 @@ class Questions:
                 if at not in best or (place[0] and not best[at][0]):
                     best[at] = place
         groups: dict[tuple[str, ...], tuple[dict[str, None], dict[str, None]]] = {}
-        for (user, cause), (origin, line) in best.items():
+        in_time = sorted(best.items(), key=lambda entry: whose[entry[0][0]].start)
+        for (user, cause), (origin, line) in in_time:
+            if changed and (origin == STEP_DEFAULT or whose[user].kind is Kind.RUN):
+                continue
             item, told = wanted[cause], self.facts.told_of(whose[user])
             key = (
                 told.get("step"),
@@ -235,6 +247,8 @@ class Questions:
     ) -> tuple[list[Software], list[Code], list[dict[str, Any]]]:
         """Return the distributions, the code of the steps, and the environments of the runs."""
         items = self._activities(self.everything() if scope is None else scope)
+        if scope is None:
+            items = [item for item in items if not self.facts.is_of_another_run(item)]
         found: dict[tuple[str, str], tuple[dict[str, None], dict[str, None], list[int]]] = {}
         codes: dict[int, dict[str, None]] = {}
         for item in items:

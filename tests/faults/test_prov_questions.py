@@ -206,6 +206,40 @@ def test_files_without_cards_are_known_by_their_content(world: Path, tmp_path: P
     assert find_record(product).run.name == "one"
 
 
+def test_the_folder_of_a_product_is_the_product(ask: Callable[..., Result]) -> None:
+    folder = "one/products/middle"
+    (port,) = (item.name for item in Path(folder).iterdir())
+    found = ask("query", "--of", f"{folder}/{port}", "--depth", 1)
+    assert found.stdout.startswith("middle."), found.output
+    assert ask("query", "--of", folder, "--depth", 1).stdout == found.stdout
+    assert ask("diff", folder, "two/products/middle").exit_code == 1
+    assert ask("show", folder, "--up", "-o", "middle.dot").exit_code == 0
+    many = ask("query", "--of", "one/products/")
+    assert many.exit_code == 2
+    assert "holds 4 products" in many.stderr
+    assert "middle." in many.stderr
+
+
+def test_settings_of_a_run_are_told_once_and_which_are_no_defaults(
+    ask: Callable[..., Result],
+) -> None:
+    """What another run computed is told of by the run that took it."""
+    rows = answer(ask("query", "two", "--parameters", "--format", "json"))["answer"]
+    places = [(item["step"], item["name"]) for item in rows]
+    assert len(places) == len({*places})
+    assert {run for item in rows for run in item["runs"]} == {gpwf.open_run("two").view.run_id}
+    changed = answer(ask("query", "two", "--changed", "--format", "json"))["answer"]
+    assert changed == [item for item in rows if item["step"] and item["origin"] != "step default"]
+    software = answer(ask("query", "two", "--software", "--format", "json"))["answer"]["software"]
+    assert all(item["n_attempts"] <= 4 for item in software)
+
+
+def test_a_setting_that_is_not_there_is_told_with_near_ones(ask: Callable[..., Result]) -> None:
+    done = ask("query", "two", "--parameters", "sai")
+    assert (done.exit_code, done.stdout) == (0, "no parameters\n")
+    assert "near to it: say" in done.stderr
+
+
 def test_unknown_files_are_told_so(world: Path, tmp_path: Path, monkeypatch: Any) -> None:
     file = tmp_path / "x.txt"
     file.write_text("something else")
