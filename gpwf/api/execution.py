@@ -34,8 +34,8 @@ _WHO = frozenset({"user", "host"})
 class Execution:
     """What a run needs; see `gpwf.api.Workflow.run` for the meaning of the fields.
 
-    ``executor`` is closed at the end. ``tell`` is told what does not fail the run. ``catalog`` and ``formats`` are import strings for the
-    workers, see `gpwf.run.engine.execute`.
+    ``executor`` is closed at the end. ``tell`` is told what does not fail the run. ``catalog`` and
+    ``formats`` are import strings for the workers, see `gpwf.run.engine.execute`.
     """
 
     selection: Selection

@@ -26,7 +26,7 @@ def find_sidecars(plan: Plan) -> list[Path]:
     """
     inputs = dict.fromkeys(item.path for task in plan.tasks for item in task.files)
     beside = (path + suffix for path in inputs for suffix in SIDECARS)
-    found = dict.fromkeys(Path(path) for path in beside if os.path.isfile(path))
+    found = dict.fromkeys(Path(path) for path in beside if os.path.isfile(path))  # noqa: PTH113
     found.update(dict.fromkeys(_named(plan)))
     return list(found)
 
