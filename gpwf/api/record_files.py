@@ -35,6 +35,7 @@ FILE_RULES = {
     "FI-10": "Journal and record name the same files",
     "FI-11": "The files of a run directory are there",
     "FI-12": "A run has a record",
+    "FI-13": "The record is what plan and journal say",
 }
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from gpwf.api.record_anew import check_anew
 from gpwf.api.record_files import check_files
 from gpwf.api.run_texts import texts_and_digests
 from gpwf.api.runs import Run
@@ -18,6 +19,9 @@ from gpwf.prov.validation.findings import Finding, Report
 from gpwf.run.journal import read_journal
 
 __all__ = ["Report", "run_of_record", "validate_record", "validate_run"]
+
+#: Where one of these is broken, there is nothing to compare the statements of a record with.
+_SOURCES = frozenset({"FI-01", "FI-02", "FI-03", "FI-04", "FI-05", "FI-11", "RD-01"})
 
 
 def validate_record(
@@ -55,6 +59,8 @@ def validate_record(
     report = check_file(path, companions(path))
     if files and run is not None:
         report.extend(check_files(run, path, report.files, on_file))
+        if not run.is_live and _SOURCES.isdisjoint(item.rule for item in report.findings):
+            report.extend(check_anew(run, path))
     return report
 
 

@@ -81,6 +81,7 @@ class Privacy:
             message=clean(failure.message),
             hint=clean(failure.hint) if failure.hint else failure.hint,
             traceback=clean(failure.traceback) if failure.traceback else failure.traceback,
+            left=tuple(replace(item, name=clean(item.name)) for item in failure.left),
         )
 
     def _products(self, products: Mapping[str, Product]) -> dict[str, Product]:

@@ -126,6 +126,8 @@ class Failure:
         For the log, not for the console.
     exit_code, signal : int, optional
         Of the process that died.
+    left : tuple of ProductFile
+        What the attempt had made, in its folder; the digest of what is large is empty.
     """
 
     kind: str
@@ -136,6 +138,7 @@ class Failure:
     traceback: str | None = None
     exit_code: int | None = None
     signal: int | None = None
+    left: tuple[ProductFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

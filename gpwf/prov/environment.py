@@ -16,7 +16,13 @@ import gpwf
 from gpwf.core.digests import tagged_digest
 from gpwf.core.redact import redact_command, redact_environment
 
-__all__ = ["THREAD_VARIABLES", "capture_agent", "capture_environment", "redact_command"]
+__all__ = [
+    "THREAD_VARIABLES",
+    "capture_agent",
+    "capture_environment",
+    "redact_command",
+    "this_gpwf",
+]
 
 #: Variables that decide how many threads the numerical libraries start.
 THREAD_VARIABLES = (
@@ -137,6 +143,12 @@ def _distributions() -> dict[str, str]:
 
 def _normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def this_gpwf() -> dict[str, str]:
+    """Return the version of this gpwf, and of a checkout the commit."""
+    commit = _checkout().get("commit")
+    return {"version": gpwf.__version__, **({"commit": str(commit)} if commit else {})}
 
 
 def _checkout() -> dict[str, Any]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from gpwf.core.digests import Digest
 from gpwf.core.plan import Task, TaskOutput
-from gpwf.core.runs import Product
+from gpwf.core.runs import Product, ProductFile
 from gpwf.prov.context import Made, RunContext, Shape, Span, Used
 from gpwf.prov.entities import record_content, record_value
 from gpwf.prov.recorder import Form, Recorder
 from gpwf.prov.vocabulary import hashed_id, local_id
 
-__all__ = ["record_product", "use_files", "use_inputs", "use_settings"]
+__all__ = ["record_leftovers", "record_product", "use_files", "use_inputs", "use_settings"]
 
 _PRODUCT = Form(
     ("gpwf:Product", "wfprov:Artifact", "prov:Collection"),
@@ -148,6 +148,23 @@ def record_product(
         recorder.generated(file, span.activity, role, span.end)
         recorder.member(local, file)
     return Made(local, product.digest, span.end)
+
+
+def record_leftovers(
+    recorder: Recorder, span: Span, attempt_id: str, left: Iterable[ProductFile]
+) -> None:
+    """Record the files that an attempt had made when it failed: generated, and no longer valid."""
+    for item in left:
+        file = recorder.entity_of(
+            _FILE,
+            hashed_id("file", attempt_id, "", item.name),
+            (item.name, item.name, item.digest or None, None, item.size),
+            unique=True,
+        )
+        if item.digest:
+            recorder.specialises(file, record_content(recorder, item.digest, item.size))
+        recorder.generated(file, span.activity, "left", span.end)
+        recorder.invalidated(file, span.activity, span.end)
 
 
 def _is_after(first: datetime | None, second: datetime | None) -> bool:

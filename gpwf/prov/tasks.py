@@ -11,7 +11,7 @@ from gpwf.core.redact import redact_text
 from gpwf.core.runs import AttemptFinished, AttemptStarted, TaskCached, TaskState
 from gpwf.prov.context import Made, RunContext, Shape, Span, Used
 from gpwf.prov.entities import record_content
-from gpwf.prov.flows import record_product, use_files, use_inputs, use_settings
+from gpwf.prov.flows import record_leftovers, record_product, use_files, use_inputs, use_settings
 from gpwf.prov.included import ChildRun, coordinates_of
 from gpwf.prov.recorder import Ref, parse_time
 from gpwf.prov.vocabulary import local_id
@@ -64,6 +64,8 @@ def record_attempt(
             context.keep(task, port, made)
         else:  # what a failed attempt left behind is no result
             recorder.invalidated(made.entity, local, end)
+    if ended and ended.failure is not None:
+        record_leftovers(recorder, span, begun.attempt_id, ended.failure.left)
 
 
 def _is_ordinary(

@@ -9,17 +9,25 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from gpwf.core.digests import Digest, digest_file
+from gpwf.core.runs import ProductFile
 from gpwf.store.atomic import PRIVATE_FOLDER
 from gpwf.store.commit import Draft
 
-__all__ = ["Desk", "clear_desks", "desk_folder", "drafts_folder", "keep"]
+__all__ = ["Desk", "clear_desks", "desk_folder", "drafts_folder", "keep", "leftovers"]
 
 _DESK = ".worker-"
 _DRAFTS = ".drafts-"
+
+#: What an attempt was given, and what it printed, which the log has.
+_GIVEN = ("in", "output.log", "scratch/inputs")
+#: Of what failed attempts leave, so many files are told of, and so much is read for digests.
+_MOST_LEFT = 100
+_MOST_BYTES = 64 * 2**20
 
 
 def desk_folder(work_dir: str, pid: int) -> Path:
@@ -99,3 +107,50 @@ def keep(folder: Path, work_dir: str) -> None:
     with contextlib.suppress(OSError):
         target.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         folder.rename(target)
+
+
+def leftovers(work_dir: str) -> tuple[ProductFile, ...]:
+    """Return the files that a failed attempt has made, by their names in its folder.
+
+    The first hundred are named. Their digests are taken up to 64 MiB, so that nothing waits for
+    long: those of files beyond are empty. Links are not followed.
+
+    Parameters
+    ----------
+    work_dir : str
+        Where `keep` has put the folder of the attempt.
+    """
+    found: list[ProductFile] = []
+    n_bytes = 0
+    for path in _files_below(Path(work_dir), ""):
+        if len(found) == _MOST_LEFT:
+            break
+        with contextlib.suppress(OSError):  # what survived of its processes may remove it
+            size = path.stat(follow_symlinks=False).st_size
+            n_bytes += size
+            digest = digest_file(path) if n_bytes <= _MOST_BYTES else Digest("")
+            name = _printable(path.relative_to(work_dir).as_posix())
+            found.append(ProductFile(name=name, digest=digest, size=size))
+    return tuple(found)
+
+
+def _files_below(folder: Path, prefix: str) -> Iterator[Path]:
+    """Yield regular files that are no inputs, sorted by name."""
+    try:
+        with os.scandir(folder) as entries:
+            items = sorted(entries, key=lambda item: item.name)
+    except OSError:
+        return
+    for entry in items:
+        name = prefix + entry.name
+        if name in _GIVEN:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files_below(Path(entry.path), f"{name}/")
+        elif entry.is_file(follow_symlinks=False):
+            yield Path(entry.path)
+
+
+def _printable(name: str) -> str:
+    """Return a name that may be written: a program may choose bytes that are no text."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from gpwf.core.runs import Failure, TaskState
 from gpwf.errors import NoDataError
 from gpwf.run.capture import capture_logging, capture_output, progress_sender, utc_now
-from gpwf.run.desk import Desk
+from gpwf.run.desk import Desk, leftovers
 from gpwf.run.executors.base import Freed, Grant, Job, Message, Outcome, Told, Wish
 from gpwf.run.failures import failure_of
 from gpwf.run.publishing import Computed, Publisher
@@ -131,6 +131,7 @@ class _Worker:
         **more: Any,
     ) -> None:
         """Tell the end of an attempt without products; its folder stays to be looked at."""
+        failure = replace(failure, left=leftovers(job.work_dir))
         self._link.send(
             Outcome(
                 attempt_id=job.attempt_id,

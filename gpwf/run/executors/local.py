@@ -30,6 +30,7 @@ from gpwf.run.executors.server import (
     start_server,
     tell_server,
     unfinished,
+    with_leftovers,
 )
 
 __all__ = ["PREPARE", "LocalExecutor"]
@@ -171,6 +172,7 @@ class LocalExecutor:
         elif worker.killed_for is None:
             worker.killed_for = state
             worker.kill_at_s = time.monotonic() + _GRACE_S
+            self.resident_bytes(handle)  # to know it afterwards
             self._kill(worker, signal.SIGTERM)
 
     def grant(self, handle: str, cores: int) -> None:
@@ -194,7 +196,9 @@ class LocalExecutor:
         worker = self._worker_of(handle)
         if worker is None or worker.pid == 0:
             return None
-        return tree_bytes(worker.pid)
+        held = tree_bytes(worker.pid)
+        worker.seen_bytes = max(worker.seen_bytes, held or 0)
+        return held
 
     def close(self) -> None:
         """End every worker at once."""
@@ -222,7 +226,7 @@ class LocalExecutor:
             job = self._queue[0]
             data = pickle.dumps(job)
             if not worker.jobs:
-                worker.since_s = time.monotonic()
+                worker.since_s, worker.seen_bytes = time.monotonic(), 0
             elif len(data) > _AHEAD_BYTES:
                 self._large.add(job.attempt_id)
                 return
@@ -327,7 +331,7 @@ class LocalExecutor:
 
     def _begin_next(self, worker: Worker) -> None:
         """Take in that a worker goes on with its next job, if it has one."""
-        worker.since_s = time.monotonic()
+        worker.since_s, worker.seen_bytes = time.monotonic(), 0
         if worker.killed_for is not None:  # it was quicker than the signal, which still ends it
             self._let_go(worker)
         elif worker.jobs and worker.jobs[0].attempt_id in self._doomed:
@@ -361,8 +365,9 @@ class LocalExecutor:
         worker.connection.close()
         if worker.jobs:
             state, job = worker.killed_for or TaskState.LOST, worker.jobs.popleft()
-            self._ended.append(unfinished(job, state, code, worker))
+            outcome = unfinished(job, state, code, worker)
             keep(desk_folder(job.work_dir, worker.pid), job.work_dir)
+            self._ended.append(with_leftovers(outcome, job.work_dir))
         for job in (*worker.publishing.values(), *worker.jobs):
             self._moved[job.attempt_id] += 1
             moved = self._moved[job.attempt_id]

@@ -13,14 +13,14 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from gpwf.core.digests import Digest
 from gpwf.core.runs import Failure, Product, Resources, TaskState
 from gpwf.errors import ExecutorError
-from gpwf.run.desk import desk_folder
+from gpwf.run.desk import desk_folder, leftovers
 from gpwf.run.executors.base import Job, Outcome
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "start_server",
     "tell_server",
     "unfinished",
+    "with_leftovers",
     "worker_variables",
 ]
 
@@ -73,6 +74,8 @@ class Worker:
         Products that it made last: it may have them in memory.
     since_s : float
         When the first of its jobs began, on the monotonic clock.
+    seen_bytes : int
+        Most memory that was seen of the first of its jobs, and its children.
     killed_for, kill_at_s
         How the first of its jobs ends, when it is killed for not ending.
     """
@@ -85,6 +88,7 @@ class Worker:
     costly: set[str] = field(default_factory=set)
     made: dict[Digest, None] = field(default_factory=dict)
     since_s: float = 0.0
+    seen_bytes: int = 0
     is_open: bool = True
     killed_for: TaskState | None = None
     kill_at_s: float | None = None
@@ -259,8 +263,20 @@ def unfinished(
     used = Resources()
     if worker is not None:
         wall_s = round(time.monotonic() - worker.since_s, 6)
-        used = Resources(wall_s=wall_s, pid=worker.pid, host=socket.gethostname())
+        used = Resources(
+            wall_s=wall_s,
+            peak_rss_bytes=worker.seen_bytes,
+            pid=worker.pid,
+            host=socket.gethostname(),
+        )
     return Outcome(attempt_id=job.attempt_id, state=state, failure=failure, resources=used)
+
+
+def with_leftovers(outcome: Outcome, work_dir: str) -> Outcome:
+    """Return the outcome of a failed job with what lies in its folder, which is its own by now."""
+    if outcome.failure is None:
+        return outcome
+    return replace(outcome, failure=replace(outcome.failure, left=leftovers(work_dir)))
 
 
 def _signal_name(number: int) -> str:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -237,6 +238,66 @@ def test_a_missing_file_of_the_run_is_named(name: str, folder: Path) -> None:
     report = check(folder)
     assert next(item.file for item in report.findings if item.rule == "FI-11").endswith(name)
     assert report.files["product files"] > 0  # without a plan they are found by the record
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "run/prov/prov.json").read_text())
+    return data
+
+
+def _of(section: dict[str, Any], name: str, value: str) -> str:
+    return next(key for key, item in section.items() if item.get(name) == value)
+
+
+@pytest.mark.parametrize(
+    ("section", "where", "name", "new"),
+    [
+        ("activity", ("gpwf:task", "order"), "gpwf:taskKey", "1" * 64),
+        ("activity", ("gpwf:task", "order"), "gpwf:host", "elsewhere"),
+        ("entity", ("voprov:name", "argv.1"), "prov:value", "--evil"),
+        ("entity", ("prov:label", "order.ordered"), "gpwf:digest", "0" * 64),
+        ("used", ("prov:role", "in.numbers"), "prov:role", "in.nonsense"),
+        ("agent", ("gpwf:name", "gpwf"), "prov:label", "another"),
+    ],
+)
+def test_an_edited_statement_is_named(
+    section: str, where: tuple[str, str], name: str, new: str, folder: Path
+) -> None:
+    """None of these breaks a rule of PROV, or a digest of a file."""
+    data = _record(folder)
+    key = _of(data[section], *where)
+    old, data[section][key][name] = data[section][key][name], new
+    (folder / "run/prov/prov.json").write_text(json.dumps(data, indent=2))
+    found = the(check(folder), "FI-13")
+    assert (found.subject, found.severity) == (key, Severity.ERROR)
+    assert f"has {name} {new}, plan and journal say {old}" in found.message
+
+
+def test_a_statement_that_was_taken_out_or_put_in_is_named(folder: Path) -> None:
+    path = folder / "run/prov/prov.json"
+    data = _record(folder)
+    key, value = data["wasAssociatedWith"].popitem()
+    path.write_text(json.dumps(data))
+    assert the(check(folder), "FI-13").message.startswith("is missing")
+    data["wasAssociatedWith"][key] = value
+    path.write_text(json.dumps(data))
+    assert check(folder).findings == [], "laid out otherwise, it is the same"
+    data["agent"]["gpwf:user-nobody"] = {"prov:label": "nobody"}
+    path.write_text(json.dumps(data))
+    found = the(check(folder), "FI-13")
+    assert found.subject == "gpwf:user-nobody"
+    assert "know nothing" in found.message
+
+
+def test_what_another_gpwf_wrote_may_differ(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(folder / "run/prov/prov.json", b"order, attempt 1", b"order, attempt one")
+    monkeypatch.setattr("gpwf.api.record_anew.this_gpwf", lambda: {"version": "99"})
+    assert the(check(folder), "FI-13").severity is Severity.WARNING
+
+
+def test_an_edited_journal_is_no_measure_of_the_record(folder: Path) -> None:
+    change(folder / "run/journal.jsonl", b'"attempt": 1', b'"attempt": 2', line=3)
+    assert not [item for item in check(folder).findings if item.rule == "FI-13"]
 
 
 def test_a_flipped_bit_in_a_product_is_named(folder: Path) -> None:
