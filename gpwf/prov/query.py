@@ -59,6 +59,8 @@ class Questions:
         for item in self._activities(chosen):
             if item.kind is Kind.RUN or (scope is None and self.facts.is_of_another_run(item)):
                 continue
+            if item.kind is Kind.ACTIVITY and item.id.startswith("gpwf:"):
+                continue  # a reproduction, and the runs that it names
             if all(self.facts.fulfils(item, name, value) for name, value in where):
                 found.append(self._attempt(item, chosen[item.key] if scope else None))
         return sorted(found, key=lambda item: (item.started, item.task))

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from gpwf import api
 from gpwf.api.query import open_provenance
+from gpwf.api.reproduce import reproduce
 from gpwf.api.runs import Run
 from gpwf.cli.main import cli
 from gpwf.errors import ProvenanceError
@@ -279,3 +280,43 @@ def test_documents_are_files_of_a_crate(run: Run, folder: Path) -> None:
     assert "other tools" in about["name"]
     gpwf("prov", "export", run.path, "--format", "crate", "-o", "bare", "--no-ingested")
     assert not (folder / "bare/prov" / document.name).exists()
+
+
+# ---- many activities, and a reproduction ----------------------------------------------------
+
+
+def test_activities_of_one_name_share_a_box(run: Run, folder: Path) -> None:
+    log = [
+        {
+            "activity_name": "process",
+            "activity_uuid": f"11111111-2222-3333-4444-{number:012}",
+            "input": [{"url": f"/data/{number}.simtel", "role": "r0"}],
+            "output": [{"url": f"/data/{number}.dl1", "role": "dl1"}],
+        }
+        for number in range(5)
+    ]
+    merged = [{"url": f"/data/{number}.dl1", "role": "dl1"} for number in range(5)]
+    log.append({"activity_name": "merge", "input": merged, "output": ["/far/numbers.txt"]})
+    (folder / "x.provenance.log").write_text(json.dumps(log))
+    assert gpwf("prov", "ingest", run.path, "x.provenance.log").exit_code == 0
+    for detail, boxes in (("workflow", 1), ("step", 1), ("task", 5)):
+        gpwf("prov", "show", run.path, "--detail", detail, "-o", "x.dot")
+        text = (folder / "x.dot").read_text()
+        assert text.count('label="process\\nbefore this run') == boxes
+        assert ("5 activities" in text) is (boxes == 1)
+    with open_provenance(run.path, alone=True) as provenance:
+        names = {item.task for item in provenance.attempts("select.selected")}
+        assert names == {"select", "merge", "process", "cat:selection-7"}
+
+
+def test_the_verdict_of_a_reproduction_goes_along(run: Run, folder: Path) -> None:
+    again = reproduce(run.path, jobs=1, output="again").run
+    assert [item.name for item in companions(again.provenance)][-1] == "reproduction.json"
+    assert gpwf("prov", "validate", again.path).exit_code == 0
+    assert "gpwf:Reproduction" in gpwf("prov", "export", again.path).stdout
+    done = gpwf("prov", "show", again.path, "--detail", "full", "-o", "x.dot")
+    assert "reproduction of run" in (folder / "x.dot").read_text(), done.output
+    with open_provenance(again.path, alone=True) as provenance:
+        assert {item.task for item in provenance.attempts()} == {"select", "cat:selection-7"}
+        below = provenance.lineage("select.selected", "down").items
+        assert any(item.id.startswith("gpwf:reproduction-") for item in below)
