@@ -30,6 +30,10 @@ __all__ = ["Execution"]
 _WHO = frozenset({"user", "host"})
 
 
+def _say_nothing(_: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Execution:
     """What a run needs; see `gpwf.api.Workflow.run` for the meaning of the fields.
@@ -48,7 +52,7 @@ class Execution:
     command: tuple[str, ...]
     listeners: tuple[Callable[[RunEvent], None], ...]
     anonymous: bool = False
-    tell: Callable[[str], None] = lambda _: None
+    tell: Callable[[str], None] = _say_nothing
     catalog: str = CATALOG
     formats: str = FORMATS
 
