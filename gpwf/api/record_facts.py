@@ -36,6 +36,8 @@ class RecordedFiles:
         End of the chain of the journal, where the record has it.
     workflow, plan : str
         SHA-256 of ``workflow.yaml`` and ``plan.json``.
+    text : str
+        Text of the workflow, without secrets; without the home folder in an anonymous run.
     inputs : list of RecordedInput
         Files outside of run and store.
     products : dict of str to dict
@@ -47,6 +49,7 @@ class RecordedFiles:
     logs: dict[str, str] = field(default_factory=dict)
     journal_sum: str = ""
     workflow: str = ""
+    text: str = ""
     plan: str = ""
     inputs: list[RecordedInput] = field(default_factory=list)
     products: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -90,7 +93,7 @@ def _entity(
     elif "gpwf:ResolvedPlan" in types:
         found.plan = digest
     elif "wfdesc:Workflow" in types and "wfdesc:Process" not in types:  # not an included one
-        found.workflow = digest
+        found.workflow, found.text = digest, plain(value.get("prov:value"))
     elif "gpwf:Log" in types and "gpwf:task" not in value:  # not the lines of one attempt
         found.logs[plain(value.get("gpwf:name"))] = digest
         found.journal_sum = plain(value.get("gpwf:journalSum")) or found.journal_sum

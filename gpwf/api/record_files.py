@@ -14,8 +14,10 @@ from pathlib import Path
 from gpwf.api.journal_chain import Chain, read_chain
 from gpwf.api.record_facts import RecordedFiles, recorded_files
 from gpwf.api.runs import Run
+from gpwf.core.anonymity import HOME
 from gpwf.core.diagnostics import Severity
 from gpwf.core.digests import digest_file
+from gpwf.core.redact import redact_text
 from gpwf.errors import GpwfError
 from gpwf.prov.validation.findings import Finding
 
@@ -93,7 +95,8 @@ def check_files(
     ):
         if recorded:
             counts["run directory"] += 1
-            yield from _file_of_run(run.path / name, recorded, rule, digests)
+            if rule != "FI-04" or not _is_text(run.path / name, facts.text):
+                yield from _file_of_run(run.path / name, recorded, rule, digests)
     yield from _products(run, facts, digests, counts)
     yield from _inputs(facts, digests, counts)
 
@@ -163,6 +166,18 @@ def _other_journal(run: Run, path: Path, chain: Chain, recorded: str) -> Finding
 
 
 # ---- files ------------------------------------------------------------------------------------
+
+
+def _is_text(path: Path, text: str) -> bool:
+    """Tell whether a file has the text of a record: that of an anonymous run has no home folder.
+
+    Then the digest, that of the document as it was given, is not the file's.
+    """
+    try:
+        found = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(text) and HOME in text and text in (found, redact_text(found))
 
 
 def _file_of_run(path: Path, recorded: str, rule: str, digests: _Digests) -> Iterator[Finding]:
@@ -299,7 +314,7 @@ def _inputs(facts: RecordedFiles, digests: _Digests, counts: Counter[str]) -> It
         seen.add(key)
         counts["inputs"] += 1
         try:
-            found = digests.of(Path(item.path))
+            found = digests.of(Path(os.path.expanduser(item.path)))  # noqa: PTH111 - never fails
         except OSError as error:
             reason = "is not there any more" if isinstance(error, FileNotFoundError) else ""
             yield Finding(

@@ -392,12 +392,3 @@ class LocalExecutor:
             if worker.kill_at_s is not None and time.monotonic() >= worker.kill_at_s:
                 worker.kill_at_s = None
                 self._kill(worker, signal.SIGKILL)
-
-    def _patience(self, timeout: float | None) -> float | None:
-        """Return how long to wait, not past the next time to kill something."""
-        assert self._server is not None
-        times = [item.kill_at_s for item in self._server.workers.values() if item.kill_at_s]
-        if not times:
-            return timeout
-        until_kill = max(0.0, min(times) - time.monotonic())
-        return until_kill if timeout is None else min(timeout, until_kill)

@@ -300,6 +300,25 @@ def test_an_edited_journal_is_no_measure_of_the_record(folder: Path) -> None:
     assert not [item for item in check(folder).findings if item.rule == "FI-13"]
 
 
+def test_an_anonymous_run_is_as_its_record_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "homes" / "ada"
+    home.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    (home / "numbers.txt").write_text("3\n1\n")
+    text = _WORKFLOW.replace("{numbers: numbers.txt}", f"{{numbers: {home}/numbers.txt}}", 1)
+    (home / "two.gpwf.yaml").write_text(text)
+    api.read(home / "two.gpwf.yaml").run(
+        jobs=1, run_dir=home / "run", store=home / "store", anonymous=True
+    )
+    assert str(home) not in (home / "run/prov/prov.json").read_text()
+    assert check(home).findings == []
+    path = home / "run/workflow.yaml"
+    path.write_text(path.read_text() + "# more\n")
+    the(check(home), "FI-04")
+
+
 def test_a_flipped_bit_in_a_product_is_named(folder: Path) -> None:
     shown = folder / "run/products/order/ordered/ordered.txt"
     recorded = sha256(shown)
