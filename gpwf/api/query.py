@@ -70,6 +70,9 @@ class Provenance:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        return f"<provenance of {len(self.records)} records, {len(self.skipped)} skipped>"
+
     def close(self) -> None:
         """Close the files."""
         self._records.__exit__(None, None, None)

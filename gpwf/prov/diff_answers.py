@@ -88,7 +88,7 @@ class ProductChange(Row):
     follows: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Difference:
     """What differs between two runs, products or tasks.
 
@@ -128,6 +128,11 @@ class Difference:
     n_tasks: int = 0
     n_products: int = 0
     warnings: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        first = f", first cause {self.first_cause.label}" if self.first_cause is not None else ""
+        number = f"{len(self.products)} of {self.n_products} products differ"
+        return f"<difference of {self.a} and {self.b}: {number}{first}>"
 
     @property
     def is_same(self) -> bool:

@@ -448,3 +448,13 @@ def test_in_python(world: Path) -> None:
     found = gpwf.diff(world / "one", world / "three")
     assert [item.name for item in found.inputs] == [str(world / "events.fits")]
     assert found.first_cause is None  # the product is the same
+
+
+def test_what_is_returned_shows_itself_in_a_line(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world)
+    text = repr(gpwf.diff("one", "two"))
+    assert text.startswith("<difference of one and two: 2 of 4 products differ, first cause ")
+    with open_provenance("one", alone=True) as provenance:
+        assert repr(provenance) == "<provenance of 1 records, 0 skipped>"
