@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,31 @@ def run(folder: Path) -> Run:
     return Run(folder / "runs/sums/first")
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Reproductions that were made before, by what the hidden file said: see `begun`."""
+    return {"": tmp_path_factory.mktemp("made")}
+
+
+@pytest.fixture
+def begun(run: Run, folder: Path, made: dict[str, Path]) -> Callable[..., None]:
+    """Put a finished reproduction into `again`: the same once more takes its results.
+
+    What a reproduction finds out and says is the same then, and no process is started.
+    """
+
+    def put(hidden: str = "5.0 6\n") -> None:
+        (folder / "hidden.txt").write_text(hidden)
+        if hidden not in made:
+            again(run, keep=True)
+            made[hidden] = made[""] / str(len(made))
+            shutil.copytree(folder / "again", made[hidden], symlinks=True)
+        else:
+            shutil.copytree(made[hidden], folder / "again", symlinks=True)
+
+    return put
+
+
 def again(run: Run | Path | None, **options: Any) -> Reproduction:
     name = run.path if isinstance(run, Run) else run
     return reproduce(name, jobs=1, output=options.pop("output", "again"), **options)
@@ -113,8 +139,10 @@ def test_the_same_again_is_identical(run: Run, folder: Path) -> None:
     assert (folder / "again/prov/prov.json").is_file()
 
 
-def test_numbers_are_compared_where_bytes_differ(run: Run, folder: Path) -> None:
-    (folder / "hidden.txt").write_text("5.0000001 6\n")
+def test_numbers_are_compared_where_bytes_differ(
+    run: Run, folder: Path, begun: Callable[..., None]
+) -> None:
+    begun("5.0000001 6\n")
     found = again(run)
     assert verdicts(found) == {"select": "identical", "order": "within tolerance"}
     order = found.products[1]
@@ -143,9 +171,11 @@ def test_a_step_that_fails_now(run: Run, folder: Path) -> None:
     assert found.verdict is Verdict.NOT_MADE
 
 
-def test_recorded_bytes_that_are_damaged_or_gone(run: Run, folder: Path) -> None:
+def test_recorded_bytes_that_are_damaged_or_gone(
+    run: Run, folder: Path, begun: Callable[..., None]
+) -> None:
     """Digests still tell that they differ; a flipped bit is no basis for more."""
-    (folder / "hidden.txt").write_text("5.0000001 6\n")
+    begun("5.0000001 6\n")
     path = (run.path / "products/order/ordered/ordered.txt").resolve()
     path.chmod(0o600)
     path.write_bytes(path.read_bytes().replace(b"1.0", b"3.0"))
@@ -170,7 +200,10 @@ def test_a_missing_input_is_named(run: Run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["numbers.txt", "renamed.dat"])
-def test_an_input_is_found_elsewhere_by_its_digest(run: Run, folder: Path, name: str) -> None:
+def test_an_input_is_found_elsewhere_by_its_digest(
+    run: Run, folder: Path, name: str, begun: Callable[..., None]
+) -> None:
+    begun()
     (folder / "other/deep").mkdir(parents=True)
     (folder / "data/numbers.txt").rename(folder / "other/deep" / name)
     (folder / "other/numbers.txt").write_text("9.0 2.0\n3.0 4.0\n")  # the same name and size
@@ -204,7 +237,8 @@ def test_from_the_record_with_the_plan_beside_it(run: Run, folder: Path) -> None
     assert "put together" in open_recorded(folder / "sent").notes[0]
 
 
-def test_from_the_record_alone(run: Run, folder: Path) -> None:
+def test_from_the_record_alone(run: Run, folder: Path, begun: Callable[..., None]) -> None:
+    begun()
     (folder / "sent").mkdir()
     record = folder / "sent/record.json"
     shutil.copy(run.provenance, record)
@@ -219,7 +253,9 @@ def test_from_the_record_alone(run: Run, folder: Path) -> None:
         again(record, output="other")
 
 
-def test_the_commands(run: Run, folder: Path) -> None:
+def test_the_commands(run: Run, folder: Path, begun: Callable[..., None]) -> None:
+    begun()
+
     def gpwf(*args: str) -> Result:
         return CliRunner().invoke(cli, [*args], prog_name="gpwf")
 
@@ -372,8 +408,10 @@ def test_another_folder_is_refused(run: Run, folder: Path) -> None:
         again(run, output=run.path / "sub")
 
 
-def test_the_record_says_what_reproduces_what(run: Run, folder: Path) -> None:
-    (folder / "hidden.txt").write_text("5.0000001 6\n")
+def test_the_record_says_what_reproduces_what(
+    run: Run, folder: Path, begun: Callable[..., None]
+) -> None:
+    begun("5.0000001 6\n")
     found = again(run)
     path = found.run.path / "prov/reproduction.json"
     record = json.loads(path.read_text())
