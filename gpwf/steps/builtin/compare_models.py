@@ -34,10 +34,10 @@ class CompareModelsSettings(StepSettings):
         description="Values of parameters of the alternative that make it the null hypothesis, "
         "such as `crab.beta: 0`, instead of 'null_models'",
     )
-    nested: Literal["check", "assume", "no"] = Field(
+    nested: Literal["check", "assume", "skip"] = Field(
         "check",
         description="Whether the alternative contains the null hypothesis: check it, assume it "
-        "without a check, or no likelihood ratio but AIC and BIC alone",
+        "without a check, or skip the likelihood ratio: AIC and BIC alone",
     )
     fit_range: EnergyRange | None = Field(
         None, description="Energies in which both are fitted; left out: all of the safe range"
@@ -105,7 +105,7 @@ class CompareModelsStep(Step):
         if settings.null_values:
             _start_again(null, alternative)
         n_dof = len(alternative.free) - len(null.free)
-        if settings.nested != "no":
+        if settings.nested != "skip":
             if n_dof < 1:
                 raise _not_nested(
                     ctx.step,
@@ -116,7 +116,7 @@ class CompareModelsStep(Step):
             how = [] if settings.null_values else how  # nested by construction
         else:
             how = ["the models are not nested: there is no likelihood ratio test"]
-        table = _table(null, alternative, fixed, nested=settings.nested != "no")
+        table = _table(null, alternative, fixed, nested=settings.nested != "skip")
         table.meta["caveats"] = [*how, *_caveats(fixed)]
         return {"comparison": table}
 
@@ -190,7 +190,7 @@ def _not_nested(step: str, text: str) -> StepError:
     """Return the error for models that are not nested."""
     return StepError(
         f"{step}: the models are not nested: {text}",
-        hint="set 'nested: no' to compare them by AIC and BIC alone, 'nested: assume' if you know "
+        hint="set 'nested: skip' to compare them by AIC and BIC alone, 'nested: assume' if you know "
         "that the alternative contains the null hypothesis, or exchange the two",
     )
 

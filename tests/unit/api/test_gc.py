@@ -19,7 +19,7 @@ from gpwf.api.gc import Cleaning, clean
 from gpwf.api.known_runs import KnownRun, is_driven, known_runs
 from gpwf.api.pins import find_pin, make_pin
 from gpwf.api.retention import fates
-from gpwf.core.runs import RunState
+from gpwf.core.runs import RunState, TaskState
 from gpwf.errors import StoreError, UsageError
 from gpwf.run.rundir import RunDirectory
 from gpwf.store.clock import read_clock
@@ -397,7 +397,7 @@ def test_a_pin_takes_in_what_its_run_makes_later(world: World, later: Callable) 
 
         with Journal(rundir.journal) as journal:
             product = world.make("b", "B", "one")
-            journal.extend(world._attempt("b", {"out": product}, "ok"))  # type: ignore[arg-type]
+            journal.extend(world._attempt("b", {"out": product}, TaskState.OK))
     later()
     sweep(world)
     shutil.rmtree(path)

@@ -212,8 +212,8 @@ def test_models_that_are_not_nested_are_refused_and_compared_otherwise() -> None
     first, second = one("LogParabola", alpha=2.9), one("ExpCutoffPowerLaw", index=2.9, lambda_=0)
     with pytest.raises(StepError, match="my-compare-models: the models are not nested") as caught:
         compare(first, second)
-    assert "nested: no" in (caught.value.hint or "")
-    table = compare(first, second, nested="no")
+    assert "nested: skip" in (caught.value.hint or "")
+    table = compare(first, second, nested="skip")
     assert math.isnan(table["p_value"][0])
     assert not table["nested"][0]
     assert table["delta_aic"][0] == pytest.approx(-table["ts"][0])
