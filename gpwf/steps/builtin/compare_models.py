@@ -190,8 +190,8 @@ def _not_nested(step: str, text: str) -> StepError:
     """Return the error for models that are not nested."""
     return StepError(
         f"{step}: the models are not nested: {text}",
-        hint="set 'nested: skip' to compare them by AIC and BIC alone, 'nested: assume' if you know "
-        "that the alternative contains the null hypothesis, or exchange the two",
+        hint="set 'nested: skip' to compare them by AIC and BIC alone, 'nested: assume' if you "
+        "know that the alternative contains the null hypothesis, or exchange the two",
     )
 
 
