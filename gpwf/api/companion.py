@@ -29,7 +29,7 @@ from gpwf.store.objects import ObjectStore
 __all__ = ["Companion", "JournalLinks"]
 
 _LOOK_EVERY_S = 0.05
-_NAME, _RECORD = b"name\n", b"record\n"
+_FOLLOW, _NAME, _RECORD = b"follow\n", b"name\n", b"record\n"
 _DONE, _NOT_DONE = b"done\n", b"not done\n"
 _LONGEST = 1 << 16
 
@@ -40,7 +40,7 @@ class Companion:
     Parameters
     ----------
     run_dir : Path
-        Of the run; plan and journal are there already.
+        Of the run; there may be nothing in it yet.
     store : Path
         Folder of the store.
     """
@@ -56,6 +56,10 @@ class Companion:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the driver, whose end is recorded
             )
+
+    def follow(self) -> None:
+        """Let it begin: plan and journal are there now."""
+        self._tell(_FOLLOW)
 
     def has_named(self) -> bool:
         """Wait until the products of all events so far have their names; False where not."""
@@ -73,17 +77,26 @@ class Companion:
             process.communicate()
 
     def _ask(self, order: bytes) -> bool:
-        if self._process is None:
+        if self._process is None or not self._tell(order):
             return False
-        ask, answer = self._process.stdin, self._process.stdout
-        assert ask is not None
+        answer = self._process.stdout
         assert answer is not None
         try:
-            ask.write(order)
-            ask.flush()
             return answer.readline() == _DONE
+        except OSError:
+            return False
+
+    def _tell(self, order: bytes) -> bool:
+        if self._process is None:
+            return False
+        stream = self._process.stdin
+        assert stream is not None
+        try:
+            stream.write(order)
+            stream.flush()
         except OSError:  # it has gone
             return False
+        return True
 
 
 class JournalLinks:
@@ -155,6 +168,6 @@ def _answer(line: bytes) -> None:
     os.write(sys.stdout.fileno(), line)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and os.read(sys.stdin.fileno(), len(_FOLLOW)) == _FOLLOW:
     with contextlib.suppress(GpwfError, OSError):  # the driver notices, and does it itself
         _follow(Run(Path(sys.argv[1])), Path(sys.argv[2]))

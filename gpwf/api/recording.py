@@ -137,19 +137,17 @@ class _Beside:
         self._rundir = rundir
         self._plan = plan
         self._store = store
-        self._companion: Companion | None = None
+        self._companion = Companion(rundir.path, store.root)
 
     def apply(self, event: RunEvent) -> None:
         if isinstance(event, RunStarted):  # plan and journal are there now
-            self._companion = Companion(self._rundir.path, self._store.root)
+            self._companion.follow()
 
     def write(self, run: Run) -> bool:
-        companion = self._companion
-        return companion is not None and companion.has_recorded() and run.provenance.is_file()
+        return self._companion.has_recorded() and run.provenance.is_file()
 
     def close(self) -> None:
-        if self._companion is not None:
-            self._companion.close()
+        self._companion.close()
 
     # ---- names ------------------------------------------------------------------------------
 
@@ -160,7 +158,7 @@ class _Beside:
         """Do nothing: it is under way."""
 
     def finish(self) -> None:
-        if self._companion is not None and self._companion.has_named():
+        if self._companion.has_named():
             return
         links = JournalLinks(self._plan, ProductLinks(self._rundir.products, self._store.objects))
         try:

@@ -9,23 +9,15 @@ tested.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from hashlib import sha256
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, NamedTuple
 
-from gpwf.core.plan import Task
 from gpwf.core.redact import looks_secret
-from gpwf.core.runs import (
-    AttemptFinished,
-    AttemptStarted,
-    Product,
-    ProductFile,
-    Resources,
-)
+from gpwf.core.runs import Product, ProductFile
 from gpwf.prov.context import Settings, Used
-from gpwf.prov.included import coordinates_of
-from gpwf.prov.json_values import encoded, several
+from gpwf.prov.json_activities import MOST_TEXTS, QuickActivities, is_plain
+from gpwf.prov.json_values import encoded
 from gpwf.prov.recorder import json_text
 from gpwf.prov.vocabulary import local_id
 
@@ -34,8 +26,6 @@ if TYPE_CHECKING:
     from gpwf.prov.json_values import Notes
 
 __all__ = ["QuickLines"]
-
-_MOST_TEXTS = 1024
 
 
 class _Port(NamedTuple):
@@ -61,7 +51,7 @@ class _Setting(NamedTuple):
     role: str
 
 
-class QuickLines:
+class QuickLines(QuickActivities):
     """Writes what is ordinary for a recorder; tells where something is not.
 
     Parameters
@@ -71,9 +61,8 @@ class QuickLines:
     """
 
     def __init__(self, recorder: JsonRecorder) -> None:
-        self._to = recorder
+        super().__init__(recorder)
         types = recorder.types
-        self._process = types[("wfprov:ProcessRun",)]
         self._product = types[("gpwf:Product", "wfprov:Artifact", "prov:Collection")][1:]
         self._value = types[("gpwf:Value",)][1:]
         self._file = types[("gpwf:File", "wfprov:Artifact")][1:]
@@ -82,98 +71,6 @@ class QuickLines:
         self._ports: dict[tuple[str, str], _Port] = {}
         self._names: dict[str, str] = {}
         self._settings: dict[tuple[str, str], _Setting] = {}
-        self._places: dict[tuple[str, str, int], str] = {}
-
-    # ---- attempts ---------------------------------------------------------------------------
-
-    def attempt(
-        self,
-        local: str,
-        task: Task,
-        begun: AttemptStarted,
-        ended: AttemptFinished,
-        times: tuple[datetime, datetime],
-        notes: Notes,
-        responsible: tuple[str, str, tuple[str, ...]],
-    ) -> bool:
-        """Write the activity of an attempt, its start and its associations.
-
-        Parameters
-        ----------
-        local : str
-            Local name of the activity.
-        task, begun, ended, times
-            A first attempt that went well, and when it began and ended.
-        notes : prepared attributes
-            What it has in common with others.
-        responsible : tuple
-            Local names of the run, of the engine, and of the plans.
-
-        Returns
-        -------
-        bool
-            False where something is not ordinary; nothing is written then.
-        """
-        to, name, key = self._to, quote(task.id), begun.key
-        if "\\u" in name or not _is_plain(key):
-            return False
-        if not to.begin_new(local, *times, _texts(ended)):
-            return False
-        append, start = to.lines["activity"].append, to.start_text
-        append(
-            f'"gpwf:{local}":{{"prov:startTime":{start},"prov:endTime":{to.end_text}'
-            f'{self._process}{notes.text},"prov:label":{name[:-1]}, attempt 1","gpwf:task":{name}'
-            f'{self._own(task)},"gpwf:attempt":{{"$":"1","type":"xsd:int"}},"gpwf:state":"ok"'
-            f',"gpwf:taskKey":"{key}"{self._used(begun.worker, ended.resources)}}}'
-        )
-        run, engine, plans = responsible
-        to.lines["wasStartedBy"].append(
-            f'"gpwf:sta-{local}":{{"prov:activity":"gpwf:{local}","prov:starter":"gpwf:{run}"'
-            f',"prov:time":{start}}}'
-        )
-        for plan in plans:
-            content = f'["gpwf-prov-ass/1","{local}","{engine}","{plan}"]'
-            number = sha256(content.encode()).hexdigest()
-            to.lines["wasAssociatedWith"].append(
-                f'"gpwf:ass-{number}":{{"prov:activity":"gpwf:{local}",'
-                f'"prov:agent":"gpwf:{engine}","prov:plan":"gpwf:{plan}"}}'
-            )
-        return True
-
-    def _own(self, task: Task) -> str:
-        """Return what a task does not share with the others of its step."""
-        text = ""
-        seed = task.settings.get("seed")
-        if seed is not None and (word := encoded(seed)):
-            text = f',"gpwf:seed":{word}'
-        if task.stream:
-            text += f',"gpwf:stream":"[{",".join(map(str, task.stream))}]"'
-        if task.coordinates:
-            parts = []
-            for axis, value in task.coordinates.items():
-                words = value if type(value) is str else json_text(value)
-                parts.append(quote(f"{axis}={words}"))
-            joined = several(parts)
-            if "\\u" in joined:
-                joined = several([encoded(word) for _, word in coordinates_of(task.coordinates)])
-            text += f',"gpwf:coordinate":{joined}'
-        return text
-
-    def _used(self, worker: str, used: Resources) -> str:
-        """Return what an attempt used, and where it ran."""
-        place = worker, used.host, used.pid
-        text = self._places.get(place)
-        if text is None:
-            pairs = (("worker", worker), ("host", used.host), ("pid", used.pid or None))
-            text = self._to.prepare(pairs).text
-            if len(self._places) < _MOST_TEXTS:
-                self._places[place] = text
-        text += f',"gpwf:wallTime_s":{encoded(used.wall_s)}'
-        if used.cpu_s:
-            text += f',"gpwf:cpuTime_s":{encoded(used.cpu_s)}'
-        if used.peak_rss_bytes:
-            text += f',"gpwf:peakMemory_B":{encoded(used.peak_rss_bytes)}'
-        return text
 
     def setting(self, name: str, value: int, kind: str, notes: Notes) -> Settings | None:
         """Write a setting that is a whole number; return its usages, None where it is not plain.
@@ -193,7 +90,7 @@ class QuickLines:
             head, tail = f'["gpwf-prov-param/1",{label},', f',"",{quote(kind)}]'
             entity = f'{{{self._parameter},"prov:label":{label[:-1]} = '
             texts = _Setting(plain, head, tail, entity, label, quote(kind), role)
-            if len(self._settings) < _MOST_TEXTS:
+            if len(self._settings) < MOST_TEXTS:
                 self._settings[name, kind] = texts
         if not texts.is_plain or not -(1 << 63) <= value < 1 << 63:
             return None
@@ -249,7 +146,7 @@ class QuickLines:
             or "\\u" in summary
             or activity != to.activity_now
             or not texts.suffix
-            or not _is_plain(digest)
+            or not is_plain(digest)
             or not all(map(self._is_plain_file, product.files))
         ):
             return None
@@ -322,7 +219,7 @@ class QuickLines:
             role=f',"prov:role":{quote(f"out.{port}")}}}',
             value=f',"prov:label":{quote(f"{kind} ")[:-1]}',
         )
-        if len(self._ports) < _MOST_TEXTS:
+        if len(self._ports) < MOST_TEXTS:
             self._ports[port, kind] = texts
         return texts
 
@@ -333,32 +230,8 @@ class QuickLines:
             text = quote(name)
             if not name or "\\u" in text:
                 return False
-            if len(self._names) >= _MOST_TEXTS:
+            if len(self._names) >= MOST_TEXTS:
                 self._names.clear()
                 return False  # those of this product may be among them
             self._names[name] = text
-        return _is_plain(item.digest) and (not item.data_digest or _is_plain(item.data_digest))
-
-
-def _texts(ended: AttemptFinished) -> tuple[str, str] | None:
-    """Return the JSON texts of the times of an attempt, where they need not be taken apart."""
-    one, two = ended.started, ended.ended
-    if not (_is_usual(one) and _is_usual(two)):
-        return None
-    return f'"{one[:-1]}+00:00"', f'"{two[:-1]}+00:00"'
-
-
-def _is_usual(time: str) -> bool:
-    """Return True for a time, known to be one, that is written as the engine writes it."""
-    return (
-        len(time) == 27
-        and time[26] == "Z"
-        and time[19] == "."
-        and time[10] == "T"
-        and time[7] == "-"
-        and time[20:26] != "000000"
-    )
-
-
-def _is_plain(digest: str) -> bool:
-    return digest.isalnum() and digest.isascii()
+        return is_plain(item.digest) and (not item.data_digest or is_plain(item.data_digest))

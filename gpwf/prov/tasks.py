@@ -203,21 +203,28 @@ def _record_original(context: RunContext, task: Task, shape: Shape, event: TaskC
             ("wfprov:WorkflowRun",),
             [("prov:label", f"earlier run {event.made_by_run[:8]}"), ("runId", event.made_by_run)],
         )
-    recorder.activity(
-        local,
-        start,
-        end,
-        ("wfprov:ProcessRun",),
-        [
-            ("prov:label", f"{task.id}, made by an earlier run"),
-            ("wfprov:wasPartOfWorkflowRun", Ref(run)),
-            ("seed", task.settings.get("seed")),
-            ("stream", _words(task.stream)),
-            ("taskKey", event.key),
-        ],
-        shape.original,
-    )
-    recorder.started(local, run, start)
+    quick = recorder.quick
+    if (
+        quick is None
+        or start is None
+        or end is None
+        or not quick.original(local, task, event, (start, end), shape.original, run)
+    ):
+        recorder.activity(
+            local,
+            start,
+            end,
+            ("wfprov:ProcessRun",),
+            [
+                ("prov:label", f"{task.id}, made by an earlier run"),
+                ("wfprov:wasPartOfWorkflowRun", Ref(run)),
+                ("seed", task.settings.get("seed")),
+                ("stream", _words(task.stream)),
+                ("taskKey", event.key),
+            ],
+            shape.original,
+        )
+        recorder.started(local, run, start)
     span = Span(activity=local, start=start, end=end)
     use_settings(context, task, shape, span, with_origin=False)
     use_inputs(context, task, span, event.inputs)
@@ -230,19 +237,15 @@ def _record_original(context: RunContext, task: Task, shape: Shape, event: TaskC
         record_product(context, task, span, event.made_by_attempt, port, product)
 
 
-def record_cached(context: RunContext, task: Task, event: TaskCached, *, by_this_run: bool) -> None:
-    """Record that this run took a result instead of running the task, and who made the result.
-
-    ``by_this_run`` says that this run made it and has yet to tell of its end.
-    """
-    recorder, shape = context.recorder, context.shape(task)
-    if not by_this_run:
-        _record_original(context, task, shape, event)
-    local = local_id("act", event.attempt_id)
-    moment, made_at = parse_time(event.time), parse_time(event.made_ended)
-    ahead = (made_at - moment).total_seconds() if made_at and moment else 0.0
-    if ahead > 0.0:
-        moment = made_at  # the clock of who made it goes ahead of ours
+def _record_hit(
+    context: RunContext,
+    task: Task,
+    shape: Shape,
+    event: TaskCached,
+    about: tuple[str, datetime | None, float],
+) -> None:
+    """Record the activity that took a cached result, who started it, who was responsible for it."""
+    recorder, (local, moment, ahead) = context.recorder, about
     runs = context.child_runs(task)
     for run in runs:
         run.note(moment, moment)
@@ -263,6 +266,32 @@ def record_cached(context: RunContext, task: Task, event: TaskCached, *, by_this
     recorder.started(local, _starter(context, task, runs), moment)
     for plan in shape.plans:
         recorder.associated(local, context.engine, plan)
+
+
+def record_cached(context: RunContext, task: Task, event: TaskCached, *, by_this_run: bool) -> None:
+    """Record that this run took a result instead of running the task, and who made the result.
+
+    ``by_this_run`` says that this run made it and has yet to tell of its end.
+    """
+    recorder, shape = context.recorder, context.shape(task)
+    if not by_this_run:
+        _record_original(context, task, shape, event)
+    local = local_id("act", event.attempt_id)
+    moment, made_at = parse_time(event.time), parse_time(event.made_ended)
+    ahead = (made_at - moment).total_seconds() if made_at and moment else 0.0
+    if ahead > 0.0:
+        moment = made_at  # the clock of who made it goes ahead of ours
+    if (
+        recorder.quick is None
+        or moment is None
+        or ahead > 0.0
+        or context.children is not None
+        or task.id in context.aliases
+        or not recorder.quick.cached(
+            local, task, event, moment, shape.cached, (context.run, context.engine, shape.plans)
+        )
+    ):
+        _record_hit(context, task, shape, event, (local, moment, ahead))
     recorder.informed(local, local_id("act", event.made_by_attempt))
     span = Span(activity=local, start=moment, end=moment)
     use_settings(context, task, shape, span, with_origin=True)

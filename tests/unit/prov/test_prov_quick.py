@@ -14,7 +14,7 @@ from test_prov_stream import equal
 
 from gpwf.core.digests import Digest, TaskKey
 from gpwf.core.plan import Plan, Task
-from gpwf.core.runs import AttemptFinished, AttemptStarted, Product, RunEvent
+from gpwf.core.runs import AttemptFinished, AttemptStarted, Product, RunEvent, TaskCached
 from gpwf.core.spec import Port
 from gpwf.prov.document import build_document
 from gpwf.prov.json_attempts import QuickLines
@@ -113,6 +113,29 @@ TASKS: dict[str, dict[str, Any]] = {
 }
 
 
+FOUND: dict[str, Change] = {
+    "UTC": lambda e: replace(
+        e,
+        time="2026-03-14T09:26:53.250000Z",
+        made_started="2026-03-13T09:26:53.250000Z",
+        made_ended="2026-03-13T09:26:53.250001Z",
+    ),
+    "whole seconds": lambda e: replace(e, time="2026-03-14T09:26:53.000000Z"),
+    "week date": lambda e: replace(e, made_started="2026-W10-6T09:26:53.25000Z"),
+    "clock ahead": lambda e: replace(e, made_ended="2031-03-14T09:26:53.250000Z"),
+    "no times": lambda e: replace(e, made_started="", made_ended=""),
+    "no time": lambda e: replace(e, time=""),
+    "key": lambda e: replace(e, key=TaskKey('"')),
+    "no products": lambda e: replace(e, products={}),
+}
+
+
+def found_run(plan: Plan, change: Change) -> list[RunEvent]:
+    """Return a run that found everything done, with changed events."""
+    events = factory.cached_run(plan)
+    return [change(event) if isinstance(event, TaskCached) else event for event in events]
+
+
 def check(plan: Plan, events: list[RunEvent], folder: Path) -> None:
     path = write_record(folder / "prov.json", plan, events)
     equal(path, build_document(plan, events))
@@ -123,6 +146,20 @@ def check(plan: Plan, events: list[RunEvent], folder: Path) -> None:
 def test_ends_of_every_kind(name: str, tmp_path: Path) -> None:
     plan = plan_with()
     check(plan, run_of(plan, FINISHED[name], same, same), tmp_path)
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_cached_results_of_every_kind(name: str, tmp_path: Path) -> None:
+    plan = plan_with()
+    check(plan, found_run(plan, FOUND[name]), tmp_path)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_cached_tasks_of_every_kind(name: str, tmp_path: Path) -> None:
+    plan = plan_with()
+    tasks = tuple(replace(task, **TASKS[name]) for task in plan.tasks)
+    plan = replace(plan, tasks=tasks)
+    check(plan, found_run(plan, FOUND["UTC"]), tmp_path)
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
@@ -155,7 +192,6 @@ def test_an_ordinary_run_is_written_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
-    attempt, product = QuickLines.attempt, QuickLines.product
 
     def counted(name: str, method: Any) -> Any:
         def call(*args: Any) -> Any:
@@ -165,9 +201,14 @@ def test_an_ordinary_run_is_written_at_once(
 
         return call
 
-    monkeypatch.setattr(QuickLines, "attempt", counted("attempt", attempt))
-    monkeypatch.setattr(QuickLines, "product", counted("product", product))
+    for name in ("attempt", "original", "cached", "product"):
+        monkeypatch.setattr(QuickLines, name, counted(name, getattr(QuickLines, name)))
     plan = factory.make_plan()
+    n_products = sum(len(task.output_ports) for task in plan.tasks)
     write_record(tmp_path / "prov.json", plan, factory.good_run(plan))
     assert written.count("attempt") == len(plan.tasks)
-    assert written.count("product") == sum(len(task.output_ports) for task in plan.tasks)
+    assert written.count("product") == n_products
+    written.clear()
+    write_record(tmp_path / "prov.json", plan, found_run(plan, FOUND["UTC"]))
+    assert written.count("original") == written.count("cached") == len(plan.tasks)
+    assert written.count("product") == n_products
