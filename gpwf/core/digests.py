@@ -87,10 +87,10 @@ def digest_bytes(data: bytes) -> Digest:
     return Digest(hashlib.sha256(data).hexdigest())
 
 
-def digest_file(path: Path) -> Digest:
+def digest_file(path: Path | str) -> Digest:
     """Return the SHA-256 of a file's content, the same as ``sha256sum`` prints."""
     state = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open(path, "rb") as stream:  # noqa: PTH123 - of thousands of texts none becomes a path
         while chunk := stream.read(_CHUNK):
             state.update(chunk)
     return Digest(state.hexdigest())

@@ -93,7 +93,7 @@ class StatCache:
         if known is not None and known.stat == before and known.is_settled:
             return known.digest, before[2]
         read_ns = time.time_ns()
-        digest = digest_file(Path(name))
+        digest = digest_file(name)
         after = _stat_of(name)
         if after == before:  # otherwise it was written while we read: nothing to remember
             self._remember(name, _Entry(before, read_ns, digest))
