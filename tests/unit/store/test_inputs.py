@@ -21,8 +21,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     found: list[Path] = []
     read = inputs_module.digest_file
 
-    def counting(path: Path) -> Digest:
-        found.append(path)
+    def counting(path: Path | str) -> Digest:
+        found.append(Path(path))
         return read(path)
 
     monkeypatch.setattr(inputs_module, "digest_file", counting)
