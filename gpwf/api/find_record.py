@@ -11,7 +11,7 @@ from pathlib import Path
 from gpwf.api.run_records import RecordSet, runs_of_store
 from gpwf.api.runs import Run
 from gpwf.api.stores import find_store
-from gpwf.core.digests import digest_file
+from gpwf.core.digests import TaskKey, digest_file
 from gpwf.errors import GpwfError, UsageError
 from gpwf.prov.lineage import Lineage
 from gpwf.prov.lineage_build import Kind, Relation
@@ -218,9 +218,9 @@ def _place(run: Path, path: Path) -> str:
 
 def _maker(store: Path, cards: dict[str, str]) -> Path | None:
     """Return the directory of the run that made the result a file names, where it is there."""
-    key = cards.get("GPWFKEY", "")
-    try:
-        result = read_result(ResultStore(store).path(key).read_bytes()) if key else None  # type: ignore[arg-type]
+    key = TaskKey(cards.get("GPWFKEY", ""))
+    try:  # not `ResultStore.get`, which sets aside what is damaged
+        result = read_result(ResultStore(store).path(key).read_bytes()) if key else None
     except OSError:
         result = None
     entry = RunRegistry(store).get(result.run_id) if result is not None else None

@@ -68,9 +68,10 @@ def test_files_of_failed_attempts_are_recorded_as_invalid(tmp_path: Path) -> Non
     record = json.loads(text)
     some, part = digest_bytes(b"some\n"), digest_bytes(b"part\n")
     x = digest_bytes(b"x\n")
-    names = {"scratch/work/o.txt": some, "scratch/work/[redacted].txt": x}
+    folder = "scratch/work"
+    names = {f"{folder}/o.txt": some, f"{folder}/[redacted].txt": x}
     assert _left(record, "bad") == names
-    assert _left(record, "slow") == {"scratch/work/o.txt": part}
+    assert _left(record, "slow") == {f"{folder}/o.txt": part}
     assert _left(record, "given") == {}
     slow = next(i for i in record["activity"].values() if i.get("gpwf:step") == "slow")
     assert int(slow["gpwf:peakMemory_B"]["$"]) > 2**20

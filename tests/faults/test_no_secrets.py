@@ -250,7 +250,7 @@ def test_anonymous_runs_say_neither_who_nor_where(
         names.append(f'"{socket.gethostname()}"')
     files = dict(files_in("run"))
     for path, found in files.items():
-        if "/work/" not in path:
+        if "work" not in path.split("/"):
             assert [name for name in names if name in found] == [], path
     assert "~/given.txt" in files["run/plan.json"]
     assert '"gpwf:user"' not in files["run/prov/prov.json"]
