@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -244,9 +244,8 @@ def _make(root: Path) -> None:
         for name in _FOLDERS:
             (root / name).mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         (root / LOCK_NAME).touch(mode=PRIVATE_FILE)  # a full disk would not take it later
-        probe = root / "tmp" / f"probe-{secrets.token_hex(6)}"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=root / "tmp"):  # can be written; has no name to stay behind
+            pass
         if not (root / _MARKER).exists():
             marker = {"format": "gpwf-store", "version": STORE_FORMAT}
             write_atomic(root / _MARKER, (json.dumps(marker) + "\n").encode())
