@@ -109,6 +109,7 @@ def test_the_digest_is_of_what_counts(change: object, same: bool, tmp_path: Path
 @pytest.mark.parametrize(
     "data",
     [b"", b"S", b"name,n\n1,2\n", b"\x1f\x8b", gzip.compress(b"text"), b"\x1f\x8bnonsense" * 100],
+    ids=["empty", "one", "text", "gzip_start", "gzip", "gzip_nonsense"],  # gzip writes the time
 )
 def test_other_files_say_nothing(data: bytes, tmp_path: Path) -> None:
     assert read_fits_identity(written(tmp_path, data)) is None
