@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,9 +29,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         )
 
 
-def pytest_make_parametrize_id(val: object) -> None:
+def pytest_make_parametrize_id(val: Any) -> None:
     """Refuse what names a test differently in every process, so that workers would disagree."""
-    if isinstance(val, bytes) and val[:2] == b"\x1f\x8b" and any(val[4:8]):
+    short = isinstance(val, bytes) and len(val) <= 100  # longer ones are numbered
+    if short and val[:2] == b"\x1f\x8b" and any(val[4:8]):
         raise pytest.UsageError("gzip data hold the time they were made: give 'ids'")
 
 
