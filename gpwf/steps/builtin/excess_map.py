@@ -7,13 +7,12 @@ from typing import Any, ClassVar, Literal
 
 from gpwf.core.catalog import SettingProblem
 from gpwf.core.spec import Port
-from gpwf.errors import NoDataError, StepError
-from gpwf.steps.attach import attach_models, copy_datasets
+from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.settings import EnergyEdges, Field, Radius, StepSettings
-from gpwf.steps.stacking import stack_maps
+from gpwf.steps.summed import map_datasets, sum_maps
 
 __all__ = ["ExcessMapStep"]
 
@@ -96,7 +95,9 @@ class ExcessMapStep(Step):
         from gammapy.estimators import ExcessMapEstimator, FluxMaps
         from gammapy.modeling.models import PowerLawSpectralModel, SkyModel
 
-        dataset = _dataset(inputs["datasets"], inputs.get("models"), ctx.step)
+        models = inputs.get("models")
+        datasets = map_datasets(inputs["datasets"], models, ctx.step)
+        dataset = sum_maps(datasets, models, ctx.step)
         _check_selection(dataset, settings, ctx.step)
         edges = None
         if settings.energy_edges is not None:
@@ -128,68 +129,6 @@ def _order(names: Mapping[str, Any]) -> Any:
     return lambda name: (fixed.index(name), "") if name in fixed else (len(fixed), name)
 
 
-def _dataset(products: Sequence[Any], models: Any, step: str) -> Any:
-    """Return one dataset with all counts.
-
-    Raises
-    ------
-    NoDataError
-        Where there is none.
-    StepError
-        Where they are no maps, or cannot be added.
-    """
-    datasets: list[Any] = []
-    for product in products:
-        if models is None:
-            datasets.extend(copy_datasets(product))
-        else:
-            datasets.extend(attach_models(product, models, step)[0])
-    if not datasets:
-        raise NoDataError(f"{step}: there are no datasets")
-    if any(dataset.counts.geom.is_region for dataset in datasets):
-        raise StepError(
-            f"{step}: the datasets are spectra of a region, not maps",
-            hint="reduce the observations with 'type: 3d'",
-        )
-    if len(datasets) == 1:
-        return datasets[0]
-    # the order in which maps are added changes the last bits
-    datasets.sort(key=lambda dataset: dataset.name)
-    sources = None
-    if models is not None:
-        sources = _into_background(datasets, step)
-    total = stack_maps(datasets, "stacked", step)
-    if sources:
-        total.models = sources
-    return total
-
-
-def _into_background(datasets: Sequence[Any], step: str) -> list[Any]:
-    """Make sources part of the background of each dataset before they are added.
-
-    With measured OFF counts there is no background to add to: the sources are returned, to be set
-    on the sum.
-
-    Raises
-    ------
-    StepError
-        Where a source shines in some datasets with OFF counts only.
-    """
-    if datasets[0].tag != "MapDatasetOnOff":
-        for dataset in datasets:
-            dataset.background = dataset.npred()
-            dataset.models = None
-        return []
-    sources = [model.copy(name=model.name) for model in datasets[0].models]
-    if any(model.datasets_names is not None for model in sources):
-        raise StepError(
-            f"{step}: models for some of the datasets cannot be subtracted from the sum of maps "
-            "with OFF counts",
-            hint="leave 'datasets_names' out of the models, or make one map per dataset",
-        )
-    return sources
-
-
 def _check_selection(dataset: Any, settings: ExcessMapSettings, step: str) -> None:
     """Refuse maps of OFF counts where there are none; gammapy leaves them out without a word."""
     wanted = sorted(_OFF_MAPS.intersection(settings.selection_optional))
@@ -198,5 +137,3 @@ def _check_selection(dataset: Any, settings: ExcessMapSettings, step: str) -> No
             f"{step}: {', '.join(wanted)} of 'selection_optional' need maps with OFF counts",
             hint="reduce the observations with 'background.method: ring', or leave them out",
         )
-    if dataset.mask_safe is not None and not dataset.mask_safe.data.any():
-        raise NoDataError(f"{step}: no pixel of the datasets is in their safe range")
