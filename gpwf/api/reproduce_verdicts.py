@@ -41,6 +41,8 @@ TOLERANCES: Mapping[str, float] = {
     "flux-points": 1e-3,
     "light-curve": 1e-3,
     "flux-maps": 1e-3,
+    "map": 1e-3,
+    "maps": 1e-3,
     "table": 1e-3,
     "figure": 1e-2,
     "file": 1e-6,

@@ -38,6 +38,8 @@ _CLASSES: Mapping[str, _Class] = {
     "flux-points": _Class(module="gammapy.estimators", name="FluxPoints"),
     "light-curve": _Class(module="gammapy.estimators", name="FluxPoints"),
     "flux-maps": _Class(module="gammapy.estimators", name="FluxMaps"),
+    "map": _Class(module="gammapy.maps", name="Map"),
+    "maps": _Class(module="gammapy.maps", name="Maps"),
     "table": _Class(module="astropy.table", name="Table"),
     "figure": _Class(module="matplotlib.figure", name="Figure"),
 }

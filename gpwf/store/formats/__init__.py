@@ -37,6 +37,8 @@ _KINDS: Mapping[str, tuple[str, str | None]] = {
     "flux-points": ("flux_points", "flux_points.fits"),
     "light-curve": ("light_curve", "light_curve.fits"),
     "flux-maps": ("flux_maps", "flux_maps.fits"),
+    "map": ("map", "map.fits"),
+    "maps": ("maps", "maps.fits"),
     "table": ("table", "table.ecsv"),
     "figure": ("figure", "figure.png"),
     "file": ("file", None),  # the only one, whatever its name
@@ -45,7 +47,17 @@ _KINDS: Mapping[str, tuple[str, str | None]] = {
 # Values that are all in memory. Not those that are paths, or that open files when they are used:
 # these files belong to a task, or must be watched by one. Nor figures, which nobody changes.
 _IN_MEMORY = frozenset(
-    ("datasets", "models", "fit-result", "flux-points", "light-curve", "flux-maps", "table")
+    (
+        "datasets",
+        "models",
+        "fit-result",
+        "flux-points",
+        "light-curve",
+        "flux-maps",
+        "map",
+        "maps",
+        "table",
+    )
 )
 _AS_READ = frozenset(("fit-result",))  # their modules have a function ``as_read``
 

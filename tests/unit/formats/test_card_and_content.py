@@ -17,8 +17,8 @@ from test_gammapy_formats import (
     make_models,
     make_template_models,
 )
-from test_map_formats import make_datasets as make_maps
-from test_map_formats import make_flux_maps, make_on_off
+from test_map_formats import make_datasets as make_map_datasets
+from test_map_formats import make_flux_maps, make_maps, make_mask, make_on_off
 from test_table import make_table
 
 from gpwf.core.gzipped import stored_gzip
@@ -51,7 +51,7 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "datastore": ("datastore", make_datastore),
     "observations": ("observations", lambda folder: [observation(1, folder, b"events")]),
     "spectra": ("datasets", lambda _: make_datasets()),
-    "maps with background models": ("datasets", lambda _: make_maps()),
+    "maps with background models": ("datasets", lambda _: make_map_datasets()),
     "maps with OFF counts": ("datasets", lambda _: make_on_off()),
     "linked models": ("models", lambda _: make_models()),
     "models with maps": ("models", lambda _: make_template_models()),
@@ -59,6 +59,8 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "flux-points": ("flux-points", lambda _: make_flux("flux-points")),
     "light-curve": ("light-curve", lambda _: make_flux("light-curve")),
     "flux-maps": ("flux-maps", lambda _: make_flux_maps()),
+    "mask": ("map", lambda _: make_mask()),
+    "maps": ("maps", lambda _: make_maps()),
     "table": ("table", lambda _: make_table()),
     "figure": ("figure", lambda _: make_figure()),
     "file": ("file", make_file),

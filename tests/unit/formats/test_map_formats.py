@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gpwf.errors import StoreError
 from gpwf.store import formats
 
 pytestmark = pytest.mark.gammapy
@@ -218,3 +219,78 @@ def test_gammapy_reads_flux_maps(tmp_path: Path) -> None:
     formats.write("flux-maps", before, tmp_path, CARD)
     plain = FluxMaps.read(tmp_path / "flux_maps.fits")
     np.testing.assert_array_equal(plain.sqrt_ts.data, before.sqrt_ts.data)
+
+
+def make_mask() -> Any:
+    """Return a boolean map without energies."""
+    from gammapy.maps import Map
+
+    mask = Map.create(skydir=(266.4, -29.0), binsz=0.1, width=(0.6, 0.5), frame="galactic")
+    mask = Map.from_geom(mask.geom, data=True, dtype=bool)
+    mask.data[1:3, 2] = False
+    mask.meta = {"made": "by hand", "radius": 0.3}
+    return mask
+
+
+def test_a_mask_comes_back_boolean(tmp_path: Path) -> None:
+    from gammapy.maps import Map
+
+    before = make_mask()
+    after, folder, summary = store_twice("map", make_mask, tmp_path)
+    assert_map_equal(before, after)
+    assert summary == {"n_lon": 6, "n_lat": 5, "frame": "galactic", "true_fraction": 0.9333}
+    plain = Map.read(folder / "map.fits")
+    assert plain.geom == before.geom
+    np.testing.assert_array_equal(plain.data.astype(bool), before.data)
+
+
+def make_maps() -> Any:
+    """Return maps of several number types, one without energies."""
+    from gammapy.maps import Map, MapAxis, Maps
+
+    axis = MapAxis.from_energy_bounds("1 TeV", "10 TeV", 2)
+    first = Map.create(skydir=(83.63, 22.01), binsz=0.1, width=(0.6, 0.5), axes=[axis], unit="s-1")
+    first.data = np.arange(60.0).reshape(2, 5, 6) / 7
+    first.data[0, 0, 0] = np.nan
+    maps = Maps(rate=first, Kernel=Map.from_geom(first.geom, data=3, dtype="int32"))
+    maps["mask_2"] = Map.from_geom(first.geom.to_image(), data=True, dtype=bool)
+    return maps
+
+
+def test_maps_come_back_field_by_field(tmp_path: Path) -> None:
+    from gammapy.maps import Maps
+
+    before = make_maps()
+    after, folder, summary = store_twice("maps", make_maps, tmp_path)
+    assert type(after) is Maps
+    assert list(after) == ["rate", "Kernel", "mask_2"]
+    for name, item in before.items():
+        assert_map_equal(item, after[name])
+    assert summary["maps"] == list(before)
+    with fits_open(folder / "maps.fits") as hdus:
+        assert hdus[0].header["GPWFKEY"] == CARD["GPWFKEY"]
+
+
+@pytest.mark.parametrize("name", ["", "1", "a b", "é", "x" * 61])
+def test_a_name_that_fits_cannot_hold_is_refused(name: str, tmp_path: Path) -> None:
+    from gammapy.maps import Maps
+
+    maps = Maps()
+    maps[name] = make_mask()
+    with pytest.raises(StoreError, match="name of a map"):
+        formats.write("maps", maps, tmp_path, CARD)
+
+
+def test_names_of_one_spelling_are_refused(tmp_path: Path) -> None:
+    from gammapy.maps import Maps
+
+    with pytest.raises(StoreError, match="letter case"):
+        formats.write("maps", Maps(a=make_mask(), A=make_mask()), tmp_path, CARD)
+    with pytest.raises(StoreError, match="no maps"):
+        formats.write("maps", Maps(), tmp_path, CARD)
+
+
+def fits_open(path: Path) -> Any:
+    from astropy.io import fits
+
+    return fits.open(path)
