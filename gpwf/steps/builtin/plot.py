@@ -2,43 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from gpwf.core.catalog import SettingProblem
 from gpwf.core.spec import Port
-from gpwf.errors import StepError
-from gpwf.steps.attach import attach_models, copy_datasets, require_source
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.binning import common_energy_axis
+from gpwf.steps.plots.kinds import PLOT_KINDS
 from gpwf.steps.settings import EnergyRange, Field, StepSettings
 
 __all__ = ["PlotStep"]
-
-_DATASETS = Port(name="datasets", kind="datasets", help="What was counted")
-_INPUTS: Mapping[str, tuple[Port, ...]] = {
-    "sed": (
-        Port(name="flux_points", kind="flux-points", help="Points to draw"),
-        Port(name="models", kind="models", optional=True, help="Model to draw with its error band"),
-    ),
-    "light-curve": (Port(name="light_curve", kind="light-curve", help="Points to draw"),),
-    "counts": (
-        _DATASETS,
-        Port(name="models", kind="models", optional=True, help="Models of the predicted counts"),
-    ),
-    "residuals": (
-        _DATASETS,
-        Port(name="models", kind="models", help="Models that the residuals are from"),
-    ),
-    "profile": (
-        Port(name="profile", kind="table", multiple=True, help="From scan-parameter; a panel each"),
-    ),
-    "contours": (
-        Port(name="contours", kind="table", multiple=True, help="From contours; a colour each"),
-    ),
-    "significance-map": (Port(name="flux_maps", kind="flux-maps", help="Maps to draw"),),
-}
 
 
 class PlotSettings(StepSettings):
@@ -72,7 +45,7 @@ class PlotStep(Step):
     title: ClassVar[str] = "Draw a figure"
     group: ClassVar[str] = "results"
     Settings: ClassVar[type[StepSettings]] = PlotSettings
-    input_ports: ClassVar[tuple[Port, ...]] = _INPUTS["sed"]
+    input_ports: ClassVar[tuple[Port, ...]] = PLOT_KINDS["sed"].inputs
     output_ports: ClassVar[tuple[Port, ...]] = (
         Port(name="figure", kind="figure", help="PNG, SVG and PDF"),
     )
@@ -80,122 +53,30 @@ class PlotStep(Step):
 
     def inputs(self, settings: PlotSettings) -> tuple[Port, ...]:
         """Return the inputs that the kind of figure needs."""
-        return _INPUTS[settings.kind]
+        return PLOT_KINDS[settings.kind].inputs
 
     def check(self, settings: PlotSettings) -> Sequence[SettingProblem]:
-        """Refuse a source where no model of one source is drawn."""
-        if settings.source is not None and settings.kind != "sed":
-            message = f"'source' has no meaning for kind '{settings.kind}', only for 'sed'"
-            return [SettingProblem(path=("source",), message=message, code="GP306")]
-        return []
+        """Refuse settings that have no meaning for the kind of figure."""
+        return [_no_meaning(name, settings.kind) for name in _meaningless(settings)]
 
     def run(
         self, settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
         """Return ``figure``: `matplotlib.figure.Figure`."""
-        draw = {
-            "sed": _sed,
-            "light-curve": _light_curve,
-            "counts": _counts,
-            "residuals": _counts,
-            "profile": _profile,
-            "contours": _contours,
-            "significance-map": _significance,
-        }[settings.kind]
-        return {"figure": draw(settings, inputs, ctx)}
+        return {"figure": PLOT_KINDS[settings.kind].function()(settings, inputs, ctx)}
 
 
-def _sed(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
-    from gpwf.steps.plots.spectrum import draw_sed
-
-    flux_points, models = inputs["flux_points"], inputs.get("models")
-    model = None
-    if models is not None:
-        name = settings.source or flux_points.reference_model.name
-        require_source(name, models.names, ctx.step)
-        model = models[name]
-    return draw_sed(flux_points, model, energy_power=settings.energy_power, title=settings.title)
+def _meaningless(settings: PlotSettings) -> list[str]:
+    """Return the settings that are not as by default and that the kind has no use for."""
+    own = ("kind", "title", *PLOT_KINDS[settings.kind].settings)
+    return [
+        name
+        for name, field in PlotSettings.model_fields.items()
+        if name not in own and getattr(settings, name) != field.default
+    ]
 
 
-def _light_curve(
-    settings: PlotSettings,
-    inputs: Mapping[str, Any],
-    ctx: StepContext,  # noqa: ARG001  (all drawing functions are called alike)
-) -> Any:
-    from gpwf.steps.plots.light_curve import draw_light_curve
-
-    return draw_light_curve(inputs["light_curve"], title=settings.title)
-
-
-def _profile(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
-    from gpwf.steps.plots.profile import draw_profiles
-
-    tables = _made_by("scan-parameter", "stat-profile", inputs["profile"], ctx.step)
-    names = _labels(ctx, "profile", len(tables))
-    if len({table.meta["parameter"] for table in tables}) == len(tables):
-        names = [""] * len(tables)  # the axes say it
-    return draw_profiles(tables, names, title=settings.title)
-
-
-def _contours(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
-    from gpwf.steps.plots.contours import draw_contours
-
-    tables = _made_by("contours", "contours", inputs["contours"], ctx.step)
-    return draw_contours(tables, _labels(ctx, "contours", len(tables)), title=settings.title)
-
-
-def _labels(ctx: StepContext, port: str, number: int) -> list[str]:
-    """Return what tells the items of a port apart: values of gathered axes, or numbers."""
-    if number < 2:
-        return [""] * number
-    labels = [" ".join(item.values()) for item in ctx.labels.get(port, ())]
-    if len(labels) == number == len(set(labels)):
-        return labels
-    return [str(place + 1) for place in range(number)]
-
-
-def _made_by(tag: str, product: str, tables: Any, step: str) -> list[Any]:
-    """Return the tables of an input, which are to be from one type of step.
-
-    Raises
-    ------
-    StepError
-        Where one is another table.
-    """
-    found = list(tables) if isinstance(tables, (list, tuple)) else [tables]
-    if any(table.meta.get("product") != product for table in found):
-        raise StepError(
-            f"{step}: the table to draw is not from a step '{tag}'",
-            hint=f"connect that of a step '{tag}'",
-        )
-    return found
-
-
-def _significance(
-    settings: PlotSettings,
-    inputs: Mapping[str, Any],
-    ctx: StepContext,  # noqa: ARG001  (all drawing functions are called alike)
-) -> Any:
-    from gpwf.steps.plots.significance import draw_significance
-
-    return draw_significance(inputs["flux_maps"], title=settings.title)
-
-
-def _counts(settings: PlotSettings, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
-    from gpwf.steps.plots.counts import draw_counts, draw_residuals
-
-    datasets, models = inputs["datasets"], inputs.get("models")
-    if models is not None:
-        datasets, _ = attach_models(datasets, models, ctx.step)
-    else:
-        datasets = copy_datasets(datasets)
-    common_energy_axis(datasets, ctx.step)
-    bounds = settings.fit_range
-    fit_range = None
-    if bounds.min is not None or bounds.max is not None:
-        fit_range = (
-            bounds.min.value if bounds.min else 0.0,
-            bounds.max.value if bounds.max else math.inf,
-        )
-    draw = draw_residuals if settings.kind == "residuals" else draw_counts
-    return draw(datasets, fit_range=fit_range, title=settings.title)
+def _no_meaning(name: str, kind: str) -> SettingProblem:
+    users = ", ".join(f"'{item}'" for item, it in PLOT_KINDS.items() if name in it.settings)
+    message = f"{name!r} has no meaning for kind '{kind}', only for {users}"
+    return SettingProblem(path=(name,), message=message, code="GP306")

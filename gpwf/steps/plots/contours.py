@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpwf.steps.base import StepContext
 from gpwf.steps.plots.profile import parameter_label
 from gpwf.steps.plots.style import COLORS, GREY, new_figure, style_axes
+from gpwf.steps.plots.tables import labels, made_by
 
-__all__ = ["draw_contours"]
+__all__ = ["contours", "draw_contours"]
 
 _STYLES = ("-", "--", ":", "-.")
 _MARKERS = "+xo^sD"
+
+
+def contours(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
+    """Draw what the step ``plot`` draws as ``contours``."""
+    tables = made_by("contours", "contours", inputs["contours"], ctx.step)
+    return draw_contours(tables, labels(ctx, "contours", len(tables)), title=settings.title)
 
 
 def draw_contours(contours: Sequence[Any], names: Sequence[str], *, title: str) -> Any:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
+from gpwf.steps.attach import attach_models, copy_datasets
+from gpwf.steps.base import StepContext
+from gpwf.steps.binning import common_energy_axis
 from gpwf.steps.plots.style import (
     COLORS,
     GREY,
@@ -14,7 +19,38 @@ from gpwf.steps.plots.style import (
     style_axes,
 )
 
-__all__ = ["draw_counts", "draw_residuals"]
+__all__ = ["counts", "draw_counts", "draw_residuals", "residuals"]
+
+
+def counts(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
+    """Draw what the step ``plot`` draws as ``counts``."""
+    datasets = _with_models(inputs, ctx.step)
+    return draw_counts(datasets, fit_range=_fit_range(settings), title=settings.title)
+
+
+def residuals(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
+    """Draw what the step ``plot`` draws as ``residuals``."""
+    datasets = _with_models(inputs, ctx.step)
+    return draw_residuals(datasets, fit_range=_fit_range(settings), title=settings.title)
+
+
+def _with_models(inputs: Mapping[str, Any], step: str) -> Any:
+    """Return datasets of one energy axis, with their models if there are any."""
+    datasets, models = inputs["datasets"], inputs.get("models")
+    if models is not None:
+        datasets, _ = attach_models(datasets, models, step)
+    else:
+        datasets = copy_datasets(datasets)
+    common_energy_axis(datasets, step)
+    return datasets
+
+
+def _fit_range(settings: Any) -> tuple[float, float] | None:
+    """Return the range of the setting in TeV; None where there is none."""
+    low, high = settings.fit_range.min, settings.fit_range.max
+    if low is None and high is None:
+        return None
+    return (low.value if low else 0.0, high.value if high else math.inf)
 
 
 def draw_counts(datasets: Any, *, fit_range: Any, title: str) -> Any:

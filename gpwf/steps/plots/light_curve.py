@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from gpwf.steps.base import StepContext
 from gpwf.steps.plots.style import (
     COLORS,
     GREY,
@@ -16,9 +18,18 @@ from gpwf.steps.plots.style import (
     style_axes,
 )
 
-__all__ = ["draw_light_curve"]
+__all__ = ["draw_light_curve", "light_curve"]
 
 _MAX_BANDS = 8
+
+
+def light_curve(
+    settings: Any,
+    inputs: Mapping[str, Any],
+    ctx: StepContext,  # noqa: ARG001  (all kinds are called alike)
+) -> Any:
+    """Draw what the step ``plot`` draws as ``light-curve``."""
+    return draw_light_curve(inputs["light_curve"], title=settings.title)
 
 
 def draw_light_curve(light_curve: Any, *, title: str) -> Any:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpwf.steps.base import StepContext
 from gpwf.steps.plots.style import (
     BAND,
     COLORS,
@@ -15,10 +16,20 @@ from gpwf.steps.plots.style import (
     put_legend,
     style_axes,
 )
+from gpwf.steps.plots.tables import labels, made_by
 
-__all__ = ["draw_profiles", "parameter_label"]
+__all__ = ["draw_profiles", "parameter_label", "profile"]
 
 _LEVELS = (1, 2, 3, 4, 5)  # sigma
+
+
+def profile(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
+    """Draw what the step ``plot`` draws as ``profile``."""
+    tables = made_by("scan-parameter", "stat-profile", inputs["profile"], ctx.step)
+    names = labels(ctx, "profile", len(tables))
+    if len({table.meta["parameter"] for table in tables}) == len(tables):
+        names = [""] * len(tables)  # the axes say it
+    return draw_profiles(tables, names, title=settings.title)
 
 
 def draw_profiles(profiles: Sequence[Any], names: Sequence[str], *, title: str) -> Any:

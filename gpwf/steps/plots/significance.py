@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from gpwf.steps.base import StepContext
 from gpwf.steps.plots.style import GREY, new_figure, put_title
 
-__all__ = ["draw_significance"]
+__all__ = ["draw_significance", "significance_map"]
 
 _COLUMNS = 3
 _REACH = 5.0  # the colours reach so far on both sides, in standard deviations
+
+
+def significance_map(
+    settings: Any,
+    inputs: Mapping[str, Any],
+    ctx: StepContext,  # noqa: ARG001  (all kinds are called alike)
+) -> Any:
+    """Draw what the step ``plot`` draws as ``significance-map``."""
+    return draw_significance(inputs["flux_maps"], title=settings.title)
 
 
 def draw_significance(flux_maps: Any, *, title: str) -> Any:

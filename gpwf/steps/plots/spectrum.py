@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from gpwf.steps.attach import require_source
+from gpwf.steps.base import StepContext
 from gpwf.steps.plots.style import (
     BAND,
     COLORS,
@@ -16,11 +19,22 @@ from gpwf.steps.plots.style import (
     style_axes,
 )
 
-__all__ = ["draw_sed"]
+__all__ = ["draw_sed", "sed"]
 
 _N_CURVE = 200
 _MARGIN = 1.25  # the curve goes on beyond the points by this factor
 _DEPTH = 30.0  # a curve that falls steeply is cut this factor below the lowest point
+
+
+def sed(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
+    """Draw what the step ``plot`` draws as ``sed``."""
+    flux_points, models = inputs["flux_points"], inputs.get("models")
+    model = None
+    if models is not None:
+        name = settings.source or flux_points.reference_model.name
+        require_source(name, models.names, ctx.step)
+        model = models[name]
+    return draw_sed(flux_points, model, energy_power=settings.energy_power, title=settings.title)
 
 
 def draw_sed(flux_points: Any, model: Any, *, energy_power: float, title: str) -> Any:
