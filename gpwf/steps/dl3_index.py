@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from gpwf.errors import StepInputError
 from gpwf.steps.base import missing_path
 from gpwf.steps.fits_columns import read_columns
 
-__all__ = ["DataFile", "DatastoreIndex", "find_index", "read_index"]
+__all__ = ["DataFile", "DatastoreIndex", "IndexedHdu", "find_index", "has_index", "read_index"]
 
 _HDU_NAMES = ("hdu-index.fits.gz", "hdu-index.fits")
 _OBS_NAMES = ("obs-index.fits.gz", "obs-index.fits")
@@ -31,6 +31,21 @@ class DataFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedHdu:
+    """An HDU of an observation, in gammapy's words: ``aeff``, ``aeff_2d``, ``EFFECTIVE AREA``."""
+
+    obs_id: int
+    hdu_type: str
+    hdu_class: str
+    hdu_name: str
+    path: Path
+
+    def of(self, obs_id: int) -> IndexedHdu:
+        """Return the same HDU for another observation, which shares it."""
+        return replace(self, obs_id=obs_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DatastoreIndex:
     """What the index tables of a datastore say.
 
@@ -42,11 +57,14 @@ class DatastoreIndex:
         Files by observation id, in rising order of the ids.
     pointings : dict of int to (float, float)
         Right ascension and declination in deg (ICRS), where they are known.
+    hdus : tuple of IndexedHdu
+        Of all observations, where no table on disk lists them.
     """
 
     directory: Path
     files: dict[int, tuple[DataFile, ...]]
     pointings: dict[int, tuple[float, float]]
+    hdus: tuple[IndexedHdu, ...] = ()
 
     @property
     def obs_ids(self) -> tuple[int, ...]:
@@ -56,6 +74,13 @@ class DatastoreIndex:
     def hdu_types(self, obs_id: int) -> set[str]:
         """Return what there is of an observation: events, gti, aeff …"""
         return {kind for item in self.files[obs_id] for kind in item.hdu_types}
+
+
+def has_index(directory: str) -> bool:
+    """Tell whether a folder has an index, or is not there: then the index is what is missing."""
+    folder = Path(directory)
+    names = (*_HDU_NAMES, *_OBS_NAMES)
+    return not folder.is_dir() or any((folder / name).is_file() for name in names)
 
 
 def find_index(setting: str, directory: str) -> tuple[Path, Path]:

@@ -13,6 +13,7 @@ FITS standard 4.0, sections 3.3 and 7.3.
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import struct
 import zlib
@@ -102,9 +103,12 @@ def read_headers(path: Path) -> list[dict[str, str | int]] | None:
 
 def _headers(source: Any) -> list[_Header] | None:
     headers: list[_Header] = []
+    end = 0  # of the data of the last HDU
     while len(headers) < _MAX_HEADERS:
         text = block = source.read(_BLOCK)
         if not text.startswith(b"XTENSION=" if headers else b"SIMPLE  ="):
+            if not text and _length(source) < end:
+                return None
             return headers or None  # the standard allows other records after the last HDU
         while not any(block[at : at + 8] == b"END     " for at in range(0, len(block), _CARD)):
             block = source.read(_BLOCK)
@@ -113,8 +117,16 @@ def _headers(source: Any) -> list[_Header] | None:
                 return None
         cards, _ = _header(text, 0)
         headers.append(cards)
+        end = source.tell() + _size(cards)
         source.seek(_padded(_size(cards)), 1)
     return None
+
+
+def _length(source: Any) -> int:
+    """Return the length of a stream; of a zipped one, which was read to its end, in full."""
+    if isinstance(source, gzip.GzipFile):
+        return source.tell()
+    return os.fstat(source.fileno()).st_size
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError, StepInputError
 from gpwf.steps.base import Step, StepContext, input_file, missing_path
-from gpwf.steps.dl3_index import DatastoreIndex, find_index, read_index
+from gpwf.steps.dl3_index import DatastoreIndex, find_index, has_index, read_index
+from gpwf.steps.dl3_scan import event_files, scan_files
 from gpwf.steps.settings import Field, InputPath, SkyCircle, StepSettings
 
 __all__ = ["ObservationsSettings", "ObservationsStep"]
@@ -31,7 +33,20 @@ class ObservationsSettings(StepSettings):
     """Settings of observations."""
 
     datastore: InputPath | None = Field(
-        None, description="Folder of a DL3 datastore; left out, the product 'datastore' is read"
+        None,
+        description="Folder of a DL3 datastore; one without index tables is indexed from the "
+        "headers of its FITS files; left out, with 'files': the product 'datastore' is read",
+    )
+    files: tuple[InputPath, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Files of events instead of a datastore: paths, or patterns such as "
+        "`data/*_dl3.fits`",
+    )
+    irfs: InputPath | None = Field(
+        None,
+        description="File with the response of all observations whose files have none, for "
+        "'files' and for a folder without index tables",
     )
     obs_ids: tuple[int, ...] | None = Field(
         None, min_length=1, description="Ids of the observations, in the order wanted"
@@ -49,7 +64,12 @@ class ObservationsSettings(StepSettings):
 
 
 class ObservationsStep(Step):
-    """Selects observations from a DL3 datastore.
+    """Selects observations from a DL3 datastore, or from files.
+
+    A datastore is read through its index tables (`gammapy.data.DataStore`). Files without an index
+    are indexed from their headers, with the class of the response that stands there (HDUCLAS4);
+    a file that has response and no events, as FACT has, serves all observations. Files of
+    several telescopes are an error.
 
     Without `obs_ids`, `obs_file` and `obs_cone` every observation is taken; `obs_cone` together
     with ids keeps what fulfils both. An observation that is named but lacks a required response
@@ -68,12 +88,18 @@ class ObservationsStep(Step):
     packages = ("gammapy", "numpy", "astropy")
 
     def inputs(self, settings: ObservationsSettings) -> tuple[Port, ...]:
-        """Return the port ``datastore``, unless the setting names a folder."""
-        return (_DATASTORE,) if settings.datastore is None else ()
+        """Return the port ``datastore``, unless the settings name a folder or files."""
+        return (_DATASTORE,) if settings.datastore is None and settings.files is None else ()
 
     def check(self, settings: ObservationsSettings) -> Sequence[SettingProblem]:
         """Check that ids are given in one way, each once."""
         problems = []
+        if settings.datastore is not None and settings.files is not None:
+            message = "give either 'datastore' or 'files', not both"
+            problems.append(SettingProblem(path=("files",), message=message, code="GP306"))
+        if settings.irfs is not None and settings.datastore is None and settings.files is None:
+            message = "'irfs' has no meaning for the product 'datastore', which has an index"
+            problems.append(SettingProblem(path=("irfs",), message=message, code="GP306"))
         if settings.obs_ids is not None and settings.obs_file is not None:
             problems.append(
                 SettingProblem(
@@ -95,21 +121,31 @@ class ObservationsStep(Step):
         return problems
 
     def index_files(self, settings: ObservationsSettings) -> tuple[ExternalFile, ...]:
-        """Return the index tables and the file with ids."""
+        """Return what decides which files are read: index tables, or all files that are listed."""
         files = []
-        if settings.datastore is not None:
-            for path in find_index("datastore", settings.datastore):
+        if _has_tables(settings):
+            for path in find_index("datastore", str(settings.datastore)):
                 files.append(ExternalFile(setting="datastore", path=path, name=path.name))
+        elif settings.datastore is not None or settings.files is not None:
+            setting, found = _listed_files(settings)
+            files += [ExternalFile(setting=setting, path=path, name=path.name) for path in found]
+            if settings.irfs is not None:
+                files.append(input_file("irfs", settings.irfs))
         if settings.obs_file is not None:
             files.append(input_file("obs_file", settings.obs_file))
         return tuple(files)
 
     def external_files(self, settings: ObservationsSettings) -> tuple[ExternalFile, ...]:
         """Return the index tables and the data files of the selected observations."""
-        files = list(self.index_files(settings))
-        if settings.datastore is None:
-            return tuple(files)
-        index = read_index("datastore", settings.datastore)
+        if settings.datastore is None and settings.files is None:
+            return self.index_files(settings)
+        files: list[ExternalFile] = []
+        if _has_tables(settings):
+            files += self.index_files(settings)
+        elif settings.obs_file is not None:
+            files.append(input_file("obs_file", settings.obs_file))
+        index = _read(settings, settings.datastore)
+        setting = "datastore" if settings.files is None else "files"
         found: dict[str, ExternalFile] = {}
         for obs_id in _select(settings, index):
             for item in index.files[obs_id]:
@@ -119,7 +155,8 @@ class ObservationsStep(Step):
                         setting="datastore",
                         hint="the index names it; was the download complete?",
                     )
-                found[item.name] = ExternalFile(setting="datastore", path=item.path, name=item.name)
+                place = "irfs" if item.path == _path(settings.irfs) else setting
+                found[item.name] = ExternalFile(setting=place, path=item.path, name=item.name)
         return (*files, *found.values())
 
     def run(
@@ -129,22 +166,75 @@ class ObservationsStep(Step):
         ctx: StepContext,  # noqa: ARG002
     ) -> Mapping[str, Any]:
         """Open the datastore and take the observations."""
-        from gammapy.data import DataStore
-
-        directory = inputs["datastore"] if settings.datastore is None else settings.datastore.path
-        index = read_index("datastore", str(directory))
+        directory = settings.datastore
+        if directory is None and settings.files is None:
+            directory = inputs["datastore"]
+        index = _read(settings, directory)
         obs_ids = _select(settings, index)
         if not obs_ids:
             raise NoDataError(f"no observation of {_named(settings)} fits the selection")
-        hdu_index, obs_index = find_index("datastore", str(directory))
-        store = DataStore.from_dir(directory, hdu_index.name, obs_index.name)
+        store = _open(index, directory)
         # what is required was checked against the index; gammapy would leave out silently
         observations = store.get_observations(list(obs_ids), required_irf="all-optional")
         return {"observations": observations}
 
 
 def _named(settings: ObservationsSettings) -> str:
+    if settings.files is not None:
+        return "the files"
     return "the input datastore" if settings.datastore is None else str(settings.datastore)
+
+
+def _path(path: InputPath | None) -> Path | None:
+    return None if path is None else path.path
+
+
+def _has_tables(settings: ObservationsSettings) -> bool:
+    """Tell whether the settings name a folder with index tables."""
+    if settings.datastore is None or not has_index(settings.datastore):
+        return False
+    if settings.irfs is not None:
+        raise StepInputError(
+            f"irfs: {settings.datastore} has an index, which names the response",
+            setting="irfs",
+            hint="leave 'irfs' out, or give the files of events with 'files'",
+        )
+    return True
+
+
+def _listed_files(settings: ObservationsSettings) -> tuple[str, list[Path]]:
+    """Return the setting that names files without an index, and the files."""
+    if settings.files is not None:
+        return "files", event_files("files", settings.files)
+    return "datastore", event_files("datastore", str(settings.datastore))
+
+
+def _read(settings: ObservationsSettings, directory: Any) -> DatastoreIndex:
+    """Return the index of a datastore, or of files that have none."""
+    if settings.files is None and (settings.datastore is None or _has_tables(settings)):
+        return read_index("datastore", str(directory))
+    setting, files = _listed_files(settings)
+    return scan_files(setting, files, _path(settings.irfs))
+
+
+def _open(index: DatastoreIndex, directory: Any) -> Any:
+    """Return the `gammapy.data.DataStore` of an index."""
+    from gammapy.data import DataStore, HDUIndexTable
+
+    if not index.hdus:
+        hdu_index, obs_index = find_index("datastore", str(directory))
+        return DataStore.from_dir(directory, hdu_index.name, obs_index.name)
+    names = [item.path.relative_to(index.directory) for item in index.hdus]
+    columns = {
+        "OBS_ID": [item.obs_id for item in index.hdus],
+        "HDU_TYPE": [item.hdu_type for item in index.hdus],
+        "HDU_CLASS": [item.hdu_class for item in index.hdus],
+        "FILE_DIR": ["" if len(name.parts) == 1 else name.parent.as_posix() for name in names],
+        "FILE_NAME": [name.name for name in names],
+        "HDU_NAME": [item.hdu_name for item in index.hdus],
+    }
+    meta = {"BASE_DIR": index.directory.as_posix()}
+    return DataStore(hdu_table=HDUIndexTable(columns, meta=meta))
 
 
 def _select(settings: ObservationsSettings, index: DatastoreIndex) -> tuple[int, ...]:
@@ -165,12 +255,13 @@ def _select(settings: ObservationsSettings, index: DatastoreIndex) -> tuple[int,
     required = _required(settings) | {"events", "gti"}
     complete = tuple(item for item in obs_ids if required <= index.hdu_types(item))
     lacking = [item for item in obs_ids if item not in complete]
-    if lacking and named is not None:
+    if lacking and (named is not None or (index.hdus and not complete)):
         missing = ", ".join(sorted(required - index.hdu_types(lacking[0])))
+        lend = ", or give the file of the response with 'irfs'" if index.hdus else ""
         raise StepInputError(
             f"required_irf: observation {lacking[0]} of {_named(settings)} has no {missing}",
             setting="required_irf",
-            hint="require less, or leave the observation out",
+            hint=f"require less, or leave the observation out{lend}",
         )
     if lacking:
         log.warning("left out for lack of events or response: %s", _listed(lacking))
