@@ -11,9 +11,11 @@ from gpwf.core.contents import Contents
 from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.attach import background_models, copy_datasets
-from gpwf.steps.base import Step, StepContext
+from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.builtin.models import ModelsStep
+from gpwf.steps.drawing import add_counts, draw_counts, expect_counts
 from gpwf.steps.settings import Field, InputPath, StepSettings
+from gpwf.steps.virtual import VirtualObservation, expected_datasets
 
 __all__ = ["SimulateStep"]
 
@@ -32,6 +34,16 @@ class SimulateSettings(StepSettings):
     inject: InputPath | None = Field(
         None, description="File of models in gammapy's YAML format that shine in addition"
     )
+    observation: VirtualObservation | None = Field(
+        None,
+        description="What is observed, with a file of instrument response; left out: the datasets "
+        "of the input 'datasets' are simulated",
+    )
+    counts: Literal["drawn", "expected", "measured"] = Field(
+        "drawn",
+        description="Counts: drawn anew; exactly what is expected; or the measured ones, to which "
+        "drawn ones of 'inject' are added",
+    )
     seed: int = Field(
         0, ge=0, description="Seed; every dataset draws from a stream of its own below it"
     )
@@ -42,18 +54,23 @@ class SimulateStep(Step):
 
     Response, binning, masks and times stay those of the datasets; the counts are drawn anew from a
     Poisson distribution around what is expected. Without `sources` and `inject` that is the
-    background alone: a control in which there is no source.
+    background alone: a control in which there is no source. With `counts: expected` nothing is
+    drawn: every bin holds what is expected. With `counts: measured` the counts stay, and those of
+    the sources of `inject` are drawn and added: a source of known flux on top of real data.
 
     The background is that of the datasets. For ON/OFF spectra the measured OFF counts are taken as
     the expected ones, in the OFF regions as they are and in the ON region times the ratio of the
     acceptances, and both ON and OFF counts are drawn (a bin without OFF counts stays without
     background). For the other datasets it is the background of the dataset, as changed by its
     background model in `models` (a fitted one, for example), or else by the one that the reduction
-    made. Sky maps with a measured OFF background (ring) are refused: the OFF counts of neighbouring
-    pixels are mostly the same events.
+    made. Sky maps with a measured OFF background (ring) are refused, unless the counts stay: the
+    OFF counts of neighbouring pixels are mostly the same events.
 
     The datasets keep their names. They do not replace the measured ones: a step below says which
     of the two it takes.
+
+    With `observation` no datasets are needed: they are made of a file of instrument response, that
+    of the public response of CTAO for example, and are called `simulated-1`, `simulated-2`, …
     """
 
     tag: ClassVar[str] = "simulate"
@@ -70,51 +87,95 @@ class SimulateStep(Step):
     )
 
     def inputs(self, settings: SimulateSettings) -> tuple[Port, ...]:
-        """Return the ports; ``models`` is needed where sources of it are wanted."""
+        """Return the ports; datasets that are made here are not asked for, sources wanted are."""
         needed = settings.sources not in ("none", ())
-        return (
-            self.input_ports[0],
-            Port(name="models", kind="models", optional=not needed, help=_HELP),
-        )
+        models = Port(name="models", kind="models", optional=not needed, help=_HELP)
+        return (models,) if settings.observation is not None else (self.input_ports[0], models)
 
-    def declares(self, settings: SimulateSettings) -> Mapping[str, Contents]:  # noqa: ARG002
-        """Return that the datasets keep their energies."""
-        return {"datasets": Contents(ports=("datasets",))}
+    def declares(self, settings: SimulateSettings) -> Mapping[str, Contents]:
+        """Return the energies of the datasets: those of the input, or those of the settings."""
+        if settings.observation is None:
+            return {"datasets": Contents(ports=("datasets",))}
+        energy = settings.observation.geom.axes.energy
+        path = ("observation", "geom", "axes", "energy")
+        bounds = (energy.min.value, energy.max.value)
+        return {"datasets": Contents(energies=bounds, path=path)}
 
     def check(self, settings: SimulateSettings) -> Sequence[SettingProblem]:
-        """Return what is wrong with the file of models, as far as it can be seen now."""
+        """Return what is wrong with the file of models, and what is added to measured counts."""
+        problems = _measured_problems(settings)
         if settings.inject is None:
-            return ()
+            return problems
         found = _MODELS.check(_models_settings(settings.inject))
-        return [replace(item, path=("inject",)) for item in found]
+        return [*problems, *(replace(item, path=("inject",)) for item in found)]
 
     def external_files(self, settings: SimulateSettings) -> tuple[ExternalFile, ...]:
-        """Return the file of models and what it refers to, as the step ``models`` does."""
-        if settings.inject is None:
-            return ()
-        found = _MODELS.external_files(_models_settings(settings.inject))
-        return tuple(replace(item, setting="inject") for item in found)
+        """Return the response, and the file of models with what it refers to."""
+        files: list[ExternalFile] = []
+        if settings.observation is not None:
+            files.append(input_file("observation.irfs", settings.observation.irfs))
+        if settings.inject is not None:
+            found = _MODELS.external_files(_models_settings(settings.inject))
+            files += [replace(item, setting="inject") for item in found]
+        return tuple(files)
 
     def run(
         self, settings: SimulateSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
         """Return ``datasets``: `gammapy.datasets.Datasets`, without sources."""
-        import numpy as np
-
-        measured = inputs["datasets"]
+        if settings.observation is None:
+            measured = inputs["datasets"]
+        else:
+            measured = expected_datasets(settings.observation, ctx.step)
         datasets = copy_datasets(measured)
         injected = _injected(settings, ctx)
         kept = _kept(inputs.get("models"), settings, datasets.names, ctx.step)
         kept += background_models(measured, besides=kept)
         _set_models(datasets, kept, injected, ctx.step)
         order = {name: number for number, name in enumerate(sorted(datasets.names))}
-        for done, dataset in enumerate(datasets):
-            ctx.progress(done, len(datasets), dataset.name)
+
+        def counted(dataset: Any) -> Any:
             sequence = ctx.seed_sequence(settings.seed, order[dataset.name])
-            _draw(dataset, np.random.RandomState(np.random.PCG64(sequence)), ctx.step)
-        ctx.progress(len(datasets), len(datasets), "")
+            _count(dataset, settings, [model.name for model in injected], sequence, ctx.step)
+            return dataset.counts, getattr(dataset, "counts_off", None)
+
+        for dataset, (counts, counts_off) in zip(
+            datasets, ctx.each(counted, datasets, label="datasets"), strict=True
+        ):
+            dataset.counts = counts
+            if counts_off is not None:
+                dataset.counts_off = counts_off
         datasets.models = background_models(measured) or None  # their own, as in the input
         return {"datasets": datasets}
+
+
+def _measured_problems(settings: SimulateSettings) -> list[SettingProblem]:
+    """Return what makes no sense with measured counts."""
+    if settings.counts != "measured":
+        return []
+    at, found = ("counts",), []
+    if settings.observation is not None:
+        found.append("with 'observation' there are no measured counts")
+    elif settings.inject is None:
+        found.append("nothing is added to the measured counts without 'inject'")
+    if settings.sources not in ("none", ()):
+        found.append("the measured counts have the sources of 'models' already: 'sources: none'")
+    return [SettingProblem(path=at, message=message, code="GP306") for message in found]
+
+
+def _count(
+    dataset: Any, settings: SimulateSettings, injected: list[str], sequence: Any, step: str
+) -> None:
+    """Give a dataset its counts, in place."""
+    import numpy as np
+
+    random = np.random.RandomState(np.random.PCG64(sequence))
+    if settings.counts == "expected":
+        expect_counts(dataset, step)
+    elif settings.counts == "measured":
+        add_counts(dataset, injected, random, step)
+    else:
+        draw_counts(dataset, random, step)
 
 
 def _models_settings(path: InputPath) -> Any:
@@ -249,52 +310,3 @@ def _shines(name: str, dataset: Any) -> bool:
     if name not in (dataset.models.names if dataset.models else ()):
         return False
     return bool((dataset.npred_signal(model_names=[name]).data > 0).any())
-
-
-def _draw(dataset: Any, random: Any, step: str) -> None:
-    """Draw the counts of one dataset in place.
-
-    Parameters
-    ----------
-    dataset : `gammapy.datasets.MapDataset`
-        With its models.
-    random : `numpy.random.RandomState`
-        Where the numbers come from.
-    step : str
-        Name of the step, for the message.
-
-    Raises
-    ------
-    StepError
-        Where there is nothing to draw from.
-
-    References
-    ----------
-    `gammapy.datasets.SpectrumDatasetOnOff.fake`, `gammapy.datasets.MapDataset.fake`.
-    """
-    import numpy as np
-
-    is_on_off = dataset.tag.endswith("OnOff")
-    if is_on_off and not _is_spectrum(dataset):
-        raise StepError(
-            f"{step}: dataset '{dataset.name}' is a map with a measured OFF background; its OFF "
-            "counts cannot be drawn pixel by pixel, neighbours share most of their events",
-            hint="simulate from datasets with a modelled background (fov_background)",
-        )
-    if is_on_off and dataset.counts_off is not None:
-        expected = dataset.background
-        expected.data = np.nan_to_num(expected.data, nan=0.0, posinf=0.0, neginf=0.0)
-        dtype = dataset.counts_off.data.dtype, dataset.counts.data.dtype
-        with np.errstate(invalid="ignore", divide="ignore"):  # bins without acceptance
-            dataset.fake(expected, random_state=random)
-        dataset.counts_off.data = dataset.counts_off.data.astype(dtype[0])
-        dataset.counts.data = dataset.counts.data.astype(dtype[1])
-        return
-    if dataset.background is None and not dataset.models:
-        raise StepError(
-            f"{step}: dataset '{dataset.name}' has no background, and no source shines in it",
-            hint="set 'sources' or 'inject'",
-        )
-    dtype_on = dataset.counts.data.dtype
-    dataset.fake(random_state=random)
-    dataset.counts.data = dataset.counts.data.astype(dtype_on)

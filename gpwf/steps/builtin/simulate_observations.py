@@ -10,7 +10,7 @@ from typing import Any, Literal
 from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.spec import Port
 from gpwf.errors import StepError
-from gpwf.steps.base import Step, StepContext
+from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.builtin.models import ModelsStep
 from gpwf.steps.dl3 import IndexRows, write_index, write_observation
 from gpwf.steps.parametric import ParametricIrfs, make_irfs
@@ -24,6 +24,7 @@ from gpwf.steps.settings import (
     SkyPosition,
     StepSettings,
 )
+from gpwf.steps.virtual import read_irfs
 
 __all__ = ["SimulateObservationsSettings", "SimulateObservationsStep"]
 
@@ -67,6 +68,11 @@ class SimulateObservationsSettings(StepSettings):
         "hess", description="Where the instrument stands; it decides altitude and azimuth only"
     )
     irfs: ParametricIrfs = Field(ParametricIrfs(), description="The instrument's response")
+    irf_file: InputPath | None = Field(
+        None,
+        description="FITS file with a response in the GADF format, of CTAO for example, instead of "
+        "the parametric one; of 'irfs' only energy, offset_max and deadtime_fraction then count",
+    )
     seed: int = Field(
         0, ge=0, description="Seed; each observation draws from a stream of its own below it"
     )
@@ -75,11 +81,12 @@ class SimulateObservationsSettings(StepSettings):
 class SimulateObservationsStep(Step):
     """Simulates observations of a field and writes them as DL3 data.
 
-    The response is parametric: the effective area of a known instrument, Gaussian energy
-    dispersion and point spread function, and a background that falls with energy and offset.
-    Events are drawn by gammapy's `MapDatasetEventSampler`. The product is a complete datastore
-    (EVENTS, GTI, AEFF, EDISP, PSF, BKG, observation and HDU index) that gammapy, or the step
-    `observations`, reads like any other. The same settings give the same bytes.
+    The response is parametric (the effective area of a known instrument, Gaussian energy
+    dispersion and point spread function, and a background that falls with energy and offset), or
+    that of a file: `irf_file`. Events are drawn by gammapy's `MapDatasetEventSampler`. The product
+    is a complete datastore (EVENTS, GTI, AEFF, EDISP, PSF, BKG, observation and HDU index) that
+    gammapy, or the step `observations`, reads like any other. The same settings give the same
+    bytes.
     """
 
     tag = "simulate-observations"
@@ -87,7 +94,7 @@ class SimulateObservationsStep(Step):
     title = "Simulate observations"
     group = "simulation"
     Settings = SimulateObservationsSettings
-    file_settings = ("models",)
+    file_settings = ("models", "irf_file")
     output_ports = (
         Port(name="datastore", kind="datastore", help="DL3 datastore of the observations"),
     )
@@ -116,12 +123,17 @@ class SimulateObservationsStep(Step):
             replace(item, path=("models", *item.path[1:]))
             for item in _MODELS.check(_models_settings(settings))
         ]
-        return [*problems, *_check_energies(settings.irfs)]
+        if settings.irf_file is None:
+            problems += _check_energies(settings.irfs)
+        return problems
 
     def external_files(self, settings: SimulateObservationsSettings) -> tuple[ExternalFile, ...]:
-        """Return the file of models and what it refers to, as the step ``models`` does."""
+        """Return the file of models and what it refers to, and that of the response."""
         found = _MODELS.external_files(_models_settings(settings))
-        return tuple(replace(item, setting="models") for item in found)
+        files = [replace(item, setting="models") for item in found]
+        if settings.irf_file is not None:
+            files.append(input_file("irf_file", settings.irf_file))
+        return tuple(files)
 
     def run(
         self,
@@ -133,7 +145,7 @@ class SimulateObservationsStep(Step):
         directory = ctx.work_dir / "datastore"
         directory.mkdir()
         models = _read_models(settings, ctx)
-        irfs = make_irfs(settings.irfs)
+        irfs = _irfs(settings, ctx.step)
 
         def simulate(number: int) -> IndexRows:
             observation = _observation(settings, number, irfs)
@@ -146,6 +158,13 @@ class SimulateObservationsStep(Step):
         rows = ctx.map(simulate, range(settings.n_obs), label="observations")
         write_index(directory, rows, _observation(settings, 0, irfs).gti)
         return {"datastore": directory}
+
+
+def _irfs(settings: SimulateObservationsSettings, step: str) -> Mapping[str, Any]:
+    """Return the response: the parametric one, or that of the file."""
+    if settings.irf_file is None:
+        return make_irfs(settings.irfs)
+    return read_irfs(settings.irf_file.path, step, ("aeff", "edisp", "psf", "bkg"))
 
 
 def _check_energies(irfs: ParametricIrfs) -> list[SettingProblem]:
