@@ -7,10 +7,10 @@ The names that users need live in `gpwf.api`; they are loaded on first use so th
 from importlib import metadata as _metadata
 from typing import TYPE_CHECKING
 
-__all__ = ["__version__", "diff", "open_run", "read"]
+__all__ = ["__version__", "diff", "open_run", "read", "reproduce"]
 
 if TYPE_CHECKING:
-    from gpwf.api import diff, open_run, read
+    from gpwf.api import diff, open_run, read, reproduce
 
     __version__: str
 else:
@@ -18,7 +18,7 @@ else:
     def __getattr__(name):
         if name == "__version__":
             return _metadata.version("gpwf")
-        if name in ("diff", "open_run", "read"):
+        if name in ("diff", "open_run", "read", "reproduce"):
             from gpwf import api
 
             return getattr(api, name)

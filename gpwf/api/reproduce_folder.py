@@ -21,7 +21,7 @@ from gpwf.store.atomic import PRIVATE_FOLDER, write_atomic
 from gpwf.store.store import is_store
 
 if TYPE_CHECKING:
-    from gpwf.api.reproduce import Reproduction
+    from gpwf.api.reproduction import Reproduction
 
 __all__ = ["REPRODUCTIONS_FOLDER", "STORE", "prepare_folder", "write_report"]
 

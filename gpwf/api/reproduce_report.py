@@ -9,7 +9,7 @@ from gpwf.api.reproduce_inputs import InputCheck, InputState
 from gpwf.api.reproduce_verdicts import ProductVerdict, Verdict
 
 if TYPE_CHECKING:
-    from gpwf.api.reproduce import Reproduction
+    from gpwf.api.reproduction import Reproduction
 
 __all__ = ["REPORT_FORMAT", "report_data", "report_text"]
 

@@ -81,7 +81,7 @@ def command(
     is 0 where every product is identical, has the same data or lies within the tolerance, 1
     otherwise.
     """
-    from gpwf.api.reproduce import reproduce
+    from gpwf.api.reproduction import reproduce
 
     found = reproduce(
         run,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import gpwf
-from gpwf.api.reproduce import reproduce
+from gpwf.api.reproduction import reproduce
 from gpwf.prov.ingest import merged_record
 from gpwf.prov.validation.check import check_data
 

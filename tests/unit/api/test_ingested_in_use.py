@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from gpwf import api
 from gpwf.api.query import open_provenance
-from gpwf.api.reproduce import reproduce
+from gpwf.api.reproduction import reproduce
 from gpwf.api.runs import Run
 from gpwf.cli.main import cli
 from gpwf.errors import ProvenanceError

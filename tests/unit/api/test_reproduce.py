@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import gpwf
 from gpwf import api
-from gpwf.api.reproduce import Reproduction, reproduce
 from gpwf.api.reproduce_recorded import open_recorded
 from gpwf.api.reproduce_software import software_differences, with_programs
 from gpwf.api.reproduce_verdicts import Verdict
+from gpwf.api.reproduction import Reproduction, reproduce
 from gpwf.api.runs import Run
 from gpwf.cli.main import cli
 from gpwf.errors import PlanError, ProvenanceError, RunError, UsageError
@@ -137,6 +138,11 @@ def test_the_same_again_is_identical(run: Run, folder: Path) -> None:
     assert not (folder / "again/store").exists()
     assert not (folder / "again/products").exists()
     assert (folder / "again/prov/prov.json").is_file()
+
+
+def test_the_package_offers_it(run: Run, folder: Path) -> None:
+    found = gpwf.reproduce(run.path, output=folder / "package", targets=["select"])
+    assert [item.verdict for item in found.products] == [Verdict.IDENTICAL]
 
 
 def test_numbers_are_compared_where_bytes_differ(
