@@ -1,19 +1,27 @@
-"""Exclusion masks from FITS maps or files of regions: true where data may be used."""
+"""Exclusion masks: from FITS maps, regions, circles, models; true where data may be used."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gpwf.errors import StepError
 
-__all__ = ["check_fits_header", "read_exclusion"]
+__all__ = [
+    "check_fits_header",
+    "exclude_circles",
+    "exclude_file",
+    "exclude_significant",
+    "read_exclusion",
+]
 
 _SHAPE = re.compile(r"\s*[\[(]?\s*\d+(\s*,\s*\d+)*\s*,?\s*[\])]?\s*")
 _MAX_PIXELS = 200_000_000
 _WIDTH_DEG = 14.0
 _BIN_DEG = 0.02
+_SETTING = "background.exclusion"
 
 
 def read_exclusion(path: Path, center: Any, step: str) -> Any:
@@ -39,9 +47,16 @@ def read_exclusion(path: Path, center: Any, step: str) -> Any:
     StepError
         Where the file is neither, or excludes everything.
     """
-    name = path.name.lower()
-    is_map = name.endswith((".fits", ".fits.gz", ".fit", ".fit.gz"))
-    mask = _from_map(path, step) if is_map else _from_regions(path, center, step)
+    if _is_map(path):
+        mask = _read_map(path, step, _SETTING)
+    else:
+        from gammapy.maps import WcsGeom
+
+        regions = _read_regions(path, step, _SETTING)
+        geom = WcsGeom.create(
+            skydir=center, binsz=_BIN_DEG, width=_WIDTH_DEG, frame=center.frame.name
+        )
+        mask = geom.region_mask(regions, inside=False)
     if not mask.data.any():
         raise StepError(
             f"{step}: the exclusion mask {path.name} excludes everything",
@@ -50,23 +65,141 @@ def read_exclusion(path: Path, center: Any, step: str) -> Any:
     return mask
 
 
-def _from_map(path: Path, step: str) -> Any:
+def exclude_file(path: Path, geom: Any, step: str, setting: str) -> Any:
+    """Return which pixels a file excludes.
+
+    Parameters
+    ----------
+    path : Path
+        As for `read_exclusion`. Of a map with further axes, a position is excluded where any plane
+        excludes it; beyond the map nothing is.
+    geom : `gammapy.maps.WcsGeom`
+        Image, without other axes.
+    step, setting : str
+        Names of the step and of the setting, for messages.
+
+    Returns
+    -------
+    excluded : array of bool, shape of ``geom``
+        True where a pixel's centre is excluded.
+
+    Raises
+    ------
+    StepError
+        Where the file is neither.
+    """
+    if not _is_map(path):
+        return geom.region_mask(_read_regions(path, step, setting)).data
+    mask = _read_map(path, step, setting)
+    # of a mask, interp_to_geom takes the pixel that holds the position
+    return ~mask.interp_to_geom(geom, fill_value=1).data
+
+
+def exclude_circles(circles: Sequence[tuple[Any, Any]], geom: Any) -> list[Any]:
+    """Return which pixels lie in circles on the sky.
+
+    Parameters
+    ----------
+    circles : sequence of (`astropy.coordinates.SkyCoord`, `astropy.units.Quantity`)
+        Centres and radii.
+    geom : `gammapy.maps.WcsGeom`
+        Image, without other axes.
+
+    Returns
+    -------
+    excluded : list of array of bool, shape of ``geom``
+        For each circle, true where a pixel's centre is nearer than its radius on the sphere.
+    """
+    return [geom.separation(center) < radius for center, radius in circles]
+
+
+def exclude_significant(
+    significance: Any,
+    *,
+    threshold: float,
+    threshold_low: float | None = None,
+    min_radius: Any = None,
+    dilation: Any = None,
+) -> Any:
+    """Return where a map of significance shows a source.
+
+    Pixels that touch, also at corners, make a region.
+
+    Parameters
+    ----------
+    significance : `gammapy.maps.WcsNDMap`
+        In standard deviations; with an energy axis, the highest of all bins counts. Pixels without
+        a value are no source.
+    threshold : float
+        A region reaches it somewhere.
+    threshold_low : float, optional
+        A region is above it everywhere; None stands for ``threshold``.
+    min_radius : `astropy.units.Quantity`, optional
+        Regions smaller than a circle of this radius are left out.
+    dilation : `astropy.units.Quantity`, optional
+        The regions are enlarged by this distance on all sides.
+
+    Returns
+    -------
+    excluded : `gammapy.maps.WcsNDMap`
+        Boolean image, true in regions.
+
+    References
+    ----------
+    Hysteresis: Canny 1986, IEEE TPAMI 8, 679, as in the exclusion masks of gammapy's tutorial
+    "Make template background and exclusion masks"; enlargement as
+    `gammapy.maps.WcsNDMap.binary_dilate`, by the distance transform.
+    """
+    import numpy as np
+    from gammapy.maps import Map
+    from scipy import ndimage
+
+    geom = significance.geom.to_image()
+    shape = geom.data_shape
+    data = np.nan_to_num(significance.data, nan=-np.inf).reshape(-1, *shape).max(axis=0)
+    low = threshold if threshold_low is None else threshold_low
+    labels, number = ndimage.label(data > low, structure=np.ones((3, 3)))
+    found = np.zeros(shape, dtype=bool)
+    if number:
+        indices = np.arange(1, number + 1)
+        keep = ndimage.maximum(data, labels, indices) > threshold
+        if min_radius is not None:
+            areas = ndimage.sum_labels(geom.solid_angle().to_value("deg2"), labels, indices)
+            keep &= areas >= np.pi * min_radius.to_value("deg") ** 2
+        found = np.isin(labels, indices[keep])
+    if dilation is not None and found.any():
+        sampling = geom.pixel_scales.to_value("deg")[::-1]
+        distance = ndimage.distance_transform_edt(~found, sampling=sampling)
+        found = distance <= dilation.to_value("deg") * (1 + 1e-9)
+    return Map.from_geom(geom, data=found)
+
+
+def _is_map(path: Path) -> bool:
+    return path.name.lower().endswith((".fits", ".fits.gz", ".fit", ".fit.gz"))
+
+
+def _read_map(path: Path, step: str, setting: str) -> Any:
+    """Return a mask from a FITS file as an image of booleans."""
+    import numpy as np
     from gammapy.maps import Map
 
     check_fits_header(path, step)
     try:
         mask = Map.read(path)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, ImportError) as error:
         raise StepError(
             f"{step}: {path.name} is not a map that gammapy reads: {error}",
-            hint="'background.exclusion' is a FITS image or a file of regions",
+            hint=f"'{setting}' is a FITS image or a file of regions",
         ) from error
-    mask.data = mask.data.astype(bool)  # FITS has no boolean images
+    # FITS has no boolean images; what is unknown is not used
+    mask.data = np.nan_to_num(mask.data) != 0
+    if not mask.geom.is_image:
+        mask = mask.reduce_over_axes(func=np.logical_and)
+        mask.data = mask.data.astype(bool)
     return mask
 
 
-def _from_regions(path: Path, center: Any, step: str) -> Any:
-    from gammapy.maps import WcsGeom
+def _read_regions(path: Path, step: str, setting: str) -> list[Any]:
     from regions import Regions, SkyRegion
 
     try:
@@ -74,15 +207,14 @@ def _from_regions(path: Path, center: Any, step: str) -> Any:
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise StepError(
             f"{step}: {path.name} is not a file of regions: {error}",
-            hint="'background.exclusion' is a FITS image or a file of regions (DS9 '.reg')",
+            hint=f"'{setting}' is a FITS image or a file of regions (DS9 '.reg')",
         ) from error
     if not regions:
         raise StepError(
             f"{step}: {path.name} has no region on the sky",
             hint="regions are to be in sky coordinates ('fk5', 'icrs', 'galactic'), not in pixels",
         )
-    geom = WcsGeom.create(skydir=center, binsz=_BIN_DEG, width=_WIDTH_DEG, frame=center.frame.name)
-    return geom.region_mask(regions, inside=False)
+    return regions
 
 
 def check_fits_header(path: Path, step: str) -> None:

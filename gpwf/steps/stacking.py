@@ -8,7 +8,7 @@ from typing import Any
 
 from gpwf.errors import StepError
 
-__all__ = ["stack_maps"]
+__all__ = ["stack_maps", "union_geom"]
 
 
 def stack_maps(datasets: Sequence[Any], name: str, step: str) -> Any:
@@ -45,7 +45,7 @@ def stack_maps(datasets: Sequence[Any], name: str, step: str) -> Any:
         )
     common = set.intersection(*(set(dataset.geoms) for dataset in datasets))
     geoms = {
-        key: _union([dataset.geoms[key] for dataset in datasets], step)
+        key: union_geom([dataset.geoms[key] for dataset in datasets], step)
         for key in datasets[0].geoms
         if key in common
     }
@@ -55,8 +55,15 @@ def stack_maps(datasets: Sequence[Any], name: str, step: str) -> Any:
     return total
 
 
-def _union(geoms: Sequence[Any], step: str) -> Any:
+def union_geom(geoms: Sequence[Any], step: str) -> Any:
     """Return the smallest geometry with all pixels of aligned geometries.
+
+    Parameters
+    ----------
+    geoms : sequence of `gammapy.maps.WcsGeom`
+        Parts of one map, as cutouts are, with the same other axes.
+    step : str
+        Name of the step, for the message.
 
     Raises
     ------
