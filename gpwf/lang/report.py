@@ -124,9 +124,36 @@ def _bounded(item: Diagnostic) -> Diagnostic:
     return replace(item, message=message, hint=hint or None, step=step or None)
 
 
+# what others call our keys: workflow languages, CI systems, gammapy's configuration
+_ELSEWHERE = {
+    "scatter": "foreach",
+    "matrix": "foreach",
+    "loop": "foreach",
+    "with-items": "foreach",
+    "reduce": "gather",
+    "needs": "after",
+    "depends": "after",
+    "depends-on": "after",
+    "if": "when",
+    "condition": "when",
+    "in": "required_products",
+    "inputs": "required_products",
+    "out": "products",
+    "parameters": "config",
+    "settings": "config",
+    "options": "config",
+    "type": "tag",
+    "uses": "tag",
+    "id": "name",
+}
+
+
 def near_miss(word: str, known: Iterable[str]) -> str | None:
     """Return ``did you mean ...?`` where a known word is spelt like ``word``, else None."""
     folded = {name.lower().replace("_", "-"): name for name in islice(known, 500)}
+    ours = _ELSEWHERE.get(word.lower().replace("_", "-"))
+    if ours in folded.values():
+        return f"did you mean {ours!r}?"
     # a bound on the names: a comparison is slow, and a document may have thousands
     close = difflib.get_close_matches(word[:60].lower().replace("_", "-"), folded, n=1, cutoff=0.6)
     return f"did you mean {folded[close[0]]!r}?" if close else None

@@ -86,6 +86,9 @@ def test_settings_are_not_required_by_the_schema(bundle: dict[str, Any]) -> None
     ("text", "message", "hint"),
     [
         ("steps: [{tag: fti}]", "unknown step type 'fti'", "did you mean 'fit'?"),
+        ("steps: [{tag: fit, scatter: {a: [1]}}]", "unknown key 'scatter'",
+         "did you mean 'foreach'?"),
+        ("steps: [{tag: fit, needs: models}]", "unknown key 'needs'", "did you mean 'after'?"),
         ("steps: [{tag: [a]}]", "the tag of a step is text, not a list", None),
         ("steps: []", "steps: expected at least 1 item(s), not 0", None),
         ("steps: 3", "steps: expected a list, not 3", None),
