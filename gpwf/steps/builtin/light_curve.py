@@ -229,10 +229,13 @@ def _intervals(wanted: TimeIntervals, spans: Sequence[tuple[str, Any, Any]]) -> 
 
 
 def _groups(spans: Sequence[tuple[str, Any, Any]], gap_h: float) -> list[list[Any]]:
-    """Return (start, stop) of runs that overlap or are less than a gap apart."""
+    """Return (start, stop) of runs that overlap or are less than a gap apart.
+
+    Pieces of one run touch, apart from rounding; without a gap they are different groups.
+    """
     groups: list[list[Any]] = []
     for _, start, stop in spans:
-        if groups and (start - groups[-1][1]).to_value("h") < gap_h:
+        if groups and (start - groups[-1][1]).to_value("s") < 3600 * gap_h - _TOLERANCE_S:
             groups[-1][1] = max(groups[-1][1], stop)
         else:
             groups.append([start, stop])
@@ -271,7 +274,8 @@ def _check_coverage(
     if len(left_out) == len(spans):
         raise NoDataError(
             f"{step}: no dataset lies inside a time interval as a whole",
-            hint="use longer intervals, or 'time_intervals: {by: run}'",
+            hint="use longer intervals or 'time_intervals: {by: run}', or split the observations "
+            "with the step 'split-time'",
         )
     if left_out:
         warnings.warn(

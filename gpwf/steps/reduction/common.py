@@ -27,12 +27,14 @@ _TRUE_PER_DECADE = 20
 
 
 def observation_order(observation: Any) -> tuple[int, str]:
-    """Return the key that sorts observations by number where the id is one, then by text.
+    """Return the key that sorts observations by the number that the id begins with, then by text.
 
-    The order in which datasets are stacked changes the last bits of the result.
+    The order in which datasets are stacked changes the last bits of the result. Pieces of an
+    observation have ids like ``23523-01``.
     """
     text = str(observation.obs_id)
-    return (int(text) if text.isdigit() else -1, text)
+    number = text.partition("-")[0]
+    return (int(number) if number.isdigit() else -1, text)
 
 
 def held(observation: Any) -> Any:

@@ -3,6 +3,9 @@
 Written are the selected rows of the two index tables of the datastore, and
 ``observations.json`` with the SHA-256 of every file. Where the files are is found out anew when
 the product is read, so it can be read on another machine that has the same data.
+
+Of an observation that is a part of one (`gpwf.core.selections`), the cuts and the good time that is
+left are written, too, and the id of the whole one; then the format has the version 2.
 """
 
 from __future__ import annotations
@@ -15,11 +18,18 @@ from typing import Any
 
 from gpwf.core.digests import Digest, digest_file
 from gpwf.errors import StoreError
-from gpwf.store.formats._fits import read_json, write_hdulist, write_json
+from gpwf.store.formats._fits import plain, read_json, write_hdulist, write_json
+from gpwf.store.formats._selections import (
+    parent_id,
+    selection_from_plain,
+    selection_of,
+    selection_to_plain,
+)
 
 __all__ = ["FORMAT", "read", "write"]
 
 FORMAT = "gpwf-observations/1"
+_PARTS = "gpwf-observations/2"  # with parts of observations
 
 _LIST = "observations.json"
 _HDU_INDEX = "hdu-index.fits"
@@ -36,7 +46,10 @@ _GADF = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """One HDU of one observation; ``name`` is the file's, relative to the datastore."""
+    """One HDU of one observation; ``name`` is the file's, relative to the datastore.
+
+    ``obs_id`` is the datastore's, also for a part of an observation.
+    """
 
     obs_id: int
     hdu_type: str
@@ -52,23 +65,29 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
     Parameters
     ----------
     value : `gammapy.data.Observations`
-        Made by a `gammapy.data.DataStore`.
+        Made by a `gammapy.data.DataStore`, or parts of such.
 
     Raises
     ------
     StoreError
-        Where an observation is in memory alone.
+        Where an observation is in memory alone, or two have one id.
     """
-    rows = _distinct([row for observation in value for row in _rows(observation)])
+    rows = _once(_distinct([row for observation in value for row in _rows(observation)]))
     files = {row.name: row.path for row in rows}
     listed = [
         {"name": name, "sha256": digest_file(path), "size": path.stat().st_size}
         for name, path in sorted(files.items())
     ]
-    obs_ids = [int(observation.obs_id) for observation in value]
-    write_json({"format": FORMAT, "obs_ids": obs_ids, "files": listed}, directory / _LIST, card)
+    parts = [selection_of(observation) for observation in value]
+    parents = [parent_id(observation) for observation in value]
+    if any(parts) or len(set(parents)) < len(parents):
+        content = _parts_content(value, parents, parts)
+    else:
+        content = {"format": FORMAT, "obs_ids": parents}
+    obs_ids = content["obs_ids"]
+    write_json({**content, "files": listed}, directory / _LIST, card)
     _write_hdu_index(rows, directory / _HDU_INDEX, card)
-    _copy_obs_index(_base(value), obs_ids, directory / _OBS_INDEX, card)
+    _copy_obs_index(_base(value), list(dict.fromkeys(parents)), directory / _OBS_INDEX, card)
     return {"n_observations": len(obs_ids), "n_files": len(listed), "obs_ids": obs_ids[:20]}
 
 
@@ -93,7 +112,39 @@ def read(directory: Path, locate: Callable[[Digest], Path]) -> Any:
     columns["FILE_NAME"] = [path.name for path in paths]
     hdu_table = HDUIndexTable(columns, meta={"BASE_DIR": "/"})
     store = DataStore(hdu_table=hdu_table)
-    return store.get_observations(content["obs_ids"], required_irf="all-optional")
+    if content["format"] == FORMAT:
+        return store.get_observations(content["obs_ids"], required_irf="all-optional")
+    return _read_parts(store, content)
+
+
+def _parts_content(value: Any, parents: Sequence[int], parts: Sequence[Any]) -> dict[str, Any]:
+    """Return what is written of observations some of which are parts."""
+    obs_ids = [plain(observation.obs_id) for observation in value]
+    twice = [obs_id for obs_id in dict.fromkeys(obs_ids) if obs_ids.count(obs_id) > 1]
+    if twice:
+        raise StoreError(
+            f"two observations have the id {twice[0]!r}: give each part an id of its own, "
+            "as the step split-time does"
+        )
+    listed = [
+        {"obs_id": obs_id, "parent": parent, **selection_to_plain(part)}
+        for obs_id, parent, part in zip(obs_ids, parents, parts, strict=True)
+    ]
+    return {"format": _PARTS, "obs_ids": obs_ids, "parts": listed}
+
+
+def _read_parts(store: Any, content: Mapping[str, Any]) -> Any:
+    from gammapy.data import Observations
+
+    found = Observations()
+    for item in content["parts"]:
+        observation = store.obs(item["parent"], required_irf="all-optional")
+        observation.obs_id = item["obs_id"]
+        selection = selection_from_plain(item, item["parent"])
+        if selection is not None:
+            observation.obs_filter = selection
+        found.append(observation)
+    return found
 
 
 def _absolute(path: Path) -> Path:
@@ -109,8 +160,8 @@ def _read_list(path: Path) -> dict[str, Any]:
         content = read_json(path)
     except (OSError, json.JSONDecodeError) as error:
         raise StoreError(f"{path}: cannot read the list of observations: {error}") from error
-    if content.get("format") != FORMAT:
-        raise StoreError(f"{path}: not of format {FORMAT}: {content.get('format')!r}")
+    if content.get("format") not in (FORMAT, _PARTS):
+        raise StoreError(f"{path}: not of format {FORMAT} or {_PARTS}: {content.get('format')!r}")
     return content
 
 
@@ -124,11 +175,12 @@ def _locations(observation: Any) -> Iterator[tuple[str, Any]]:
 
 def _rows(observation: Any) -> list[_Row]:
     rows = []
+    obs_id = parent_id(observation)
     for kind, location in _locations(observation):
         path = Path(location.path(abs_path=True))
         rows.append(
             _Row(
-                obs_id=int(observation.obs_id),
+                obs_id=obs_id,
                 hdu_type=kind,
                 hdu_class=location.hdu_class,
                 hdu_name=location.hdu_name,
@@ -154,6 +206,22 @@ def _distinct(rows: Sequence[_Row]) -> list[_Row]:
             taken[name] = row.path
         distinct.append(replace(row, name=name))
     return distinct
+
+
+def _once(rows: Sequence[_Row]) -> list[_Row]:
+    """Return rows of several parts of one observation once.
+
+    Raises
+    ------
+    StoreError
+        Where two observations in different files have one id.
+    """
+    found = list(dict.fromkeys(rows))
+    taken: dict[tuple[int, str], _Row] = {}
+    for row in found:
+        if taken.setdefault((row.obs_id, row.hdu_type), row) is not row:
+            raise StoreError(f"two observations in different files have the id {row.obs_id}")
+    return found
 
 
 def _portable(place: str, name: str) -> str:
