@@ -242,6 +242,7 @@ def _context(job: Job, scratch: Path, spread: Spread) -> StepContext:
         progress=progress_sender(spread.say),
         labels=job.labels,
         stream=job.stream,
+        left_dir=Path(job.work_dir) / "scratch",
         spread=spread,
     )
 

@@ -59,6 +59,8 @@ class StepContext:
     stream : tuple of int
         Words of 32 bits that tell this task's random numbers from those of its neighbours in a
         scatter; empty for a step that is not scattered.
+    left_dir : Path, optional
+        Where the scratch folder will be for people to look at when the attempt has failed.
     spread : callable
         How `map` and `each` go over items: ``spread(function, items, tell, bounded)`` yields the
         results in order. In this process, one after another, unless the engine has more cores.
@@ -71,7 +73,13 @@ class StepContext:
     progress: Callable[[int, int, str], None] = _no_progress
     labels: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     stream: tuple[int, ...] = ()
+    left_dir: Path | None = None
     spread: Callable[..., Iterator[Any]] = _one_after_another
+
+    @property
+    def kept_dir(self) -> Path:
+        """Where the scratch folder is to be found when the attempt has failed."""
+        return self.left_dir or self.work_dir
 
     def map(
         self, function: Callable[[Any], Any], items: Iterable[Any], *, label: str | None = None

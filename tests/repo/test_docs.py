@@ -120,6 +120,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         "docs/howto/archive.md",
         "docs/howto/editor.md",
         "docs/howto/command.md",
+        "docs/howto/notebook.md",
         "docs/howto/python.md",
         "docs/howto/controls.md",
     ],

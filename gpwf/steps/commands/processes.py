@@ -56,17 +56,19 @@ class Output:
     Parameters
     ----------
     name : str
-        ``stdout`` or ``stderr``; the log records have the logger ``command.<name>``.
+        ``stdout`` or ``stderr``; the log records have the logger ``<program>.<name>``.
     budget : Budget
         What is left of it.
+    program : str
+        What the program is for the log.
     """
 
-    def __init__(self, name: str, budget: Budget) -> None:
+    def __init__(self, name: str, budget: Budget, program: str = "command") -> None:
         self.name = name
         self.tail = b""
         self.n_dropped = 0
         self._budget = budget
-        self._log = logging.getLogger(f"command.{name}")
+        self._log = logging.getLogger(f"{program}.{name}")
         self._line = b""
         self._heard_s = self._began_s = time.monotonic()
 

@@ -1,0 +1,1 @@
+"""What the step `notebook` is made of."""
