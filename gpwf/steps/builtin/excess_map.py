@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +13,11 @@ from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.settings import EnergyEdges, Field, Radius, StepSettings
+from gpwf.steps.significances import (
+    significance_histogram,
+    significance_summary,
+    usable_pixels,
+)
 from gpwf.steps.summed import map_datasets, sum_maps
 
 __all__ = ["ExcessMapStep"]
@@ -23,6 +29,27 @@ _DATASETS = Port(
     help="Maps; those of several products are added",
 )
 _MODELS = Port(name="models", kind="models", help="Sources to subtract")
+_MASK = Port(
+    name="exclusion_mask",
+    kind="map",
+    optional=True,
+    help="Boolean, false in sources; for the distribution of significances off them",
+)
+_FLUX_MAPS = Port(name="flux_maps", kind="flux-maps", help="Maps of excess, significance and flux")
+_TABLES = (
+    Port(
+        name="distribution",
+        kind="table",
+        help="With 'distribution': number of pixels in bins of significance",
+    ),
+    Port(
+        name="summary",
+        kind="table",
+        help="With 'distribution': mean and standard deviation of the significance, per energy bin",
+    ),
+)
+_FEW = 5  # counts
+_RING = 20  # how many times the ON counts the OFF counts of all pixels are at least with a ring
 _OFF_MAPS = {"alpha", "acceptance_on", "acceptance_off"}
 
 
@@ -55,6 +82,11 @@ class ExcessMapSettings(StepSettings):
     subtract_models: bool = Field(
         False, description="Count sources in 'models' as background, to see what is left"
     )
+    distribution: bool = Field(
+        False,
+        description="Make tables of how the significance of the pixels is distributed, inside and "
+        "outside of the sources of the input 'exclusion_mask'",
+    )
     parameters: EstimatorParameters = Field(
         {}, description="Other parameters of `gammapy.estimators.ExcessMapEstimator`, by name"
     )
@@ -67,6 +99,12 @@ class ExcessMapStep(Step):
     background is that of the datasets, each with its own background model. Datasets of several
     observations, instruments or reductions are added up first, inside their safe masks; they have
     to share pixels and energy bins.
+
+    Away from sources the significance is distributed normally around 0 with a standard deviation
+    of 1, if the background is right. With `distribution: true`, `summary` has mean and standard
+    deviation of the pixels outside of the `exclusion_mask`, per energy bin, and `distribution` is a
+    histogram of all pixels. Circles in which nothing was counted or expected say nothing and are
+    left out.
     """
 
     tag: ClassVar[str] = "excess-map"
@@ -75,13 +113,16 @@ class ExcessMapStep(Step):
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = ExcessMapSettings
     input_ports: ClassVar[tuple[Port, ...]] = (_DATASETS,)
-    output_ports: ClassVar[tuple[Port, ...]] = (
-        Port(name="flux_maps", kind="flux-maps", help="Maps of excess, significance and flux"),
-    )
+    output_ports: ClassVar[tuple[Port, ...]] = (_FLUX_MAPS,)
 
     def inputs(self, settings: ExcessMapSettings) -> tuple[Port, ...]:
-        """Return the ports; models that are not subtracted are not asked for."""
-        return (_DATASETS, _MODELS) if settings.subtract_models else (_DATASETS,)
+        """Return the ports; what is not used is not asked for."""
+        models = (_MODELS,) if settings.subtract_models else ()
+        return (_DATASETS, *models, *((_MASK,) if settings.distribution else ()))
+
+    def outputs(self, settings: ExcessMapSettings) -> tuple[Port, ...]:
+        """Return the maps, and the tables that are asked for."""
+        return (_FLUX_MAPS, *(_TABLES if settings.distribution else ()))
 
     def check(self, settings: ExcessMapSettings) -> Sequence[SettingProblem]:
         """Check ``parameters`` against the estimator of the installed gammapy."""
@@ -91,7 +132,7 @@ class ExcessMapStep(Step):
     def run(
         self, settings: ExcessMapSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
-        """Return ``flux_maps``: `gammapy.estimators.FluxMaps`."""
+        """Return ``flux_maps`` and tables: `gammapy.estimators.FluxMaps`, `astropy.table.Table`."""
         from gammapy.estimators import ExcessMapEstimator, FluxMaps
         from gammapy.modeling.models import PowerLawSpectralModel, SkyModel
 
@@ -99,6 +140,7 @@ class ExcessMapStep(Step):
         datasets = map_datasets(inputs["datasets"], models, ctx.step)
         dataset = sum_maps(datasets, models, ctx.step)
         _check_selection(dataset, settings, ctx.step)
+        _check_ring(dataset, settings, ctx.step)
         edges = None
         if settings.energy_edges is not None:
             axis = dataset.counts.geom.axes["energy"]
@@ -120,13 +162,56 @@ class ExcessMapStep(Step):
         # gammapy gives the reference model a random name
         reference = SkyModel(spectrum, name="reference")
         maps = {name: found._data[name] for name in sorted(found._data, key=_order(found._data))}
-        return {"flux_maps": FluxMaps(maps, reference, meta=found.meta, gti=dataset.gti)}
+        flux_maps = FluxMaps(maps, reference, meta=found.meta, gti=dataset.gti)
+        if not settings.distribution:
+            return {"flux_maps": flux_maps}
+        return {"flux_maps": flux_maps, **_tables(flux_maps, settings, inputs, ctx.step)}
+
+
+def _tables(
+    flux_maps: Any, settings: ExcessMapSettings, inputs: Mapping[str, Any], step: str
+) -> dict[str, Any]:
+    """Return how significances are distributed, with the reasons why not normally."""
+    import numpy as np
+
+    significance = flux_maps.sqrt_ts.copy()
+    counts = flux_maps.counts.data
+    # nothing over nothing is a significance of zero, which would make the distribution narrow
+    significance.data[(counts == 0) & (flux_maps.npred_excess.data == 0)] = np.nan
+    usable = usable_pixels(significance, inputs.get("exclusion_mask"), step)
+    summary = significance_summary(
+        significance, usable, correlation_radius_deg=settings.correlation_radius.value
+    )
+    few = [
+        f"{row['e_min']:.3g} to {row['e_max']:.3g} TeV: half of the circles hold "
+        f"{np.median(plane[use]):g} counts or less, and the significance of few counts is not "
+        "distributed normally"
+        for row, plane, use in zip(summary, counts, usable, strict=True)
+        if use.any() and np.median(plane[use]) < _FEW
+    ]
+    summary.meta["caveats"] = few
+    return {"distribution": significance_histogram(significance, usable), "summary": summary}
 
 
 def _order(names: Mapping[str, Any]) -> Any:
     """Return a sort key: gammapy's order, except that it takes some names from a set."""
     fixed = [name for name in names if name not in _OFF_MAPS]
     return lambda name: (fixed.index(name), "") if name in fixed else (len(fixed), name)
+
+
+def _check_ring(dataset: Any, settings: ExcessMapSettings, step: str) -> None:
+    """Warn of OFF counts that are added up twice.
+
+    Every event is in the rings of hundreds of pixels, but in the OFF phase of one.
+    """
+    if dataset.tag != "MapDatasetOnOff" or not settings.correlate_off:
+        return
+    if dataset.counts_off.data.sum() > _RING * dataset.counts.data.sum():
+        warnings.warn(
+            f"{step}: the OFF counts seem to come from rings, which add them up already: "
+            "significances are too high; set 'correlate_off: false'",
+            stacklevel=2,
+        )
 
 
 def _check_selection(dataset: Any, settings: ExcessMapSettings, step: str) -> None:
