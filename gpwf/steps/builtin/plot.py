@@ -18,7 +18,15 @@ class PlotSettings(StepSettings):
     """Settings of the step."""
 
     kind: Literal[
-        "sed", "light-curve", "counts", "residuals", "profile", "contours", "significance-map"
+        "sed",
+        "light-curve",
+        "counts",
+        "residuals",
+        "profile",
+        "contours",
+        "significance-map",
+        "theta2",
+        "significance-distribution",
     ] = Field("sed", description="What to draw; the inputs follow from it")
     title: str = Field("", description="Title above the figure", max_length=200)
     source: str | None = Field(

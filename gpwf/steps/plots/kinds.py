@@ -90,5 +90,20 @@ PLOT_KINDS: Mapping[str, PlotKind] = {
         draw="contours:contours",
     ),
     "significance-map": PlotKind(inputs=(_FLUX_MAPS,), draw="significance:significance_map"),
+    "theta2": PlotKind(
+        inputs=(Port(name="distribution", kind="table", help="From theta2: bins of distance"),),
+        draw="theta2:theta2",
+    ),
+    "significance-distribution": PlotKind(
+        inputs=(
+            Port(
+                name="distribution",
+                kind="table",
+                help="From excess-map or residuals: pixels in bins of significance",
+            ),
+            Port(name="summary", kind="table", help="From the same step: mean and deviation"),
+        ),
+        draw="distribution:significance_distribution",
+    ),
 }
 """Every kind by its name; a new one is a function in a module of this package, and a line here."""
