@@ -184,6 +184,9 @@ class EventSelection:
         All have to be fulfilled.
     gti : `gammapy.data.GTI`, optional
         Good time that is left; None for that of the observation.
+    name : str
+        What a person calls the part, ``33787-01``: gammapy wants whole numbers for ids. Empty for
+        one that has the id of its parent.
     time_filter : `astropy.time.Time`, optional
         Start and stop that somebody has set beyond ``cuts`` and ``gti``.
     inverted_time : bool
@@ -193,6 +196,7 @@ class EventSelection:
     parent: int
     cuts: tuple[Cut, ...] = ()
     gti: Any = None
+    name: str = ""
     time_filter: Any = None
     inverted_time: bool = False
 

@@ -27,7 +27,7 @@ def part_of(
     *,
     cuts: Sequence[Cut] = (),
     gti: Any = None,
-    obs_id: int | str | None = None,
+    number: tuple[int, int] | None = None,
 ) -> Any:
     """Return a part of an observation; the files stay those of the whole one.
 
@@ -41,8 +41,9 @@ def part_of(
         That events have to fulfil, besides those of before.
     gti : `gammapy.data.GTI`, optional
         Good time that is left, inside that of before; None for the same.
-    obs_id : int or str, optional
-        Id of the part; None for the same.
+    number : tuple of (int, int), optional
+        Which piece of the observation it is, and the number of digits for that: both become part of
+        its id and its name. None for the same id.
 
     Returns
     -------
@@ -56,14 +57,19 @@ def part_of(
     """
     before = observation.obs_filter
     known: tuple[Cut, ...] = ()
+    name = ""
     if isinstance(before, EventSelection):
-        known, gti = before.cuts, before.gti if gti is None else gti
+        known, gti, name = before.cuts, before.gti if gti is None else gti, before.name
     if before.time_filter is not None or getattr(before, "event_filters", None):
         raise StepError(f"{step}: observation {observation.obs_id} has a filter that is not stored")
     part = copy.copy(observation)
-    part.obs_filter = EventSelection(parent=parent_of(observation), cuts=(*known, *cuts), gti=gti)
-    if obs_id is not None:
-        part.obs_id = obs_id
+    if number is not None:
+        count, digits = number
+        name = f"{name or observation.obs_id}-{count:0{digits}d}"
+        part.obs_id = int(observation.obs_id) * 10**digits + count  # gammapy wants a whole number
+    part.obs_filter = EventSelection(
+        parent=parent_of(observation), name=name, cuts=(*known, *cuts), gti=gti
+    )
     return part
 
 

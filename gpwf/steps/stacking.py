@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from gpwf.errors import StepError
+from gpwf.steps.stacked_spectra import check_kinds, with_common_tables
 
 __all__ = ["stack_maps", "union_geom"]
 
@@ -36,13 +37,7 @@ def stack_maps(datasets: Sequence[Any], name: str, step: str) -> Any:
     StepError
         Where classes, pixels or energy bins differ.
     """
-    kinds = {dataset.tag for dataset in datasets}
-    if len(kinds) > 1:
-        raise StepError(
-            f"{step}: the datasets are of different kinds and cannot be added: "
-            f"{', '.join(sorted(kinds))}",
-            hint="use the same 'background.method' in all reductions",
-        )
+    check_kinds(datasets, step)
     common = set.intersection(*(set(dataset.geoms) for dataset in datasets))
     geoms = {
         key: union_geom([dataset.geoms[key] for dataset in datasets], step)
@@ -50,7 +45,7 @@ def stack_maps(datasets: Sequence[Any], name: str, step: str) -> Any:
         if key in common
     }
     total = type(datasets[0]).from_geoms(**geoms, name=name)
-    for dataset in datasets:
+    for dataset in with_common_tables(datasets):
         total.stack(dataset)
     return total
 

@@ -207,9 +207,7 @@ def _part(
 
 def _intervals(wanted: TimeSelection) -> list[Interval]:
     """Return the intervals that are kept, in order."""
-    pairs = [
-        (start.time, stop.time) for start, stop in zip(wanted.start, wanted.stop, strict=True)
-    ]
+    pairs = [(start.time, stop.time) for start, stop in zip(wanted.start, wanted.stop, strict=True)]
     if not wanted.inverted:
         return pairs
     edges = [None, *(time for pair in pairs for time in pair), None]

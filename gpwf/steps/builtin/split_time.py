@@ -14,7 +14,7 @@ from gpwf.core.selections import TimeCut
 from gpwf.core.spec import Port
 from gpwf.errors import NoDataError
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.selecting import Interval, cut_gti, parent_of, part_of
+from gpwf.steps.selecting import Interval, cut_gti, part_of
 from gpwf.steps.settings import Duration, Field, Instant, StepSettings, problem
 
 __all__ = ["SplitTimeSettings", "SplitTimeStep"]
@@ -89,9 +89,9 @@ class SplitTimeStep(Step):
     """Split observations into pieces of time, for light curves in bins shorter than a run.
 
     Each piece is an observation of its own: with its part of the good time and of the events, an id
-    that no other has (`33787-01`, `33787-02` …), and the pointing and response of the whole one.
-    `datasets` reduces them as any others (`hess-33787-01` …, with `stack: false`), `light-curve`
-    then has one point per piece.
+    that no other has (3378701, 3378702 … of observation 33787), and the pointing and response of
+    the whole one. `datasets` reduces them as any others, with `stack: false` to datasets of the
+    names `hess-33787-01`, `hess-33787-02` …; `light-curve` then has one point per piece.
 
     No event is lost or counted twice: an edge belongs to the piece that begins there, and the outer
     pieces of an observation keep events that lie outside of its good time by rounding. Pieces
@@ -123,14 +123,18 @@ class SplitTimeStep(Step):
             raise NoDataError(f"{ctx.step}: there is no observation")
         goods = ctx.map(lambda item: item.gti, whole, label="observations")
         first = min((gti.time_start.min() for gti in goods), key=lambda time: time.tt.mjd)
-        found: list[Any] = []
+        kept: list[list[Interval]] = []
         dropped: list[str] = []
         for observation, gti in zip(whole, goods, strict=True):
-            pieces = _pieces(settings, gti, first, ctx.step)
-            kept, short = _long_enough(settings, gti, pieces)
-            found += _parts(observation, gti, kept, ctx.step)
+            pieces, short = _long_enough(settings, gti, _pieces(settings, gti, first, ctx.step))
+            kept.append(pieces)
             dropped += [f"{seconds:.4g} s of {observation.obs_id}" for seconds in short]
         _tell(settings, dropped, ctx.step)
+        # as many digits for all, or pieces of two observations could have one id
+        digits = max(2, *(len(str(len(pieces))) for pieces in kept))
+        found: list[Any] = []
+        for observation, gti, pieces in zip(whole, goods, kept, strict=True):
+            found += _parts(observation, gti, pieces, digits, ctx.step)
         if not found:
             raise NoDataError(
                 f"{ctx.step}: no piece has good time enough",
@@ -213,17 +217,17 @@ def _long_enough(
     return kept, [seconds for _, seconds in joined if seconds < shortest]
 
 
-def _parts(observation: Any, gti: Any, pieces: Sequence[Interval], step: str) -> list[Any]:
+def _parts(
+    observation: Any, gti: Any, pieces: Sequence[Interval], digits: int, step: str
+) -> list[Any]:
     """Return the pieces as observations, with ids that count up, also where there is one."""
-    digits = max(2, len(str(len(pieces))))
-    name = observation.obs_id if isinstance(observation.obs_id, str) else parent_of(observation)
     return [
         part_of(
             observation,
             step,
             cuts=[TimeCut(intervals=(pair,))],
             gti=cut_gti(gti, [pair]),
-            obs_id=f"{name}-{number + 1:0{digits}d}",
+            number=(number + 1, digits),
         )
         for number, pair in enumerate(pieces)
     ]

@@ -27,14 +27,12 @@ _TRUE_PER_DECADE = 20
 
 
 def observation_order(observation: Any) -> tuple[int, str]:
-    """Return the key that sorts observations by the number that the id begins with, then by text.
+    """Return the key that sorts observations by number where the id is one, then by text.
 
-    The order in which datasets are stacked changes the last bits of the result. Pieces of an
-    observation have ids like ``23523-01``.
+    The order in which datasets are stacked changes the last bits of the result.
     """
     text = str(observation.obs_id)
-    number = text.partition("-")[0]
-    return (int(number) if number.isdigit() else -1, text)
+    return (int(text) if text.isdigit() else -1, text)
 
 
 def held(observation: Any) -> Any:
@@ -69,10 +67,14 @@ def _telescope(observation: Any) -> str:
 
 
 def dataset_names(observations: Iterable[Any], prefix: str | None) -> list[str]:
-    """Return one name per observation; an id that comes again gets a number."""
+    """Return one name per observation; an id that comes again gets a number.
+
+    A piece of an observation is called after that: ``hess-23523-01``.
+    """
     names: list[str] = []
     for observation in observations:
-        name = f"{prefix or _telescope(observation)}-{observation.obs_id}"
+        own = getattr(observation.obs_filter, "name", "") or observation.obs_id
+        name = f"{prefix or _telescope(observation)}-{own}"
         again = sum(item == name or item.startswith(f"{name}-part") for item in names)
         names.append(f"{name}-part{again + 1}" if again else name)
     return names

@@ -74,9 +74,9 @@ def selection_of(observation: Any) -> EventSelection | None:
             cuts = (_time_cut(selection), *cuts)
         if not cuts:
             return None
-    parent = parent_id(observation)
+    parent, name = parent_id(observation), getattr(selection, "name", "")
     if selection.time_filter is None:
-        return EventSelection(parent=parent, cuts=cuts)
+        return EventSelection(parent=parent, name=name, cuts=cuts)
     # gammapy's own filter would lose the good time around an interval that is left out
     whole = observation._gti
     asked = EventSelection(
@@ -85,7 +85,7 @@ def selection_of(observation: Any) -> EventSelection | None:
         time_filter=selection.time_filter,
         inverted_time=selection.inverted_time,
     )
-    return EventSelection(parent=parent, cuts=cuts, gti=asked.filter_gti(whole))
+    return EventSelection(parent=parent, name=name, cuts=cuts, gti=asked.filter_gti(whole))
 
 
 def _time_cut(selection: Any) -> TimeCut:
@@ -125,7 +125,10 @@ def selection_to_plain(selection: EventSelection | None) -> dict[str, Any]:
     """Return a selection as plain data without any loss."""
     if selection is None:
         return {}
-    found: dict[str, Any] = {"cuts": [_to_plain(cut) for cut in selection.cuts]}
+    found: dict[str, Any] = {
+        "name": selection.name,
+        "cuts": [_to_plain(cut) for cut in selection.cuts],
+    }
     if selection.gti is not None:
         found["gti"] = gti_to_plain(selection.gti)
     return found
@@ -142,7 +145,8 @@ def selection_from_plain(data: Mapping[str, Any], parent: int) -> EventSelection
     if "cuts" not in data:
         return None
     cuts = tuple(_from_plain(item) for item in data["cuts"])
-    return EventSelection(parent=parent, cuts=cuts, gti=exact_gti(data.get("gti")))
+    gti = exact_gti(data.get("gti"))
+    return EventSelection(parent=parent, name=data["name"], cuts=cuts, gti=gti)
 
 
 def _to_plain(cut: Cut) -> dict[str, Any]:
