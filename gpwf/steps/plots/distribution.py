@@ -69,7 +69,11 @@ def draw_distribution(table: Any, summary: Any, *, title: str) -> Any:
             axes.set_xlabel("Significance [standard deviations]" if columns < 3 else "Significance")
         style_axes(axes)
         all_axes.append(axes)
-    put_legend(all_axes[0], loc="upper right")
+    if count == 1:
+        put_legend(all_axes[0], loc="upper right")
+    else:
+        handles = all_axes[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=2, fontsize=9, frameon=False)
     if title:
         put_title(all_axes[0], title)
     return figure
@@ -101,7 +105,8 @@ def _draw(axes: Any, bins: Any, row: Any, *, small: bool) -> None:
     if std > 0:
         curve = scale * norm.pdf(x, mean, std)
         axes.plot(x, curve, color=COLORS[1], linewidth=1.6, label="normal, fitted")
-        text += "\n" + rf"$\mu$ = {mean:.2f}, $\sigma$ = {std:.2f}".replace("-", "\N{MINUS SIGN}")
+        shown = f"{round(mean, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")
+        text += "\n" + rf"$\mu$ = {shown}, $\sigma$ = {std:.2f}"
     axes.plot(
         x, scale * norm.pdf(x), color="black", linestyle=":", label=r"normal, $\mu=0, \sigma=1$"
     )

@@ -50,7 +50,6 @@ def draw_theta2(table: Any, *, title: str) -> Any:
     on, off = np.asarray(table["counts"], float), np.asarray(table["counts_off"], float)
     alpha = np.asarray(table["alpha"])
     background, error = alpha * off, alpha * np.sqrt(off)
-    axes.stairs(background, edges, color=COLORS[1], linewidth=1.5, label=_off_label(alpha[0]))
     axes.stairs(
         background + error,
         edges,
@@ -73,6 +72,14 @@ def draw_theta2(table: Any, *, title: str) -> Any:
         zorder=3,
         label="ON",
     )
+    axes.stairs(
+        background,
+        edges,
+        baseline=None,
+        color=COLORS[1],
+        linewidth=1.5,
+        label=_off_label(alpha[0]),
+    )
     cut = table.meta["cut"]
     axes.axvline(
         cut["theta_cut"] ** 2,
@@ -83,8 +90,9 @@ def draw_theta2(table: Any, *, title: str) -> Any:
         label=_cut_label(cut),
     )
     axes.set_xlim(0, edges[-1])
-    highest = max(float((on + np.sqrt(on)).max()), float((background + error).max()), 1.0)
-    axes.set_ylim(0, 1.08 * highest)
+    tops = np.maximum(on + np.sqrt(on), background + error)
+    right = tops[edges[1:] > 0.5 * edges[-1]].max()  # below the legend
+    axes.set_ylim(0, max(1.08 * tops.max(), 1.65 * right, 1.0))
     axes.set_xlabel(r"$\theta^2$  [deg$^2$]")
     axes.set_ylabel("Events per bin")
     style_axes(axes, title)
