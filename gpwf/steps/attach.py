@@ -18,6 +18,7 @@ from gpwf.errors import StepError
 __all__ = [
     "attach_models",
     "background_models",
+    "check_datasets_names",
     "copy_datasets",
     "join_datasets",
     "measured_source",
@@ -133,7 +134,7 @@ def attach_models(datasets: Any, models: Any, step: str) -> tuple[Any, Any]:
     """
     from gammapy.modeling.models import Models
 
-    _check_names(datasets.names, models, step)
+    check_datasets_names(datasets.names, models, step)
     attached = copy_datasets(datasets)
     copies = Models(models.copy())
     own = background_models(datasets, besides=models)
@@ -151,8 +152,24 @@ def _names_of(model: Any) -> list[str] | None:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _check_names(datasets: list[str], models: Any, step: str) -> None:
-    """Check names both ways."""
+def check_datasets_names(datasets: list[str], models: Any, step: str) -> None:
+    """Check that models and datasets name each other.
+
+    Parameters
+    ----------
+    datasets : list of str
+        Names of the datasets.
+    models : sequence of models
+        Those with ``datasets_names`` act on these datasets, the others on all.
+    step : str
+        Name of the step, for the message.
+
+    Raises
+    ------
+    StepError
+        Where there are no models, a model names a dataset that is not there, or no model acts on a
+        dataset.
+    """
     if not len(models):
         raise StepError(f"{step}: there are no models", hint="add a component to the models")
     reached: set[str] = set()

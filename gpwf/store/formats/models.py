@@ -1,28 +1,32 @@
 """Models: gammapy's YAML with every parameter in full, its covariance, and template maps beside.
 
 ``gammapy.modeling.models.Models.read("models.yaml")`` works on the result. Our own reader also
-gives back the covariance between linked parameters, which gammapy sets to zero.
+gives back the covariance between linked parameters, which gammapy sets to zero, errors that are not
+known, and what gammapy's reader of templates and absorption leaves out: errors, bounds and links of
+their parameters, and how they are interpolated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from gpwf.core.digests import Digest
-from gpwf.store.formats._fits import (
-    dump_yaml,
-    load_yaml,
-    unique_names,
-    write_hdulist,
+from gpwf.store.formats._fits import dump_yaml, load_yaml, write_hdulist
+from gpwf.store.formats._model_parts import (
+    exact_dict,
+    part_hdulist,
+    refuse_unreadable,
+    restore_parts,
+    with_files,
 )
 
 __all__ = ["read", "read_models", "write", "write_models"]
 
 _INDEX = "models.yaml"
 _COVARIANCE = "models_covariance.dat"
-_PARTS = ("spectral_model", "spatial_model", "temporal_model", "model1", "model2")
 
 
 def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, Any]:
@@ -59,21 +63,24 @@ def write_models(models: Any, directory: Path, card: Mapping[str, str], stem: st
         What the file says about itself.
     stem : str
         Prefix of all file names.
+
+    Raises
+    ------
+    StoreError
+        For models that gammapy cannot read back.
     """
+    refuse_unreadable(models)
     covariance = models.covariance.data.copy()
+    for parameter in models.parameters:
+        parameter._link_label_io = None  # that of a link which is no more
     models.update_link_label()
     _settle_link_labels(models)
-    with_maps = list(_with_maps(models))
-    before = [part.filename for part in with_maps]
-    names = unique_names([f"{stem}template-{part.tag[-1]}" for part in with_maps])
-    try:
-        for part, name in zip(with_maps, names, strict=True):
-            part.filename = f"{name}.fits"
-            write_hdulist(part.map.to_hdulist(), directory / part.filename, card)
-        components = [_floats(model.to_dict(full_output=True)) for model in models]
-    finally:
-        for part, name in zip(with_maps, before, strict=True):
-            part.filename = name
+    with with_files(models, stem) as files:
+        for part, name in files:
+            write_hdulist(part_hdulist(part), directory / name, card)
+        components = [
+            _floats(exact_dict(model, model.to_dict(full_output=True))) for model in models
+        ]
     index: dict[str, Any] = {"components": components}
     if len(models.parameters):
         _write_covariance(models, covariance, directory / f"{stem}{_COVARIANCE}")
@@ -84,13 +91,23 @@ def write_models(models: Any, directory: Path, card: Mapping[str, str], stem: st
 def read_models(directory: Path, stem: str = "") -> Any:
     """Read what `write_models` wrote."""
     from gammapy.modeling.models import Models
+    from gammapy.modeling.models.core import _set_models_link
 
     index = load_yaml(directory / f"{stem}{_INDEX}")
-    models = Models.from_dict({"components": index["components"]}, path=str(directory))
+    components = index["components"]
+    models = Models.from_dict({"components": deepcopy(components)}, path=str(directory))
+    for model, data in zip(models, components, strict=True):
+        restore_parts(model, data)
+    _set_models_link(models)
+    errors = [parameter.error for parameter in models.parameters]
+    for parameter in models.parameters:
+        parameter._link_label_io = None  # or copies would link what has the same label
     if "covariance" in index:
         # only now: gammapy links parameters after it reads the covariance, which clears what lies
         # off the diagonal
         models.covariance = _read_covariance(directory / index["covariance"])
+        for parameter, error in zip(models.parameters, errors, strict=True):
+            parameter.error = error  # not the root of its square; NaN stands for not known
     return models
 
 
@@ -117,23 +134,14 @@ def _settle_link_labels(models: Any) -> None:
             )
 
 
-def _with_maps(models: Any) -> Iterator[Any]:
-    """Yield the models and parts of models that keep a map in a file of its own."""
-    for model in models:
-        if hasattr(model, "filename") and getattr(model, "map", None) is not None:
-            yield model
-        for name in _PARTS:
-            part = getattr(model, name, None)
-            if part is not None:
-                yield from _with_maps([part])
-
-
 def _write_covariance(models: Any, covariance: Any, path: Path) -> None:
     """Write the covariance matrix in the table that gammapy reads.
 
     It is astropy's format ``ascii.fixed_width``, whose own writer takes 5 ms.
     """
     names = models.parameters_unique_names
+    if len(names) != len(models.parameters):  # gammapy counts a template's spatial part in one only
+        names = [f"{model.name}.{item.name}" for model in models for item in model.parameters]
     rows = [[str(value) for value in row] for row in covariance.tolist()]
     columns = [["Parameters", *names]]
     # a column holds a row of the matrix; those of fits are not quite symmetric
