@@ -133,6 +133,7 @@ class ExcessMapStep(Step):
         self, settings: ExcessMapSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
         """Return ``flux_maps`` and tables: `gammapy.estimators.FluxMaps`, `astropy.table.Table`."""
+        import numpy as np
         from gammapy.estimators import ExcessMapEstimator, FluxMaps
         from gammapy.modeling.models import PowerLawSpectralModel, SkyModel
 
@@ -158,7 +159,8 @@ class ExcessMapStep(Step):
             correlate_off=settings.correlate_off,
             spectral_model=spectrum,
         )
-        found = estimator.run(dataset)
+        with np.errstate(invalid="ignore", divide="ignore"):  # NaN where nothing is known
+            found = estimator.run(dataset)
         # gammapy gives the reference model a random name
         reference = SkyModel(spectrum, name="reference")
         maps = {name: found._data[name] for name in sorted(found._data, key=_order(found._data))}
