@@ -233,6 +233,8 @@ def _snippet(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _example(shape: Shape) -> Any:
+    if shape.kind == "union":
+        return _example(shape.options[0])
     if shape.kind == "section":
         return _snippet(shape.annotation)
     if shape.kind == "choice":

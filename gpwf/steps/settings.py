@@ -47,6 +47,7 @@ __all__ = [
     "Angle",
     "AnyQuantity",
     "Area",
+    "Centered",
     "DiffFlux",
     "Duration",
     "Energy",
@@ -120,14 +121,10 @@ class SkyPosition(Section):
         return SkyCoord(self.lon.quantity, self.lat.quantity, frame=self.frame)
 
 
-class SkyCircle(Section):
-    """A circle on the sky, as ``{frame, lon, lat, radius}`` or ``{center: {...}, radius}``.
-
-    Settled with ``center``.
-    """
+class Centered(Section):
+    """A region around a position: what has ``frame``, ``lon`` and ``lat`` gets a ``center``."""
 
     center: SkyPosition = Field(description="Centre of the circle")
-    radius: Radius = Field(description="Radius of the circle")
 
     @model_validator(mode="before")
     @classmethod
@@ -139,6 +136,15 @@ class SkyCircle(Section):
             raise problem("GP306", "give either 'center' or 'frame', 'lon' and 'lat', not both")
         rest = {key: value for key, value in data.items() if key not in loose}
         return rest | {"center": {key: data[key] for key in data if key in loose}}
+
+
+class SkyCircle(Centered):
+    """A circle on the sky, as ``{frame, lon, lat, radius}`` or ``{center: {...}, radius}``.
+
+    Settled with ``center``.
+    """
+
+    radius: Radius = Field(description="Radius of the circle")
 
 
 def _check_order(low: Energy | None, high: Energy | None) -> None:

@@ -117,6 +117,7 @@ def _problems(
     """Return the problems of a failed validation, one per place."""
     found: dict[_Path, list[SettingProblem]] = {}
     unions: dict[_Path, Shape] = {}
+    unlike: set[SettingProblem] = set()  # words that are near to no choice
     for item in error.errors(include_url=False):
         path, shape, union = _follow(shape_of(model), item["loc"])
         problem = _problem(path, shape, item)
@@ -124,10 +125,14 @@ def _problems(
             found.setdefault(path, []).append(problem)
         else:
             unions[union[0]] = union[1]
+            if item["type"] == "literal_error" and problem.hint is None:
+                unlike.add(problem)
             found.setdefault(union[0], []).append(problem)
     problems: list[SettingProblem] = []
     for path, items in found.items():
-        merged = _union_problems(path, unions[path], config, items) if path in unions else items
+        merged = items
+        if path in unions:
+            merged = _union_problems(path, unions[path], config, items, unlike)
         problems.extend(_as_written(item, config) for item in merged)
     return tuple(dict.fromkeys(problems))
 
@@ -237,9 +242,17 @@ def _wrong_choice(path: _Path, shape: Shape, value: Any) -> SettingProblem:
 
 
 def _union_problems(
-    path: _Path, shape: Shape, config: Mapping[str, Any], items: list[SettingProblem]
+    path: _Path,
+    shape: Shape,
+    config: Mapping[str, Any],
+    items: list[SettingProblem],
+    unlike: set[SettingProblem],
 ) -> list[SettingProblem]:
-    """Return the problems of a value that fits no option of a union."""
+    """Return the problems of a value that fits no option of a union.
+
+    A quantity that is out of range or of another unit is no misspelt choice: the problems in
+    ``unlike`` count only where there are no others.
+    """
     value: Any = config
     for part in path:
         try:
@@ -250,6 +263,8 @@ def _union_problems(
     if inside:  # of the right kind, wrong in a part of it
         return inside
     telling = [item for item in items if item.code in ("GP303", "GP304")]
+    if len(telling) > 1:
+        telling = [item for item in telling if item not in unlike]
     if len(telling) == 1 and isinstance(value, (str, int, float)):
         return telling
     message = f"expected {_words(shape)}, not {_shown(value)}"

@@ -13,7 +13,7 @@ from gpwf.errors import StepInputError
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.builtin.observations import ObservationsSettings, ObservationsStep
 from gpwf.steps.reduction.checks import declared_datasets, reduction_problems
-from gpwf.steps.reduction.run import reduce_observations
+from gpwf.steps.reduction.run import EXCLUSION, exclusion_ports, reduce_observations
 from gpwf.steps.reduction.settings import DatasetsSettings
 from gpwf.steps.settings import Field, StepSettings
 
@@ -55,18 +55,18 @@ class DataReductionStep(Step):
     """
 
     tag: ClassVar[str] = "data-reduction"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Select observations and reduce them to datasets"
     group: ClassVar[str] = "reduction"
     Settings: ClassVar[type[StepSettings]] = DataReductionSettings
-    input_ports: ClassVar[tuple[Port, ...]] = ObservationsStep.input_ports
+    input_ports: ClassVar[tuple[Port, ...]] = (*ObservationsStep.input_ports, EXCLUSION)
     output_ports: ClassVar[tuple[Port, ...]] = (
         Port(name="datasets", kind="datasets", help="Binned counts, background and response"),
     )
 
     def inputs(self, settings: DataReductionSettings) -> tuple[Port, ...]:
-        """Return the port ``datastore``, unless the setting names a folder."""
-        return _OBSERVATIONS.inputs(settings.observations)
+        """Return ``datastore`` unless a folder is named, ``exclusion_mask`` unless a file is."""
+        return (*_OBSERVATIONS.inputs(settings.observations), *exclusion_ports(settings))
 
     def check(self, settings: DataReductionSettings) -> Sequence[SettingProblem]:
         """Return what is inconsistent in the selection and in the reduction."""
@@ -91,7 +91,8 @@ class DataReductionStep(Step):
     ) -> Mapping[str, Any]:
         """Return ``datasets``: `gammapy.datasets.Datasets`."""
         found = _OBSERVATIONS.run(settings.observations, inputs, ctx)
-        return {"datasets": reduce_observations(settings, found["observations"], ctx)}
+        mask = inputs.get("exclusion_mask")
+        return {"datasets": reduce_observations(settings, found["observations"], ctx, mask)}
 
 
 def _files(

@@ -8,7 +8,15 @@ from collections.abc import Iterator
 from gpwf.core.catalog import SettingProblem
 from gpwf.core.contents import Contents
 from gpwf.steps.makers import background_problems, safe_mask_problems
-from gpwf.steps.reduction.settings import METHODS, BinnedAxis, DatasetsSettings, Wcs
+from gpwf.steps.reduction.background_checks import parameter_problems
+from gpwf.steps.reduction.backgrounds import (
+    MAP_METHODS,
+    METHODS,
+    NO_EXCLUSION,
+    NO_TEMPLATE,
+    SPECTRUM_METHODS,
+)
+from gpwf.steps.reduction.settings import BinnedAxis, DatasetsSettings, Wcs
 
 __all__ = ["declared_datasets", "reduction_problems"]
 
@@ -31,7 +39,13 @@ def reduction_problems(settings: DatasetsSettings) -> list[SettingProblem]:
     found = list(kind(settings))
     if any(item.path == ("background", "method") for item in found):
         return found  # its parameters do not matter
-    return [*found, *_method_problems(settings), *_maker_problems(settings)]
+    return [
+        *found,
+        *_energy_problems(settings),
+        *_exclusion_problems(settings),
+        *(parameter_problems(settings) or _background_problems(settings)),
+        *safe_mask_problems(settings.safe_mask.methods, settings.safe_mask.parameters),
+    ]
 
 
 def _clash(path: str, message: str, hint: str | None = None) -> SettingProblem:
@@ -48,12 +62,15 @@ def _problems_1d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
     """Check what belongs to spectra."""
     if settings.on_region is None:
         yield _missing("on_region", "datasets of type 1d need the region of the source")
-    if settings.background.method != "reflected":
+    method = str(settings.background.method)
+    if method not in SPECTRUM_METHODS:
         yield _clash(
             "background.method",
-            f"the background method '{settings.background.method}' needs maps ('type: 3d')",
-            "with 'type: 1d' the background comes from reflected OFF regions: 'method: reflected'",
+            f"the background method '{method}' needs maps ('type: 3d')",
+            f"with 'type: 1d' use {_listed(SPECTRUM_METHODS)}",
         )
+    if settings.on_region is not None and settings.on_region.is_rad_max:
+        yield from _rad_max_problems(settings)
     for name, value in (
         ("geom.wcs", settings.geom.wcs),
         ("geom.selection", settings.geom.selection),
@@ -62,6 +79,59 @@ def _problems_1d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
         if value is not None:
             last = name.rpartition(".")[2]
             yield _clash(name, f"{last!r} has no meaning with 'type: 1d', only with 'type: 3d'")
+
+
+def _rad_max_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
+    """Check what belongs to a point-like response of several radii."""
+    if settings.background.method == "reflected":
+        yield _clash(
+            "background.method",
+            "the background method 'reflected' needs an ON region of one radius, not 'rad_max'",
+            "use 'wobble'; where the radius is the same at all energies, give it: "
+            "'on_region.radius: 0.17 deg'",
+        )
+    if settings.containment_correction:
+        yield _clash(
+            "containment_correction",
+            "'containment_correction' has no meaning with 'radius: rad_max': the response has the "
+            "containment in it",
+        )
+    if not settings.use_region_center:
+        yield _clash(
+            "use_region_center",
+            "'use_region_center: false' has no meaning with 'radius: rad_max': the response is for "
+            "a source at the centre",
+        )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def _energy_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
+    """Check that the axes in reconstructed and in true energy have something in common."""
+    energy, true = settings.geom.axes.energy, settings.geom.axes.energy_true
+    if true is not None and (
+        true.max.value <= energy.min.value or true.min.value >= energy.max.value
+    ):
+        yield _clash(
+            "geom.axes.energy_true",
+            f"true energies from {true.min} to {true.max} do not overlap with those of the counts, "
+            f"{energy.min} to {energy.max}",
+            "the axis in true energy goes further than that of the counts on both sides",
+        )
+
+
+def _exclusion_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
+    """Check that a mask is not given where nothing is excluded."""
+    method = str(settings.background.method)
+    if settings.background.exclusion is not None and method in NO_EXCLUSION:
+        yield _clash(
+            "background.exclusion",
+            f"'exclusion' has no meaning with the background method '{method}': it takes the "
+            "background from the place of the source",
+        )
 
 
 def _problems_3d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
@@ -77,35 +147,41 @@ def _problems_3d(settings: DatasetsSettings) -> Iterator[SettingProblem]:
             "containment_correction",
             "'containment_correction' has no meaning with 'type: 3d': the PSF is in the fit",
         )
-    method = settings.background.method
-    if method == "reflected":
+    if not settings.use_region_center:
+        yield _clash(
+            "use_region_center",
+            "'use_region_center' has no meaning with 'type: 3d', only with 'type: 1d'",
+        )
+    method = str(settings.background.method)
+    if method not in MAP_METHODS:
         yield _clash(
             "background.method",
-            "the background method 'reflected' needs an ON region ('type: 1d')",
-            "with 'type: 3d' use 'fov_background' or 'ring'",
+            f"the background method '{method}' needs an ON region ('type: 1d')",
+            f"with 'type: 3d' use {_listed(MAP_METHODS)}",
         )
         return
     yield from _selection_problems(settings)
     bins = _bins(settings.geom.axes.energy)
-    if method == "ring" and bins > 1:
+    if method == "adaptive_ring" and bins > 1:
         yield _clash(
             "geom.axes.energy.nbins",
-            f"the background method 'ring' needs a single energy bin, not {bins}",
-            "counts per bin are too few for a ring: make one reduction per energy range",
+            f"the background method 'adaptive_ring' needs a single energy bin, not {bins}",
+            "gammapy would take the background of the first bin for all: make one reduction per "
+            "energy range, or use 'ring'",
         )
 
 
 def _selection_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
     """Check that the maps are made which background and safe mask are computed from."""
     selection = settings.map_selection or ()
-    users: dict[str, tuple[str, ...]] = {
-        f"the background method '{settings.background.method}'": ("counts", "background")
-    }
+    method = str(settings.background.method)
+    maps = ("counts",) if method in NO_TEMPLATE else ("counts", "background")
+    users: dict[str, tuple[str, ...]] = {f"the background method '{method}'": maps}
     if settings.safe_mask.parameters.irfs == "DL4":
         users |= {
-            f"the safe mask '{method}'": (_SAFE_MAPS[method],)
-            for method in settings.safe_mask.methods
-            if method in _SAFE_MAPS
+            f"the safe mask '{name}'": (_SAFE_MAPS[name],)
+            for name in settings.safe_mask.methods
+            if name in _SAFE_MAPS
         }
     for user, needed in users.items():
         missing = " and ".join(f"'{name}'" for name in needed if name not in selection)
@@ -141,31 +217,10 @@ def _bins(axis: BinnedAxis) -> int:
     return math.ceil(math.log10(axis.max.value / axis.min.value) * axis.nbins)
 
 
-def _method_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
-    """Check that the parameters are those of the background method."""
+def _background_problems(settings: DatasetsSettings) -> list[SettingProblem]:
+    """Check the parameters against the maker of the installed gammapy."""
     background = settings.background
-    method = str(background.method)
-    own = METHODS[method]
-    for name in type(background.parameters).model_fields:
-        given = getattr(background.parameters, name) is not None
-        path = f"background.parameters.{name}"
-        if given and name not in own:
-            yield _clash(
-                path,
-                f"{name!r} is no parameter of the background method '{method}'",
-                f"its parameters: {', '.join(own)}",
-            )
-        elif not given and name in own:
-            yield _missing(path, f"the background method '{method}' needs it")
-
-
-def _maker_problems(settings: DatasetsSettings) -> list[SettingProblem]:
-    """Check the parameters against the makers of the installed gammapy."""
-    background, safe_mask = settings.background, settings.safe_mask
     method = str(background.method)
     own = {name: getattr(background.parameters, name) for name in METHODS[method]}
     given = {name: value for name, value in own.items() if value is not None}
-    return [
-        *background_problems(method, given, partial=True),
-        *safe_mask_problems(safe_mask.methods, safe_mask.parameters),
-    ]
+    return background_problems(method, given, partial=True)

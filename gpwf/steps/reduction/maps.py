@@ -7,7 +7,7 @@ from typing import Any
 
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import StepContext
-from gpwf.steps.exclusion import read_exclusion
+from gpwf.steps.reduction.backgrounds import METHODS, ON_OFF_MAPS
 from gpwf.steps.reduction.center import map_center
 from gpwf.steps.reduction.common import (
     arguments,
@@ -17,7 +17,11 @@ from gpwf.steps.reduction.common import (
     safe_mask_maker,
     stacked_name,
 )
-from gpwf.steps.reduction.settings import METHODS, DatasetsSettings, Wcs
+from gpwf.steps.reduction.exclusions import check_map_cover, exclusion_mask, mask_on_map
+from gpwf.steps.reduction.phases import PhaseBackground
+from gpwf.steps.reduction.responses import check_irfs, covers_energies, safe_irfs
+from gpwf.steps.reduction.rings import RingBackground
+from gpwf.steps.reduction.settings import DatasetsSettings, Wcs
 from gpwf.steps.settings import SkyPosition
 
 __all__ = ["reduce_maps"]
@@ -26,7 +30,9 @@ __all__ = ["reduce_maps"]
 _IRFS = {"exposure": "aeff", "background": "bkg", "psf": "psf", "edisp": "edisp"}
 
 
-def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepContext) -> Any:
+def reduce_maps(
+    settings: DatasetsSettings, observations: list[Any], ctx: StepContext, exclusion: Any = None
+) -> Any:
     """Return maps, one dataset per observation or their sum.
 
     The makers run in the order of gammapy's ``Analysis``: maps, safe mask, background; each
@@ -40,12 +46,15 @@ def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepCo
         At least one, in the order in which they are stacked.
     ctx : StepContext
         For messages and progress.
+    exclusion : `gammapy.maps.Map`, optional
+        Where the background may be measured; instead of ``background.exclusion``.
 
     Returns
     -------
     datasets : `gammapy.datasets.Datasets`
         Of `gammapy.datasets.MapDataset`, each with a background model of its own set on it, or of
-        `gammapy.datasets.MapDatasetOnOff` where the background was measured in a ring.
+        `gammapy.datasets.MapDatasetOnOff` where the background was measured as OFF counts, in rings
+        or in phases.
 
     Raises
     ------
@@ -59,7 +68,8 @@ def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepCo
 
     assert settings.geom.wcs is not None  # checked with the settings
     center = map_center(settings.geom.wcs, observations, ctx.step)
-    reduction = _Reduction(settings, settings.geom.wcs, center, ctx.step)
+    mask = exclusion_mask(settings, exclusion, center.skycoord, ctx.step)
+    reduction = _Reduction(settings, settings.geom.wcs, center, mask, ctx.step)
     names = dataset_names(observations, settings.prefix)
     total = reduction.empty(stacked_name(observations, settings.prefix)) if settings.stack else None
     datasets = Datasets()
@@ -79,6 +89,8 @@ def reduce_maps(settings: DatasetsSettings, observations: list[Any], ctx: StepCo
         else:
             total.stack(dataset)
     _check_used(overlaps, used, center, ctx.step)
+    if mask is not None:
+        check_map_cover(mask, reduction.image, ctx.step)
     if total is not None:
         datasets.append(reduction.with_background_model(total))
     _check_counts(datasets, settings, ctx.step)
@@ -89,7 +101,7 @@ class _Reduction:
     """gammapy's makers for these settings."""
 
     def __init__(
-        self, settings: DatasetsSettings, wcs: Wcs, center: SkyPosition, step: str
+        self, settings: DatasetsSettings, wcs: Wcs, center: SkyPosition, mask: Any, step: str
     ) -> None:
         from gammapy.makers import MapDatasetMaker
 
@@ -98,34 +110,48 @@ class _Reduction:
         self._step = step
         self._selection = settings.map_selection
         self._width = 2 * settings.geom.selection.offset_max.quantity
-        self._is_ring = settings.background.method == "ring"
+        self._settings = settings
+        self._is_on_off = settings.background.method in ON_OFF_MAPS
         self._geoms = _geoms(settings, wcs, center)
         self._empty = self._create("MapDataset", "reference")
         self._maps = MapDatasetMaker(selection=list(settings.map_selection))
         self._safe = safe_mask_maker(settings)
-        self._background = self._background_maker(settings, center)
+        self._background = self._background_maker(settings, mask)
+        self._irfs = {_IRFS[name] for name in self._selection if name in _IRFS} | {"aeff"}
+        self._irfs |= safe_irfs(settings)
 
     def _create(self, kind: str, name: str) -> Any:
         from gammapy import datasets
 
         return getattr(datasets, kind).create(**self._geoms, name=name)
 
-    def _background_maker(self, settings: DatasetsSettings, center: SkyPosition) -> Any:
-        from gammapy.makers import FoVBackgroundMaker, RingBackgroundMaker
+    def _background_maker(self, settings: DatasetsSettings, mask: Any) -> Any:
+        """Return what measures the background."""
+        from gammapy.makers import (
+            AdaptiveRingBackgroundMaker,
+            FoVBackgroundMaker,
+            RingBackgroundMaker,
+        )
 
-        background = settings.background
-        mask = None
-        if background.exclusion is not None:
-            mask = read_exclusion(background.exclusion.path, center.skycoord, self._step)
-            # beyond the file's map nothing is excluded; gammapy's two makers do not agree there
-            mask = mask.interp_to_geom(self._geoms["geom"].to_image(), fill_value=1)
-        maker = RingBackgroundMaker if self._is_ring else FoVBackgroundMaker
-        names = tuple(METHODS[str(background.method)])
-        return maker(exclusion_mask=mask, **arguments(background.parameters, names))
+        method = str(settings.background.method)
+        given = arguments(settings.background.parameters, tuple(METHODS[method]))
+        if method == "phase":
+            return PhaseBackground(**given, step=self._step)
+        if mask is not None:
+            mask = mask_on_map(mask, self.image, self._step)
+        if method == "fov_background":
+            return FoVBackgroundMaker(exclusion_mask=mask, **given)
+        maker = RingBackgroundMaker if method == "ring" else AdaptiveRingBackgroundMaker
+        return RingBackground(maker(exclusion_mask=mask, **given))
+
+    @property
+    def image(self) -> Any:
+        """Pixels of the map, `gammapy.maps.WcsGeom` without axes."""
+        return self._geoms["geom"].to_image()
 
     def empty(self, name: str) -> Any:
         """Return the dataset to which the others are added."""
-        total = self._create("MapDatasetOnOff" if self._is_ring else "MapDataset", name)
+        total = self._create("MapDatasetOnOff" if self._is_on_off else "MapDataset", name)
         for part in ("exposure", "psf", "edisp"):
             if part not in self._selection:
                 setattr(total, part, None)  # a PSF of zeros would be used, and give NaN
@@ -135,7 +161,7 @@ class _Reduction:
         """Return a dataset whose background template has a model, as gammapy's makers set one."""
         from gammapy.modeling.models import FoVBackgroundModel
 
-        if not self._is_ring:
+        if not self._is_on_off:
             dataset.models = FoVBackgroundModel(dataset_name=dataset.name)
         return dataset
 
@@ -150,7 +176,13 @@ class _Reduction:
         from astropy.nddata import NoOverlapError
 
         observation = held(observation)
-        self._check_response(observation)
+        hint = (
+            "maps need the full-enclosure response: set 'required_irf: full-enclosure' of the "
+            "observations, or leave the map out of 'map_selection'"
+        )
+        check_irfs(observation, self._irfs, hint, self._step)
+        if not covers_energies(observation, self._settings, self._step):
+            return None
         pointing = observation.get_pointing_icrs(observation.tmid)
         try:
             # gammapy's DatasetsMaker cuts in galactic coordinates; the last bit may round a pixel
@@ -170,17 +202,6 @@ class _Reduction:
             return self._background.run(dataset, observation)
         except ValueError as error:
             raise StepError(f"{self._step}: observation {observation.obs_id}: {error}") from error
-
-    def _check_response(self, observation: Any) -> None:
-        """Name the response that is not there; gammapy would fail on it without a word."""
-        needed = [_IRFS[name] for name in self._selection if name in _IRFS]
-        missing = sorted(set(needed) - set(observation.available_irfs))
-        if missing:
-            raise StepError(
-                f"{self._step}: observation {observation.obs_id} has no {', '.join(missing)}",
-                hint="maps need the full-enclosure response: set 'required_irf: full-enclosure' of "
-                "the observations, or leave the map out of 'map_selection'",
-            )
 
 
 def _geoms(settings: DatasetsSettings, wcs: Wcs, center: SkyPosition) -> dict[str, Any]:
@@ -221,8 +242,9 @@ def _check_used(overlaps: int, used: int, center: SkyPosition, step: str) -> Non
     if not overlaps:
         raise NoDataError(
             f"{step}: the map around {center.lon}, {center.lat} ({center.frame}) overlaps with no "
-            "observation",
-            hint="check 'geom.wcs.skydir', or choose observations that point at it",
+            "observation, or none has a response at its energies",
+            hint="check 'geom.wcs.skydir' and 'geom.axes.energy', or choose observations that "
+            "point at it",
         )
     if not used:
         raise StepError(

@@ -7,43 +7,27 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
+from gpwf.steps.reduction.backgrounds import NO_TEMPLATE, Background, with_method
 from gpwf.steps.settings import (
-    Angle,
+    Centered,
     EnergyAxis,
     Field,
-    InputPath,
     Radius,
     Section,
-    SkyCircle,
     SkyPosition,
     StepSettings,
     problem,
 )
 
 __all__ = [
-    "METHODS",
     "Axes",
-    "Background",
-    "BackgroundParameters",
     "BinnedAxis",
     "DatasetsSettings",
     "Geom",
+    "OnRegion",
     "SafeMask",
     "Wcs",
 ]
-
-METHODS: Mapping[str, Mapping[str, Any]] = {
-    "reflected": {
-        "angle_increment": Radius("0.1 rad"),
-        "min_distance": Angle("0 rad"),
-        "min_distance_input": Angle("0.1 rad"),
-        "max_region_number": 10000,
-        "binsz": Radius("0.01 deg"),
-    },
-    "fov_background": {"method": "scale", "min_counts": 0, "min_npred_background": 0.0},
-    "ring": {"r_in": None, "width": None},
-}
-"""Parameters of each background method with their defaults; None for one that must be given."""
 
 _MAPS = ("counts", "exposure", "background", "psf", "edisp")
 
@@ -131,81 +115,21 @@ class Geom(Section):
     )
 
 
-class BackgroundParameters(Section):
-    """Parameters of the background methods; each belongs to one of them.
+class OnRegion(Centered):
+    """ON region: a circle, as ``{frame, lon, lat, radius}`` or ``{center: {...}, radius}``.
 
-    Those of the chosen method are settled with the defaults of `METHODS`, the others stay None.
+    Settled with ``center``.
     """
 
-    angle_increment: Radius | None = Field(
-        None,
-        examples=["0.1 rad"],
-        description="reflected: rotation where a region touches an excluded one; left out: 0.1 rad",
-    )
-    min_distance: Angle | None = Field(
-        None,
-        examples=["0 rad"],
-        description="reflected: least rotation between two reflected regions; left out: 0 rad",
-    )
-    min_distance_input: Angle | None = Field(
-        None,
-        examples=["0.1 rad"],
-        description="reflected: least rotation between the ON region and the first one; "
-        "left out: 0.1 rad",
-    )
-    max_region_number: int | None = Field(
-        None, examples=[10000], ge=1, description="reflected: most regions to use; left out: 10000"
-    )
-    binsz: Radius | None = Field(
-        None,
-        examples=["0.01 deg"],
-        description="reflected: pixel in which regions are searched; left out: 0.01 deg",
-    )
-    method: Literal["scale", "fit"] | None = Field(
-        None,
-        examples=["scale"],
-        description="fov_background: scale the background to the counts outside the exclusion, or "
-        "fit its norm there; left out: scale",
-    )
-    min_counts: int | None = Field(
-        None,
-        examples=[0],
-        ge=0,
-        description="fov_background: an observation without more counts outside the exclusion is "
-        "left out; left out: 0",
-    )
-    min_npred_background: float | None = Field(
-        None,
-        examples=[0.0],
-        ge=0,
-        description="fov_background: an observation without more expected background outside the "
-        "exclusion is left out; left out: 0",
-    )
-    r_in: Radius | None = Field(
-        None,
-        examples=["0.5 deg"],
-        description="ring: inner radius of the ring; must be given there",
-    )
-    width: Radius | None = Field(
-        None, examples=["0.3 deg"], description="ring: width of the ring; must be given there"
+    radius: Radius | Literal["rad_max"] = Field(
+        description="Radius of the circle; rad_max: that of the point-like response, which may "
+        "change with energy (RAD_MAX_2D)"
     )
 
-
-class Background(Section):
-    """Background estimate."""
-
-    method: Literal["reflected", "fov_background", "ring"] | None = Field(
-        None,
-        description="How the background is measured: in reflected OFF regions (1d), by the "
-        "template of the response scaled to the field of view, or in a ring around every "
-        "pixel (3d); left out: reflected in 1d, fov_background in 3d",
-    )
-    exclusion: InputPath | None = Field(
-        None, description="Where not to measure it: FITS mask (0 is excluded) or file of regions"
-    )
-    parameters: BackgroundParameters = Field(
-        BackgroundParameters.model_validate({}), description="Parameters of the method"
-    )
+    @property
+    def is_rad_max(self) -> bool:
+        """True where every observation has the radius of its response."""
+        return self.radius == "rad_max"
 
 
 SafeMethod = Literal["aeff-default", "aeff-max", "edisp-bias", "offset-max", "bkg-peak"]
@@ -268,7 +192,7 @@ class DatasetsSettings(StepSettings):
     geom: Geom = Field(
         Geom.model_validate({}), description="Binning", json_schema_extra={"usual": True}
     )
-    on_region: SkyCircle | None = Field(
+    on_region: OnRegion | None = Field(
         None,
         description="1d: region of the source; must be given there",
         json_schema_extra={"usual": True},
@@ -284,6 +208,11 @@ class DatasetsSettings(StepSettings):
         False,
         description="1d: correct the exposure for the part of the PSF outside the ON region",
     )
+    use_region_center: bool = Field(
+        True,
+        description="1d: exposure at the centre of the ON region; false: averaged over the region, "
+        "for extended sources",
+    )
     prefix: str | None = Field(
         None,
         description="First part of the datasets' names; left out: name of the telescope",
@@ -298,10 +227,13 @@ class DatasetsSettings(StepSettings):
         if kind not in ("1d", "3d"):
             return data
         filled = {**data, "type": kind}
-        filled["background"] = _with_method(filled.get("background", {}), kind)
+        region = filled.get("on_region")
+        is_rad_max = isinstance(region, Mapping) and region.get("radius") == "rad_max"
+        default = "fov_background" if kind == "3d" else "wobble" if is_rad_max else "reflected"
+        filled["background"] = with_method(filled.get("background", {}), default)
         if kind == "3d":
             if filled.get("map_selection") is None:
-                filled["map_selection"] = _MAPS
+                filled["map_selection"] = _maps(filled["background"])
             geom = filled.get("geom", {})
             if isinstance(geom, Mapping):
                 missing = [name for name in ("wcs", "selection") if geom.get(name) is None]
@@ -314,16 +246,7 @@ class DatasetsSettings(StepSettings):
         return "1d"
 
 
-def _with_method(background: Any, kind: str) -> Any:
-    """Return the background's settings with its method and the defaults of the parameters."""
-    if not isinstance(background, Mapping):
-        return background
-    filled = dict(background)
-    if filled.get("method") is None:
-        filled["method"] = "reflected" if kind == "1d" else "fov_background"
-    parameters = filled.get("parameters", {})
-    if isinstance(parameters, Mapping) and isinstance(filled["method"], str):
-        defaults = METHODS.get(filled["method"], {})
-        missing = {name: value for name, value in defaults.items() if parameters.get(name) is None}
-        filled["parameters"] = {**parameters, **missing}
-    return filled
+def _maps(background: Any) -> tuple[str, ...]:
+    """Return the maps that are made where none are chosen."""
+    method = background.get("method") if isinstance(background, Mapping) else None
+    return tuple(name for name in _MAPS if name != "background" or method not in NO_TEMPLATE)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import StepContext
-from gpwf.steps.exclusion import read_exclusion
+from gpwf.steps.reduction.backgrounds import METHODS
 from gpwf.steps.reduction.common import (
     arguments,
     dataset_names,
@@ -17,13 +17,24 @@ from gpwf.steps.reduction.common import (
     safe_mask_maker,
     stacked_name,
 )
-from gpwf.steps.reduction.settings import METHODS, DatasetsSettings
-from gpwf.steps.settings import SkyCircle
+from gpwf.steps.reduction.exclusions import check_off_cover, exclusion_mask
+from gpwf.steps.reduction.off_regions import off_problem
+from gpwf.steps.reduction.phases import PhaseBackground
+from gpwf.steps.reduction.responses import (
+    check_irfs,
+    check_on_radius,
+    covers_energies,
+    safe_irfs,
+)
+from gpwf.steps.reduction.settings import DatasetsSettings, OnRegion
+from gpwf.steps.settings import Radius
 
 __all__ = ["reduce_spectra"]
 
 
-def reduce_spectra(settings: DatasetsSettings, observations: list[Any], ctx: StepContext) -> Any:
+def reduce_spectra(
+    settings: DatasetsSettings, observations: list[Any], ctx: StepContext, exclusion: Any = None
+) -> Any:
     """Return ON/OFF spectra, one per observation or their sum.
 
     Parameters
@@ -34,6 +45,8 @@ def reduce_spectra(settings: DatasetsSettings, observations: list[Any], ctx: Ste
         At least one, in the order in which they are stacked.
     ctx : StepContext
         For messages and progress.
+    exclusion : `gammapy.maps.Map`, optional
+        Where the background may be measured; instead of ``background.exclusion``.
 
     Returns
     -------
@@ -45,30 +58,24 @@ def reduce_spectra(settings: DatasetsSettings, observations: list[Any], ctx: Ste
     NoDataError
         Where no observation sees the region, or nothing was counted.
     StepError
-        Where no OFF region or no safe bin is left, or gammapy refuses an observation.
+        Where no OFF region or no safe bin is left, or the response is not for these settings.
     """
     from gammapy.datasets import Datasets
 
     region = settings.on_region
     assert region is not None  # checked with the settings
-    reduction = _Reduction(settings, region, ctx.step)
+    mask = exclusion_mask(settings, exclusion, region.center.skycoord, ctx.step)
+    reduction = _Reduction(settings, region, mask, ctx.step)
     names = dataset_names(observations, settings.prefix)
     pairs = list(zip(observations, names, strict=True))
     reduced = ctx.map(lambda pair: reduction.run(*pair), pairs, label="observations")
-    seen = [
-        observation
-        for observation, result in zip(observations, reduced, strict=True)
-        if result.is_in_view
-    ]
-    if not seen:
-        center = region.center
-        raise NoDataError(
-            f"{ctx.step}: the ON region at {center.lon}, {center.lat} ({center.frame}) is "
-            "outside the field of view of every observation",
-            hint="check 'on_region', or choose observations that point at it",
-        )
-    datasets = Datasets([result.dataset for result in reduced if result.dataset is not None])
+    _check_seen(reduced, settings, ctx.step)
+    seen = [item for item, result in zip(observations, reduced, strict=True) if result.is_seen]
+    if mask is not None:
+        check_off_cover(mask, region.center.skycoord, seen, ctx.step)
+    datasets = Datasets([item.dataset for item in reduced if item.dataset is not None])
     _check(datasets, settings, ctx.step)
+    datasets = _safe_ones(datasets, settings, ctx.step)
     if settings.stack:
         name = stacked_name(seen, settings.prefix)
         datasets = Datasets([datasets.stack_reduce(name=name)])
@@ -77,91 +84,123 @@ def reduce_spectra(settings: DatasetsSettings, observations: list[Any], ctx: Ste
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reduced:
-    """What became of an observation: whether it sees the region, and its dataset, if any."""
+    """What became of an observation, and its dataset, if any."""
 
-    is_in_view: bool
+    is_in_view: bool = True
+    is_in_range: bool = True
     dataset: Any = None
+
+    @property
+    def is_seen(self) -> bool:
+        """True where the response is for the region and the energies."""
+        return self.is_in_view and self.is_in_range
 
 
 class _Reduction:
     """gammapy's makers for these settings."""
 
-    def __init__(self, settings: DatasetsSettings, region: SkyCircle, step: str) -> None:
-        from gammapy.makers import ReflectedRegionsBackgroundMaker, SpectrumDatasetMaker
+    def __init__(self, settings: DatasetsSettings, region: OnRegion, mask: Any, step: str) -> None:
+        from gammapy.makers import SpectrumDatasetMaker
 
         self._step = step
+        self._settings = settings
         self._region = region
+        self._mask = mask
         self._empty = _empty_dataset(settings, region)
         self._counts = SpectrumDatasetMaker(
             selection=["counts", "exposure", "edisp"],
             containment_correction=settings.containment_correction,
+            use_region_center=settings.use_region_center,
         )
-        background = settings.background
-        exclusion = None
-        if background.exclusion is not None:
-            exclusion = read_exclusion(background.exclusion.path, region.center.skycoord, step)
-        self._background = ReflectedRegionsBackgroundMaker(
-            exclusion_mask=exclusion,
-            **arguments(background.parameters, tuple(METHODS["reflected"])),
-        )
+        self._background = _background_maker(settings, mask, step)
         self._safe = safe_mask_maker(settings)
+        psf = {"psf"} if settings.containment_correction else set()
+        self._irfs = {"aeff", "edisp"} | psf | safe_irfs(settings)
 
     def run(self, observation: Any, name: str) -> _Reduced:
-        """Reduce one observation."""
+        """Reduce one observation.
+
+        Raises
+        ------
+        StepError
+            Where the response is not for these settings, or gammapy refuses the observation.
+        """
         observation = held(observation)
+        hint = (
+            f"these settings need {', '.join(sorted(self._irfs))}: select observations with them "
+            "('required_irf'), or change 'containment_correction' or 'safe_mask'"
+        )
+        check_irfs(observation, self._irfs, hint, self._step)
         if not _in_view(observation, self._region, self._step):
             return _Reduced(is_in_view=False)
-        return _Reduced(is_in_view=True, dataset=self._dataset(observation, name))
+        if not covers_energies(observation, self._settings, self._step):
+            return _Reduced(is_in_range=False)
+        check_on_radius(observation, self._region, self._settings, self._step)
+        return _Reduced(dataset=self._dataset(observation, name))
 
     def _dataset(self, observation: Any, name: str) -> Any:
-        """Return the dataset of one observation; None where it has no OFF region."""
+        """Return the dataset of one observation; None where it has no OFF counts or no safe bin."""
         try:
             dataset = self._counts.run(self._empty.copy(name=name), observation)
             dataset = self._background.run(dataset, observation)
-            if dataset.counts_off is None:
-                warnings.warn(
-                    f"{self._step}: observation {observation.obs_id} is left out: it has no OFF "
-                    "region outside the exclusion mask, or its pointing lies inside the ON region",
-                    stacklevel=2,
-                )
+            why = off_problem(dataset, observation, self._settings, self._mask, self._step)
+            if why is not None:
+                self._leave_out(observation, why)
                 return None
             return self._safe.run(dataset, observation) if self._safe else dataset
         except ValueError as error:
             raise StepError(
                 f"{self._step}: observation {observation.obs_id}: {error}",
-                hint=_point_like_hint(observation),
+                hint=_hint(self._settings),
             ) from error
 
-
-def _point_like_hint(observation: Any) -> str | None:
-    """Return what to change where the response is that of one ON radius; None for others."""
-    if not observation.aeff.is_pointlike:
-        return None
-    radius = observation.rad_max
-    if radius is not None and not radius.is_fixed_rad_max:
-        return (
-            "the response is point-like, its ON radius (RAD_MAX) changes with energy: this version "
-            "needs one radius, so leave the observation out"
+    def _leave_out(self, observation: Any, why: str) -> None:
+        warnings.warn(
+            f"{self._step}: observation {observation.obs_id} is left out: {why}", stacklevel=3
         )
-    text = (
-        f"'on_region.radius: {radius.data.flat[0]:.4g} {radius.unit}'" if radius else "its radius"
-    )
-    return f"the response is point-like: set {text} and 'containment_correction: false'"
 
 
-def _empty_dataset(settings: DatasetsSettings, region: SkyCircle) -> Any:
+def _background_maker(settings: DatasetsSettings, mask: Any, step: str) -> Any:
+    """Return what makes the OFF counts."""
+    from gammapy.makers import ReflectedRegionsBackgroundMaker, WobbleRegionsFinder
+
+    method = str(settings.background.method)
+    given = arguments(settings.background.parameters, tuple(METHODS[method]))
+    if method == "phase":
+        return PhaseBackground(**given, step=step)
+    if method == "wobble":
+        finder = WobbleRegionsFinder(**given)
+        return ReflectedRegionsBackgroundMaker(region_finder=finder, exclusion_mask=mask)
+    return ReflectedRegionsBackgroundMaker(exclusion_mask=mask, **given)
+
+
+def _hint(settings: DatasetsSettings) -> str | None:
+    """Return what may help where gammapy refuses an observation."""
+    parameters = settings.safe_mask.parameters
+    if parameters.irfs == "DL3" and parameters.position is None and parameters.fixed_offset is None:
+        return (
+            "with 'irfs: DL3' the safe mask is computed for a source on axis; give "
+            "'safe_mask.parameters.position' or 'fixed_offset'"
+        )
+    return None
+
+
+def _empty_dataset(settings: DatasetsSettings, region: OnRegion) -> Any:
     """Return a dataset without counts that has the wanted axes and region."""
     from gammapy.datasets import SpectrumDataset
     from gammapy.maps import RegionGeom
-    from regions import CircleSkyRegion
+    from regions import CircleSkyRegion, PointSkyRegion
 
     energy, energy_true = energy_axes(settings.geom.axes)
-    circle = CircleSkyRegion(region.center.skycoord, region.radius.quantity)
-    geom = RegionGeom.create(circle, axes=[energy])
+    center = region.center.skycoord
+    shape = PointSkyRegion(center)  # stands for the radius of the response, in gammapy
+    if isinstance(region.radius, Radius):
+        shape = CircleSkyRegion(center, region.radius.quantity)
+    geom = RegionGeom.create(shape, axes=[energy])
     return SpectrumDataset.create(geom, energy_axis_true=energy_true)
 
 
-def _in_view(observation: Any, region: SkyCircle, step: str) -> bool:
+def _in_view(observation: Any, region: OnRegion, step: str) -> bool:
     """Tell whether the ON region's centre is where the effective area is known."""
     pointing = observation.get_pointing_icrs(observation.tmid)
     offset = pointing.separation(region.center.skycoord)
@@ -177,6 +216,42 @@ def _in_view(observation: Any, region: SkyCircle, step: str) -> bool:
     return False
 
 
+def _check_seen(reduced: list[_Reduced], settings: DatasetsSettings, step: str) -> None:
+    """Refuse a region or energies that are beyond the response of every observation.
+
+    Raises
+    ------
+    NoDataError
+        Where no observation sees the region, or has these energies.
+    """
+    region, energy = settings.on_region, settings.geom.axes.energy
+    assert region is not None
+    if not any(item.is_in_view for item in reduced):
+        center = region.center
+        raise NoDataError(
+            f"{step}: the ON region at {center.lon}, {center.lat} ({center.frame}) is "
+            "outside the field of view of every observation",
+            hint="check 'on_region', or choose observations that point at it",
+        )
+    if not any(item.is_seen for item in reduced):
+        raise NoDataError(
+            f"{step}: no observation has a response between {energy.min} and {energy.max}",
+            hint="change 'geom.axes.energy', or the observations",
+        )
+
+
+def _safe_ones(datasets: Any, settings: DatasetsSettings, step: str) -> Any:
+    """Return the datasets that have a safe bin."""
+    kept = [item for item in datasets if item.mask_safe is None or item.mask_safe.data.any()]
+    methods = ", ".join(settings.safe_mask.methods)
+    for name in sorted(set(datasets.names) - {item.name for item in kept}):
+        warnings.warn(
+            f"{step}: {name} is left out: no energy bin is left by the safe mask ({methods})",
+            stacklevel=3,
+        )
+    return type(datasets)(kept)
+
+
 def _check(datasets: Any, settings: DatasetsSettings, step: str) -> None:
     """Refuse datasets that no fit can use.
 
@@ -188,21 +263,31 @@ def _check(datasets: Any, settings: DatasetsSettings, step: str) -> None:
         Where there are no counts.
     """
     if not len(datasets):
-        raise StepError(
-            f"{step}: no observation has an OFF region",
-            hint="the exclusion mask covers every reflected region, or the telescopes point at the "
-            "source: change 'background.exclusion', 'on_region.radius' or the observations",
-        )
+        ways = {
+            "reflected": "the exclusion mask covers every reflected region, or the telescopes "
+            "point at the source: change 'background.exclusion', 'on_region.radius' or the "
+            "observations",
+            "wobble": "the regions overlap, or the exclusion mask covers them: change "
+            "'background.parameters.n_off_regions', 'background.exclusion' or the observations",
+        }
+        method = str(settings.background.method)
+        raise StepError(f"{step}: no observation has an OFF region", hint=ways.get(method))
     if not any(dataset.mask_safe is None or dataset.mask_safe.data.any() for dataset in datasets):
         methods = ", ".join(settings.safe_mask.methods)
         raise StepError(
             f"{step}: no energy bin is left by the safe mask ({methods})",
             hint="change 'safe_mask' or the range of 'geom.axes.energy'",
         )
-    counts = sum(item.counts.data.sum() + item.counts_off.data.sum() for item in datasets)
-    if counts == 0:
-        energy = settings.geom.axes.energy
+    energy = settings.geom.axes.energy
+    on = sum(int(item.counts.data.sum()) for item in datasets)
+    if on + sum(item.counts_off.data.sum() for item in datasets) == 0:
         raise NoDataError(
             f"{step}: no event in the ON and OFF regions between {energy.min} and {energy.max}",
             hint="check 'on_region' and 'geom.axes.energy'",
+        )
+    if on == 0:
+        warnings.warn(
+            f"{step}: no event in the ON region between {energy.min} and {energy.max}: there is "
+            "no more than an upper limit in these data",
+            stacklevel=3,
         )

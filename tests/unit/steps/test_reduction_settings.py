@@ -68,6 +68,10 @@ MAPS: dict[str, Any] = {
     },
 }
 RING = {"method": "ring", "parameters": {"r_in": "0.3 deg", "width": "0.2 deg"}}
+ADAPTIVE = {
+    "method": "adaptive_ring",
+    "parameters": {"r_in": "0.3 deg", "width": "0.2 deg", "r_out_max": "1 deg"},
+}
 ONE_BIN = {"min": "1 TeV", "max": "10 TeV", "nbins": 1}
 REGION = {"lon": "83.6 deg", "lat": "22 deg", "radius": "0.1 deg"}
 
@@ -77,7 +81,8 @@ REGION = {"lon": "83.6 deg", "lat": "22 deg", "radius": "0.1 deg"}
     [
         ({}, {}),
         ({"background": RING, "geom.axes.energy": ONE_BIN}, {}),
-        ({"background": RING}, {"geom.axes.energy.nbins": "GP306"}),
+        ({"background": RING}, {}),
+        ({"background": ADAPTIVE}, {"geom.axes.energy.nbins": "GP306"}),
         ({"background.method": "reflected"}, {"background.method": "GP306"}),
         (
             {"background.method": "ring", "geom.axes.energy": ONE_BIN},
@@ -187,7 +192,7 @@ def test_data_reduction_checks_both_halves(tmp_path: Path) -> None:
     from gpwf.errors import StepInputError
 
     selection = {"datastore": "data", "obs_ids": [1, 1]}
-    config = deepcopy(MAPS) | {"observations": selection, "background": RING}
+    config = deepcopy(MAPS) | {"observations": selection, "background": ADAPTIVE}
     assert problems("data-reduction", config) == {
         "observations.obs_ids.1": "GP306",
         "geom.axes.energy.nbins": "GP306",
@@ -195,12 +200,13 @@ def test_data_reduction_checks_both_halves(tmp_path: Path) -> None:
     catalog = load_catalog()
     fine = deepcopy(MAPS) | {"observations": {"datastore": "data"}}
     settings = catalog.settle("data-reduction", fine, base=tmp_path).settings
-    assert not catalog.inputs("data-reduction", settings)
+    assert [port.name for port in catalog.inputs("data-reduction", settings)] == ["exclusion_mask"]
     with pytest.raises(StepInputError, match="no such datastore") as caught:
         catalog.index_files("data-reduction", settings)
     assert caught.value.setting == "observations.datastore"
     bare = catalog.settle("data-reduction", MAPS, base=tmp_path).settings
-    assert [port.kind for port in catalog.inputs("data-reduction", bare)] == ["datastore"]
+    kinds = [port.kind for port in catalog.inputs("data-reduction", bare)]
+    assert kinds == ["datastore", "map"]
 
 
 def test_data_reduction_names_its_external_files(tmp_path: Path) -> None:
