@@ -40,6 +40,7 @@ TOLERANCES: Mapping[str, float] = {
     "fit-result": 1e-3,
     "flux-points": 1e-3,
     "light-curve": 1e-3,
+    "flux-profile": 1e-3,
     "flux-maps": 1e-3,
     "map": 1e-3,
     "maps": 1e-3,

@@ -10,12 +10,15 @@ from gpwf.errors import NoDataError
 __all__ = ["settle_flux"]
 
 
-def settle_flux(flux: Any, source: str, step: str) -> None:
+def settle_flux(flux: Any, source: str, step: str, datasets: Any = None) -> None:
     """Take the flux out of bins without counts, and name the reference model after the source.
 
     gammapy gives bins without counts a flux of about -1e-30 times the model: their upper limits
-    mean something, their fluxes do not. The statistics of the bin stay as they are. And it gives
-    the reference model a random name. Fits that failed are warned of.
+    mean something, their fluxes do not. With a known background (Cash) the limits do not either:
+    the fit runs to minus infinity, and limits count from there, so that some are negative. The
+    likelihood of no counts is exact: it falls with the expected number of gamma rays alone, which
+    gives the limit. The statistics of the bin stay as they are. And gammapy gives the reference
+    model a random name. Fits that failed are warned of.
 
     Parameters
     ----------
@@ -25,6 +28,9 @@ def settle_flux(flux: Any, source: str, step: str) -> None:
         Name of the source.
     step : str
         Name of the step, for the message.
+    datasets : `gammapy.datasets.Datasets`, optional
+        What the flux was measured in; with a known background in all of them, the limits of bins
+        without counts are made anew.
 
     Raises
     ------
@@ -44,6 +50,8 @@ def settle_flux(flux: Any, source: str, step: str) -> None:
             f"{step}: there are no counts in any bin",
             hint="check the energy range, and the safe range of the datasets",
         )
+    if datasets is not None and all(item.stat_type == "cash" for item in datasets):
+        _limit_without_counts(flux, empty, axis)
     for name in ("norm", "norm_err", "norm_errn", "norm_errp"):
         if name in flux._data:
             flux._data[name].data[empty] = np.nan
@@ -53,3 +61,35 @@ def settle_flux(flux: Any, source: str, step: str) -> None:
             f"{step}: the fit failed in {failed} of {empty.size} bins; they have no flux",
             stacklevel=2,
         )
+
+
+def _limit_without_counts(flux: Any, empty: Any, axis: int) -> None:
+    """Give bins without counts the upper limit of the flux that their likelihood has.
+
+    For no counts and a known background the fit statistic is twice the expected counts: it rises
+    from its minimum at no flux by the square of the number of sigma where half that square is
+    expected.
+
+    Parameters
+    ----------
+    flux : `gammapy.estimators.FluxPoints`
+        Changed in place.
+    empty : array of bool
+        Bins without counts, of the shape of the norm.
+    axis : int
+        Axis of the datasets in the predicted counts.
+
+    References
+    ----------
+    Cash (1979), ApJ 228, 939.
+    """
+    import numpy as np
+
+    if "norm_ul" not in flux._data or not empty.any():
+        return
+    with np.errstate(invalid="ignore", divide="ignore"):
+        per_norm = np.nansum(flux._data["npred_excess"].data, axis=axis) / flux._data["norm"].data
+    usable = empty & np.isfinite(per_norm) & (per_norm > 0)
+    limits = flux._data["norm_ul"].data
+    limits[empty] = np.nan
+    limits[usable] = float(flux.n_sigma_ul or 2) ** 2 / 2 / per_norm[usable]

@@ -13,14 +13,18 @@ __all__ = ["spread_estimators"]
 
 # what gammapy calls the loops whose items are worth a process; that over the planes of a map that
 # is convolved is not
-_LOOPS = {"Energy bins": "energy bins", "Time intervals": "time intervals"}
+_LOOPS = {
+    "Energy bins": "energy bins",
+    "Time intervals": "time intervals",
+    "Flux profile estimation": "regions",
+}
 _PIXELS = "TS map"
 _BATCH = 256  # pixels: a fit in one takes some 100 microseconds
 
 
 @contextmanager
 def spread_estimators(ctx: StepContext) -> Iterator[None]:
-    """Let gammapy's estimators go over bins, intervals and pixels with `StepContext.map`.
+    """Let gammapy's estimators go over bins, intervals, regions and pixels with `StepContext.map`.
 
     gammapy sends all its loops over independent parts through one function, which takes them one
     after another or starts a pool of its own. Inside the block that function is another one: the

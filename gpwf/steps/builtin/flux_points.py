@@ -64,7 +64,7 @@ class FluxPointsStep(Step):
     """
 
     tag: ClassVar[str] = "flux-points"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     title: ClassVar[str] = "Measure fluxes in energy bins"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = FluxPointsSettings
@@ -114,5 +114,5 @@ class FluxPointsStep(Step):
         with spread_estimators(ctx):
             flux_points = estimator.run(datasets)
         flux_points.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
-        settle_flux(flux_points, source, ctx.step)
+        settle_flux(flux_points, source, ctx.step, datasets)
         return {"flux_points": flux_points}

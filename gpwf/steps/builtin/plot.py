@@ -9,7 +9,7 @@ from gpwf.core.catalog import SettingProblem
 from gpwf.core.spec import Port
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.plots.kinds import PLOT_KINDS
-from gpwf.steps.settings import EnergyRange, Field, StepSettings
+from gpwf.steps.settings import Energy, EnergyRange, Field, Radius, SkyCircle, StepSettings
 
 __all__ = ["PlotStep"]
 
@@ -25,6 +25,12 @@ class PlotSettings(StepSettings):
         "profile",
         "contours",
         "significance-map",
+        "map",
+        "map-residuals",
+        "castro",
+        "castro-light-curve",
+        "flux-profile",
+        "sensitivity",
         "theta2",
         "significance-distribution",
     ] = Field("sed", description="What to draw; the inputs follow from it")
@@ -33,12 +39,32 @@ class PlotSettings(StepSettings):
         None, description="sed: name of the model to draw; left out: the one of the flux points"
     )
     energy_power: float = Field(
-        2.0, ge=0, le=5, description="sed: power of the energy that multiplies the flux"
+        2.0, ge=0, le=5, description="sed, castro: power of the energy that multiplies the flux"
     )
     fit_range: EnergyRange = Field(
         EnergyRange.model_validate({}),
         description="counts, residuals: energies outside of which the figure is shaded",
     )
+    quantity: str | None = Field(
+        None,
+        description="map: which of the maps: sqrt_ts, flux, excess …; map-residuals: the third one",
+    )
+    energy: Energy | None = Field(
+        None, description="map: an energy in the bin to draw; left out: all bins"
+    )
+    stretch: Literal["linear", "sqrt", "asinh", "log"] = Field(
+        "linear", description="map: how values become colours"
+    )
+    limits: tuple[float, float] | None = Field(
+        None, description="map: values of the first and the last colour, in the unit of the map"
+    )
+    smooth: Radius | None = Field(
+        None, description="map: sigma of a Gaussian that smooths what is drawn"
+    )
+    levels: tuple[float, ...] = Field(
+        (), max_length=20, description="map: values at which contours are drawn"
+    )
+    regions: tuple[SkyCircle, ...] = Field((), description="map: circles to draw")
 
 
 class PlotStep(Step):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -37,11 +37,18 @@ _CLASSES: Mapping[str, _Class] = {
     "fit-result": _Class(module="gpwf.core.products", name="FitSummary"),
     "flux-points": _Class(module="gammapy.estimators", name="FluxPoints"),
     "light-curve": _Class(module="gammapy.estimators", name="FluxPoints"),
+    "flux-profile": _Class(module="gammapy.estimators", name="FluxPoints"),
     "flux-maps": _Class(module="gammapy.estimators", name="FluxMaps"),
     "map": _Class(module="gammapy.maps", name="Map"),
     "maps": _Class(module="gammapy.maps", name="Maps"),
     "table": _Class(module="astropy.table", name="Table"),
     "figure": _Class(module="matplotlib.figure", name="Figure"),
+}
+# kinds of flux points: the axis that they have besides the energy, and what they are in words
+_FLUX_KINDS: Mapping[str, tuple[str | None, str]] = {
+    "flux-points": (None, "flux points"),
+    "light-curve": ("time", "a light curve"),
+    "flux-profile": ("projected-distance", "a profile of the flux"),
 }
 _PATHS = ("file", "datastore")
 
@@ -97,14 +104,8 @@ def product_value(kind: str, value: Any, folder: Path) -> Any:
     found = _loaded(wanted.module, wanted.name)
     if kind == "figure" and found is not None:
         value = _figure(value, found)
-    if kind in ("flux-points", "light-curve") and found is not None and isinstance(value, found):
-        has_time = "time" in value.geom.axes.names
-        if has_time != (kind == "light-curve"):
-            what = "flux points with a time axis" if has_time else "flux points without a time axis"
-            other = "light-curve" if has_time else "flux-points"
-            raise WrongValueError(
-                f"expected {_article(kind)}, not {what}; the kind of these is '{other}'"
-            )
+    if kind in _FLUX_KINDS and found is not None and isinstance(value, found):
+        _check_axis(kind, value.geom.axes.names)
     if found is not None and isinstance(value, found):
         return value
     if wanted.item and found is not None:
@@ -115,8 +116,24 @@ def product_value(kind: str, value: Any, folder: Path) -> Any:
     raise WrongValueError(f"expected {wanted.module}.{wanted.name}, not {_type(value)}")
 
 
-def _article(kind: str) -> str:
-    return "a light curve" if kind == "light-curve" else "flux points"
+def _check_axis(kind: str, names: Sequence[str]) -> None:
+    """Check that flux points have the axis of their kind.
+
+    Raises
+    ------
+    WrongValueError
+        Where they have that of another kind.
+    """
+    own = next((one for one, (axis, _) in _FLUX_KINDS.items() if axis in names), "flux-points")
+    if own == kind:
+        return
+    what = {
+        "light-curve": "flux points with a time axis",
+        "flux-profile": "flux points with an axis of distance",
+        "flux-points": "flux points without a time axis",
+    }[own]
+    wanted = _FLUX_KINDS[kind][1]
+    raise WrongValueError(f"expected {wanted}, not {what}; the kind of these is '{own}'")
 
 
 def _loaded(module: str, name: str) -> Any:

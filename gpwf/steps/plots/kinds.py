@@ -62,6 +62,34 @@ PLOT_KINDS: Mapping[str, PlotKind] = {
         inputs=(Port(name="light_curve", kind="light-curve", help="Points to draw"),),
         draw="light_curve:light_curve",
     ),
+    "castro": PlotKind(
+        inputs=(
+            Port(name="flux_points", kind="flux-points", help="Points with likelihood profiles"),
+        ),
+        draw="castro:castro",
+        settings=("energy_power",),
+    ),
+    "castro-light-curve": PlotKind(
+        inputs=(
+            Port(name="light_curve", kind="light-curve", help="Points with likelihood profiles"),
+        ),
+        draw="castro:castro_light_curve",
+    ),
+    "flux-profile": PlotKind(
+        inputs=(Port(name="flux_profile", kind="flux-profile", help="Points to draw"),),
+        draw="flux_profile:flux_profile",
+    ),
+    "sensitivity": PlotKind(
+        inputs=(
+            Port(
+                name="sensitivity",
+                kind="table",
+                multiple=True,
+                help="From sensitivity; a curve each",
+            ),
+        ),
+        draw="sensitivity:sensitivity",
+    ),
     "counts": PlotKind(
         inputs=(_DATASETS, _models("Models of the predicted counts")),
         draw="counts:counts",
@@ -88,6 +116,24 @@ PLOT_KINDS: Mapping[str, PlotKind] = {
             Port(name="contours", kind="table", multiple=True, help="From contours; a colour each"),
         ),
         draw="contours:contours",
+    ),
+    "map": PlotKind(
+        inputs=(
+            Port(name="maps", kind="any", help="Maps to draw: flux-maps, maps or map"),
+            _models("Sources to mark"),
+            Port(name="peaks", kind="any", optional=True, help="From find-peaks; to mark, too"),
+            Port(name="contours", kind="any", optional=True, help="Maps whose levels are lines"),
+        ),
+        draw="map:map_",
+        settings=("quantity", "energy", "stretch", "limits", "smooth", "levels", "regions"),
+    ),
+    "map-residuals": PlotKind(
+        inputs=(
+            Port(name="maps", kind="maps", help="From residuals: counts, predictions, residuals"),
+            _models("Sources to mark"),
+        ),
+        draw="map_residuals:map_residuals",
+        settings=("quantity", "energy", "stretch", "limits", "smooth", "regions"),
     ),
     "significance-map": PlotKind(inputs=(_FLUX_MAPS,), draw="significance:significance_map"),
     "theta2": PlotKind(

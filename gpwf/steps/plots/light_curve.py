@@ -18,7 +18,7 @@ from gpwf.steps.plots.style import (
     style_axes,
 )
 
-__all__ = ["draw_light_curve", "light_curve"]
+__all__ = ["draw_band", "draw_light_curve", "light_curve", "time_axes", "times_of"]
 
 _MAX_BANDS = 8
 
@@ -49,17 +49,23 @@ def draw_light_curve(light_curve: Any, *, title: str) -> Any:
     n_bands = min(light_curve.geom.axes["energy"].nbin, _MAX_BANDS)
     figure = new_figure(height=3.6 if n_bands == 1 else 1.0 + 1.9 * n_bands)
     panels = figure.subplots(n_bands, 1, sharex=True, squeeze=False)[:, 0]
-    times = _times(light_curve.geom.axes["time"])
+    times = times_of(light_curve.geom.axes["time"])
     for band, axes in enumerate(panels):
-        _draw_band(axes, light_curve, band, times)
+        draw_band(axes, light_curve, band, times)
         style_axes(axes, title if band == 0 else "")
-    _time_axes(figure, panels, times)
+    time_axes(figure, panels, times)
     put_legend(panels[0], ncols=3, loc="best")
     return figure
 
 
-def _times(axis: Any) -> dict[str, Any]:
-    """Return centres and half widths as matplotlib dates (days), UTC, shape (n,)."""
+def times_of(axis: Any) -> dict[str, Any]:
+    """Return what matplotlib needs of a `gammapy.maps.TimeMapAxis`.
+
+    Returns
+    -------
+    times : dict of array of float, shape (n,)
+        ``center``, ``half`` width, ``start`` and ``stop`` as matplotlib dates: days, UTC.
+    """
     import matplotlib.dates as mdates
 
     start = mdates.date2num(axis.time_min.utc.to_datetime())
@@ -67,8 +73,25 @@ def _times(axis: Any) -> dict[str, Any]:
     return {"center": (start + stop) / 2, "half": (stop - start) / 2, "start": start, "stop": stop}
 
 
-def _draw_band(axes: Any, light_curve: Any, band: int, times: dict[str, Any]) -> None:
-    """Draw the points of one energy band."""
+def draw_band(axes: Any, light_curve: Any, band: int, times: dict[str, Any]) -> int:
+    """Draw the points of one energy band of a light curve.
+
+    Parameters
+    ----------
+    axes : `matplotlib.axes.Axes`
+        Where to.
+    light_curve : `gammapy.estimators.FluxPoints`
+        With a time axis and an energy axis.
+    band : int
+        Number of the band.
+    times : dict
+        Of `times_of`.
+
+    Returns
+    -------
+    exponent : int
+        Power of ten that the fluxes were divided by.
+    """
     import numpy as np
 
     def column(name: str) -> Any:
@@ -118,6 +141,7 @@ def _draw_band(axes: Any, light_curve: Any, band: int, times: dict[str, Any]) ->
         axes.set_ylim(bottom=0)
     axes.set_ylim(top=axes.get_ylim()[1] * 1.18)  # room for the legend
     axes.set_ylabel(_label(light_curve, band, exponent))
+    return exponent
 
 
 def _label(light_curve: Any, band: int, exponent: int) -> str:
@@ -130,8 +154,18 @@ def _label(light_curve: Any, band: int, exponent: int) -> str:
     )
 
 
-def _time_axes(figure: Any, panels: Any, times: dict[str, Any]) -> None:
-    """Put dates below the last panel and MJD above the first."""
+def time_axes(figure: Any, panels: Any, times: dict[str, Any]) -> None:
+    """Put dates below the last panel and MJD above the first.
+
+    Parameters
+    ----------
+    figure : `matplotlib.figure.Figure`
+        With the panels.
+    panels : sequence of `matplotlib.axes.Axes`
+        One above the other.
+    times : dict
+        Of `times_of`.
+    """
     import matplotlib.dates as mdates
     from astropy.time import Time
     from matplotlib.ticker import MaxNLocator

@@ -19,7 +19,7 @@ from gpwf.steps.plots.style import (
     style_axes,
 )
 
-__all__ = ["draw_sed", "sed"]
+__all__ = ["dnde_label", "draw_points", "draw_sed", "limit_y", "points_of", "scaled", "sed"]
 
 _N_CURVE = 200
 _MARGIN = 1.25  # the curve goes on beyond the points by this factor
@@ -57,21 +57,21 @@ def draw_sed(flux_points: Any, model: Any, *, energy_power: float, title: str) -
     """
     figure = new_figure()
     axes = figure.add_subplot()
-    points = _points(flux_points, energy_power)
+    points = points_of(flux_points, energy_power)
     low, high = points["low"].min() / _MARGIN, points["high"].max() * _MARGIN
     curve = _draw_model(axes, model, low, high, energy_power) if model is not None else []
-    _draw_points(axes, points, flux_points)
+    draw_points(axes, points, flux_points)
     energy_axis(axes, low, high)
     axes.set_yscale("log")
-    _limit_y(axes, points, curve)
-    axes.set_ylabel(_label(energy_power))
+    limit_y(axes, points, curve)
+    axes.set_ylabel(dnde_label(energy_power))
     style_axes(axes, title)
     put_legend(axes)
     return figure
 
 
-def _label(power: float) -> str:
-    """Return the label of the y axis with its unit."""
+def dnde_label(power: float) -> str:
+    """Return the label of an axis of differential flux times a power of the energy, with unit."""
     quantity = r"\mathrm{d}N/\mathrm{d}E"
     if power:
         quantity = (f"E^{{{power:g}}}\\," if power != 1 else "E\\,") + quantity
@@ -82,7 +82,7 @@ def _label(power: float) -> str:
     return rf"${quantity}$  $[{energy}\mathrm{{cm}}^{{-2}}\,\mathrm{{s}}^{{-1}}]$"
 
 
-def _scaled(values: Any, energy: Any, power: float) -> Any:
+def scaled(values: Any, energy: Any, power: float) -> Any:
     """Return a differential flux times a power of the energy as numbers, with TeV, cm and s."""
     return (values * energy**power).to_value(_unit(power))
 
@@ -94,8 +94,22 @@ def _unit(power: float) -> Any:
     return u.TeV ** (power - 1) / (u.cm**2 * u.s)
 
 
-def _points(flux: Any, power: float) -> dict[str, Any]:
-    """Return the points as numbers: energies in TeV, fluxes in `_unit`, shape (n,)."""
+def points_of(flux: Any, power: float) -> dict[str, Any]:
+    """Return flux points as numbers.
+
+    Parameters
+    ----------
+    flux : `gammapy.estimators.FluxPoints`
+        With an energy axis alone.
+    power : float
+        The flux is multiplied by this power of the energy.
+
+    Returns
+    -------
+    points : dict of array, shape (n,)
+        ``energy``, ``low`` and ``high`` end of the bin in TeV; ``flux``, ``errn``, ``errp`` and
+        ``limit`` with TeV, cm and s; ``is_limit`` and ``is_flux``, which of the two to draw.
+    """
     import numpy as np
 
     energy = flux.energy_ref
@@ -104,7 +118,7 @@ def _points(flux: Any, power: float) -> dict[str, Any]:
     def column(name: str) -> Any:
         if f"norm{name}" not in flux._data:
             return np.full(axis.nbin, np.nan)
-        return _scaled(getattr(flux, f"dnde{name}").quantity[..., 0, 0], energy, power)
+        return scaled(getattr(flux, f"dnde{name}").quantity[..., 0, 0], energy, power)
 
     symmetric = column("_err")
     points = {
@@ -123,8 +137,18 @@ def _points(flux: Any, power: float) -> dict[str, Any]:
     return points
 
 
-def _draw_points(axes: Any, points: dict[str, Any], flux: Any) -> None:
-    """Draw fluxes with errors, and upper limits as arrows."""
+def draw_points(axes: Any, points: dict[str, Any], flux: Any) -> None:
+    """Draw fluxes with errors, and upper limits as arrows.
+
+    Parameters
+    ----------
+    axes : `matplotlib.axes.Axes`
+        Where to.
+    points : dict
+        Of `points_of`.
+    flux : `gammapy.estimators.FluxPoints`
+        That they are of.
+    """
     import numpy as np
 
     size = marker_size(len(points["energy"]))
@@ -172,8 +196,8 @@ def _draw_model(axes: Any, model: Any, low: float, high: float, power: float) ->
     energy = np.geomspace(low, high, _N_CURVE) * u.TeV
     spectrum = model.spectral_model
     dnde, error = spectrum.evaluate_error(energy)[:2]
-    line = _scaled(dnde, energy, power)
-    band = _scaled(error, energy, power)
+    line = scaled(dnde, energy, power)
+    band = scaled(error, energy, power)
     if np.isfinite(band).all() and (band > 0).any():
         floor = line * 1e-3  # keeps the band on the logarithmic axis
         axes.fill_between(
@@ -199,8 +223,18 @@ def _name(model: Any) -> str:
     return f"{name} ({words})"
 
 
-def _limit_y(axes: Any, points: dict[str, Any], curve: list[float]) -> None:
-    """Choose the range of the y axis from what is drawn, not from errors that reach zero."""
+def limit_y(axes: Any, points: dict[str, Any], curve: list[float]) -> None:
+    """Choose the range of the y axis from what is drawn, not from errors that reach zero.
+
+    Parameters
+    ----------
+    axes : `matplotlib.axes.Axes`
+        With a logarithmic y axis.
+    points : dict
+        Of `points_of`.
+    curve : list of float
+        Lowest and highest value of a curve; may be empty.
+    """
     import numpy as np
 
     use, limit = points["is_flux"], points["is_limit"]

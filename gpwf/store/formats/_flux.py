@@ -1,4 +1,4 @@
-"""Flux estimates over energy, or over energy and time: what flux points and light curves share."""
+"""Flux estimates over energy: what flux points, light curves and profiles of the flux share."""
 
 from __future__ import annotations
 
@@ -19,34 +19,45 @@ from gpwf.store.formats._fits import (
 )
 from gpwf.store.formats.models import read_models, write_models
 
-__all__ = ["read_flux", "write_flux"]
+__all__ = ["flux_table", "read_flux", "write_flux"]
 
 _REFERENCE = "reference_"
+_DISTANCE = "projected-distance"
 
 
 def write_flux(
-    flux: Any, directory: Path, stem: str, layout: str, sed_type: str, card: Mapping[str, str]
+    flux: Any,
+    directory: Path,
+    stem: str,
+    layout: str,
+    sed_type: str,
+    card: Mapping[str, str],
+    *,
+    reference: str = _REFERENCE,
 ) -> None:
     """Write flux points as a FITS file that keeps everything, and as a table for people.
 
     Parameters
     ----------
     flux : `gammapy.estimators.FluxPoints`
-        Flux points with an energy axis, and a time axis where ``layout`` is ``lightcurve``.
+        Flux points with an energy axis, a time axis where ``layout`` is ``lightcurve``, an axis of
+        distance where it is ``profile``.
     directory : Path
         Where to.
     stem : str
         Name of the files without ending.
     layout : str
-        gammapy's name: ``gadf-sed`` or ``lightcurve``.
+        gammapy's name: ``gadf-sed``, ``lightcurve`` or ``profile``.
     sed_type : str
         Of the table for people: ``dnde``, ``flux``, …
     card : mapping of str to str
         What the files say about themselves.
+    reference : str
+        First part of the names of the reference model's files.
     """
     from astropy.io import fits
 
-    table = flux.to_table(sed_type="likelihood", format=layout)
+    table = flux_table(flux, "likelihood", layout)
     for name, item in flux._data.items():
         # as the estimator left it: gammapy's table blanks points whose fit failed
         table[name] = native(item.data)[..., 0, 0]
@@ -55,12 +66,12 @@ def write_flux(
     if flux.gti is not None:
         hdus.append(flux.gti.to_table_hdu())
     write_hdulist(fits.HDUList(hdus), directory / f"{stem}.fits", card)
-    write_models(_as_models(flux.reference_model), directory, card, stem=_REFERENCE)
+    write_models(_as_models(flux.reference_model), directory, card, stem=reference)
     write_json(_details(flux), directory / f"{stem}.json", card)
     _write_ecsv(flux, directory / f"{stem}.ecsv", layout, sed_type, card)
 
 
-def read_flux(directory: Path, stem: str, layout: str) -> Any:
+def read_flux(directory: Path, stem: str, layout: str, *, reference: str = _REFERENCE) -> Any:
     """Read the `gammapy.estimators.FluxPoints` that `write_flux` wrote."""
     from astropy.table import Table
     from gammapy.estimators import FluxPoints
@@ -72,7 +83,7 @@ def read_flux(directory: Path, stem: str, layout: str) -> Any:
         table,
         sed_type="likelihood",
         format=layout,
-        reference_model=read_models(directory, stem=_REFERENCE)[0],
+        reference_model=read_models(directory, stem=reference)[0],
         gti=exact_gti(details["gti"]),
     )
     flux.meta = dict(details["meta"])
@@ -81,6 +92,15 @@ def read_flux(directory: Path, stem: str, layout: str) -> Any:
         for name, dtype in details["quantities"].items()
     }
     return flux
+
+
+def flux_table(flux: Any, sed_type: str, layout: str) -> Any:
+    """Return gammapy's table of flux estimates."""
+    import numpy as np
+
+    # the energy flux of an index of exactly 2 is computed twice, by a formula for others as well
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return flux.to_table(sed_type=sed_type, format=layout)
 
 
 def _as_models(model: Any) -> Any:
@@ -108,13 +128,21 @@ def _details(flux: Any) -> dict[str, Any]:
                     "min": {"value": plain(axis.edges_min.value), "unit": str(axis.edges_min.unit)},
                     "max": {"value": plain(axis.edges_max.value), "unit": str(axis.edges_max.unit)},
                 }
+            elif axis.name == _DISTANCE:
+                nodes = axis.center if axis.node_type == "center" else axis.edges
+                details["distance"] = {
+                    "nodes": plain(nodes.value),
+                    "unit": str(nodes.unit),
+                    "node_type": axis.node_type,
+                    "interp": axis.interp,
+                }
     return details
 
 
 def _restored(item: Any, dtype: str, details: Mapping[str, Any]) -> Any:
-    """Return a map with its own number type and with exact time and dataset axes."""
+    """Return a map with its own number type and with exact time, distance and dataset axes."""
     from astropy import units as u
-    from gammapy.maps import LabelMapAxis, RegionNDMap, TimeMapAxis
+    from gammapy.maps import LabelMapAxis, MapAxis, RegionNDMap, TimeMapAxis
 
     geom = item.geom
     if "dataset" in geom.axes.names and "datasets" in details:
@@ -127,6 +155,8 @@ def _restored(item: Any, dtype: str, details: Mapping[str, Any]) -> Any:
             reference_time=time_from_plain(time["reference"]),
         )
         geom = geom.replace_axis(axis)
+    if _DISTANCE in geom.axes.names:
+        geom = geom.replace_axis(MapAxis(**details["distance"], name=_DISTANCE))
     data = native(item.data).astype(dtype, copy=False)
     return RegionNDMap(geom=geom, data=data, unit=item.unit, dtype=data.dtype)
 
@@ -135,7 +165,7 @@ def _write_ecsv(flux: Any, path: Path, layout: str, sed_type: str, card: Mapping
     """Write the table that people open: fluxes with units, counts added up over datasets."""
     import numpy as np
 
-    table = flux.to_table(sed_type=sed_type, format=layout)
+    table = flux_table(flux, sed_type, layout)
     for name in ("stat_scan", "norm_scan"):
         if name in table.colnames:
             table.remove_column(name)  # arrays of likelihood profiles stay in the FITS file
