@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpwf.steps.parameter_names import norm_parameters
 from gpwf.steps.settings import SkyCircle
 from gpwf.steps.source_catalogs import quiet_units, rows_by_name, rows_by_value, table_column
 
@@ -123,6 +124,8 @@ def _models(source: Any, settings: Any) -> Iterator[Any]:
         if model is None:
             raise ValueError(f"no model '{which}' of it" if which else "an upper limit alone")
         bad = [item.name for item in model.parameters if not np.isfinite(item.value)]
+        # where a catalogue has no fit of a kind, its numbers are 0 or not there
+        bad += [item.name for item in norm_parameters(model) if item.value == 0]
         if bad:
             raise ValueError(f"no value of {', '.join(bad)}")
         for parameter in model.parameters:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from gpwf.core.model_parts import parts_of
 from gpwf.errors import StepError
 from gpwf.steps.parameter_names import find_parameter, parameter_labels
-from gpwf.steps.templates import parts_of
 
 __all__ = [
     "assign_datasets",

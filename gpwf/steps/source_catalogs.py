@@ -177,7 +177,7 @@ def rows_by_name(catalog: Any, names: Sequence[str], step: str, setting: str) ->
     if unknown:
         near = list(
             dict.fromkeys(
-                item for name in unknown for item in difflib.get_close_matches(name, known, n=2)
+                item for name in unknown for item in _near(name, known)
             )
         )
         hint = f"did you mean {' or '.join(repr(item) for item in near)}?" if near else ""
@@ -187,6 +187,12 @@ def rows_by_name(catalog: Any, names: Sequence[str], step: str, setting: str) ->
             hint=hint or "leave 'names' out and set 'cone' to see the sources around a position",
         )
     return rows
+
+
+def _near(name: str, known: Mapping[str, int]) -> list[str]:
+    """Return names like one: spelt nearly so, or with more words."""
+    inside = [item for item in known if name.strip() and name.strip().casefold() in item.casefold()]
+    return [*difflib.get_close_matches(name, known, n=2), *sorted(inside, key=len)[:2]]
 
 
 def rows_by_value(catalog: Any, cut: Any, number: int, step: str) -> Any:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["parts_of", "settle_templates"]
+from gpwf.core.model_parts import parts_of
 
-_PARTS = ("spectral_model", "spatial_model", "temporal_model", "model1", "model2")
-
-
-def parts_of(model: Any) -> Iterator[Any]:
-    """Yield a model and the models that it is made of, also those of compound ones."""
-    yield model
-    for name in _PARTS:
-        part = getattr(model, name, None)
-        if part is not None:
-            yield from parts_of(part)
-
+__all__ = ["settle_templates"]
 
 def settle_templates(models: Any) -> Any:
     """Return models whose maps are not normalised again, changed in place.

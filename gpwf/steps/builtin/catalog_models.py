@@ -215,7 +215,7 @@ class CatalogModelsStep(Step):
         if not found:
             raise NoDataError(
                 f"{ctx.step}: the catalogue '{settings.catalog}' has no source that is asked for"
-                + (", but for those without a model" if left_out else ""),
+                + (f", but for {', '.join(left_out)}, which have no model" if left_out else ""),
                 hint="widen 'cone', or loosen 'cuts'",
             )
         _check_distinct(found, ctx.step)

@@ -6,27 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from gpwf.core.model_parts import pairs_of, parts_of, restore_parameters
 from gpwf.errors import StoreError
 from gpwf.store.formats._fits import unique_names
 
 __all__ = ["exact_dict", "part_hdulist", "refuse_unreadable", "restore_parts", "with_files"]
 
-_PARTS = {
-    "spectral_model": "spectral",
-    "spatial_model": "spatial",
-    "temporal_model": "temporal",
-    "model1": "model1",
-    "model2": "model2",
-}
 _OURS = "gpwf"  # entry of a part for what gammapy has no entry for
-# whose readers drop what their parameters have besides the value, or all of it
-_FORGETFUL = (
-    "EBLAbsorptionNormSpectralModel",
-    "LightCurveTemplateTemporalModel",
-    "TemplateNDSpatialModel",
-    "TemplateNDSpectralModel",
-    "TemplatePhaseCurveTemporalModel",
-)
 _CURT = ("ConstantSpatialModel", "TemplatePhaseCurveTemporalModel")  # whose dictionaries are short
 _UNREADABLE = {
     "NaimaSpectralModel": "gammapy cannot read it from a file",
@@ -48,7 +34,7 @@ def refuse_unreadable(models: Any) -> None:
             hint="use priors of parameters instead",
         )
     for model in models:
-        for part in _parts(model):
+        for part in parts_of(model):
             name = type(part).__name__
             if name in _UNREADABLE:
                 raise StoreError(
@@ -56,24 +42,6 @@ def refuse_unreadable(models: Any) -> None:
                     f"{_UNREADABLE[name]}",
                     hint="evaluate it into a TemplateSpectralModel",
                 )
-
-
-def _parts(model: Any) -> Iterator[Any]:
-    """Yield a model and the models that it is made of."""
-    yield model
-    for name in _PARTS:
-        part = getattr(model, name, None)
-        if part is not None:
-            yield from _parts(part)
-
-
-def _pairs(model: Any, data: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
-    """Yield a model and its dictionary, then the same of its parts."""
-    yield model, data
-    for name, key in _PARTS.items():
-        part = getattr(model, name, None)
-        if part is not None and key in data:
-            yield from _pairs(part, data[key])
 
 
 @contextmanager
@@ -86,7 +54,7 @@ def with_files(models: Any, stem: str) -> Iterator[list[tuple[Any, str]]]:
         The parts and the names of their files. Absorption is not among them: its values are
         written with the parameters.
     """
-    named = [part for model in models for part in _parts(model) if hasattr(part, "filename")]
+    named = [part for model in models for part in parts_of(model) if hasattr(part, "filename")]
     before = [part.filename for part in named]
     kept = [part for part in named if hasattr(part, "map") or hasattr(part, "table")]
     tags = [part.tag if isinstance(part.tag, str) else part.tag[-1] for part in kept]
@@ -128,7 +96,7 @@ def _curve(part: Any) -> Any:
 
 def exact_dict(model: Any, data: dict[str, Any]) -> dict[str, Any]:
     """Return a model's dictionary with what gammapy leaves out, changed in place."""
-    for part, entry in _pairs(model, data):
+    for part, entry in pairs_of(model, data):
         if "normalize" in entry:
             # the map and the curve are normalised by now; gammapy would do it again
             entry["normalize"] = False
@@ -190,7 +158,7 @@ def restore_parts(model: Any, data: Mapping[str, Any]) -> None:
     data : mapping
         Its dictionary, as `exact_dict` made it.
     """
-    for part, entry in _pairs(model, data):
+    for part, entry in pairs_of(model, data):
         ours = entry.get(_OURS, {})
         name = type(part).__name__
         if name == "TemplateSpectralModel" and ours:
@@ -209,24 +177,9 @@ def restore_parts(model: Any, data: Mapping[str, Any]) -> None:
         else:
             for key, value in ours.items():
                 setattr(part, "_interp" if key == "interp" else key, value)
-        if name in _FORGETFUL:
-            for values_of in entry.get("parameters", ()):
-                _restore_parameter(part, values_of)
+    restore_parameters(model, data)
 
 
 def _typed(arrays: Any, types: Any) -> list[Any]:
     """Return arrays with the number types that they had."""
     return [array.astype(kind) for array, kind in zip(arrays, types, strict=True)]
-
-
-def _restore_parameter(part: Any, entry: Mapping[str, Any]) -> None:
-    """Give a parameter all that was written of it."""
-    parameter = getattr(part, entry["name"])
-    parameter.unit = entry["unit"]
-    for key in ("value", "error", "min", "max", "frozen"):
-        setattr(parameter, key, entry[key])
-    if "prior" in entry:
-        from gammapy.modeling.models import Model
-
-        parameter.prior = Model.from_dict({"prior": entry["prior"]})
-    parameter._link_label_io = entry.get("link")
