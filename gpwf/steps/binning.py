@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpwf.errors import NoDataError, StepError
+from gpwf.steps.dataset_parts import require_counts
 
 __all__ = ["align_edges", "common_energy_axis", "usable_edges", "warn_moved"]
 
@@ -31,8 +32,9 @@ def common_energy_axis(datasets: Any, step: str) -> Any:
     Raises
     ------
     StepError
-        Where the axes differ.
+        Where the axes differ, or a dataset has no counts.
     """
+    require_counts(datasets, step)
     axes = [dataset.counts.geom.axes["energy"] for dataset in datasets]
     if any(axis != axes[0] for axis in axes[1:]):
         raise StepError(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpwf.errors import StepError
 from gpwf.steps.binning import warn_moved
+from gpwf.steps.dataset_parts import energy_geom, has_counts, mask_of
 from gpwf.steps.settings import EnergyRange
 
 if TYPE_CHECKING:
@@ -60,11 +61,11 @@ def set_fit_range(datasets: Any, fit_range: EnergyRange, step: str) -> None:
     high = fit_range.max.quantity if fit_range.max else None
     warned: set[tuple[float, ...]] = set()
     for dataset in datasets:
-        geom = dataset.counts.geom
         if low is not None or high is not None:
-            dataset.mask_fit = geom.energy_mask(energy_min=low, energy_max=high)
-            _warn_range(dataset.mask_fit, fit_range, step, warned)
-    if not any(dataset.mask is None or dataset.mask.data.any() for dataset in datasets):
+            mask = energy_geom(dataset).energy_mask(energy_min=low, energy_max=high)
+            dataset.mask_fit = mask if has_counts(dataset) else mask.data
+            _warn_range(mask, fit_range, step, warned)
+    if not any(mask_of(dataset).any() for dataset in datasets):
         text = f"{fit_range.min or 'the lowest'} to {fit_range.max or 'the highest energy'}"
         raise StepError(
             f"{step}: no bin is both in the safe range and in the fit range ({text})",

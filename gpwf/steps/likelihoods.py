@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, join_datasets
+from gpwf.steps.dataset_parts import has_counts, mask_of
 from gpwf.steps.fit_ranges import inherited_fit_range, set_fit_range
 from gpwf.steps.parameter_names import parameter_labels
 from gpwf.steps.positions import bound_positions
@@ -271,13 +272,13 @@ def _check_summary(summary: FitSummary, likelihood: Likelihood, *, asked: bool) 
 
 
 def _n_bins(dataset: Any) -> int:
-    if dataset.mask is None:
-        return int(dataset.counts.data.size)
-    return int(dataset.mask.data.sum())
+    return int(mask_of(dataset).sum())
 
 
 def _has_counts(dataset: Any) -> bool:
-    """Tell whether anything was counted where it counts."""
+    """Tell whether anything was counted where it counts; flux points have been."""
+    if not has_counts(dataset):
+        return bool(mask_of(dataset).any())
     maps = [dataset.counts, getattr(dataset, "counts_off", None)]
-    masked = slice(None) if dataset.mask is None else dataset.mask.data.astype(bool)
+    masked = mask_of(dataset)
     return any(bool(item.data[masked].any()) for item in maps if item is not None)

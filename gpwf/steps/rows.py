@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gpwf.core.products import FitSummary
+from gpwf.steps.dataset_parts import has_counts
 
 __all__ = ["Rows", "rows_of"]
 
@@ -175,7 +177,22 @@ def _of_fit(summary: FitSummary) -> Rows:
             defaults += [full, f"{full}_err"]
         if names.count(item.name) == 1:
             aliases |= {item.name: full, f"{item.name}_err": f"{full}_err"}
+    for model in _log_parabolas(summary):
+        for suffix in ("", "_err"):
+            # log(x) = log10(x) ln(10): the curvature of those who take decadic logarithms
+            values = columns[f"{model}.beta{suffix}"] * math.log(10)
+            columns[f"{model}.beta_log10{suffix}"] = values
+            if names.count("beta") == 1:
+                aliases[f"beta_log10{suffix}"] = f"{model}.beta_log10{suffix}"
     return Rows(kind="fit results", columns=columns, defaults=tuple(defaults), aliases=aliases)
+
+
+def _log_parabolas(summary: FitSummary) -> list[str]:
+    """Return the models that are log parabolas, whose exponent is -alpha - beta log(E / E0)."""
+    found: dict[str, set[str]] = {}
+    for item in summary.parameters:
+        found.setdefault(item.model, set()).add(item.name)
+    return [model for model, names in found.items() if {"alpha", "beta", "reference"} <= names]
 
 
 def _of_models(models: Any) -> Rows:
@@ -199,7 +216,10 @@ def _of_datasets(datasets: Any) -> Rows:
     """Return a row per dataset with its counts, as gammapy sums them up."""
     from astropy.table import Table
 
-    info = [dataset.info_dict() for dataset in datasets]
+    info = [
+        dataset.info_dict() if has_counts(dataset) else {"name": dataset.name}
+        for dataset in datasets
+    ]
     shared = [name for name in info[0] if all(name in item for item in info)]
     rows = _of_table(Table([{name: item[name] for name in shared} for item in info]))
     defaults = ("counts", "background", "excess", "sqrt_ts", "livetime")

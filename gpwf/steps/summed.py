@@ -7,6 +7,7 @@ from typing import Any
 
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, copy_datasets, join_datasets
+from gpwf.steps.dataset_parts import require_counts
 from gpwf.steps.stacking import stack_maps
 
 __all__ = ["map_datasets", "sum_maps"]
@@ -47,6 +48,7 @@ def map_datasets(products: Sequence[Any], models: Any, step: str) -> list[Any]:
             datasets.extend(attach_models(product, models, step)[0])
     if not datasets:
         raise NoDataError(f"{step}: there are no datasets")
+    require_counts(datasets, step)
     if any(dataset.counts.geom.is_region for dataset in datasets):
         raise StepError(
             f"{step}: the datasets are spectra of a region, not maps",

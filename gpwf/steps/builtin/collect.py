@@ -42,10 +42,13 @@ class CollectStep(Step):
     |---|---|---|
     | flux points | energy bin | `e_ref`, `dnde`, `dnde_err`, `dnde_ul`, `flux`, `ts`, `counts` |
     | light curve | time interval, energy band | `time_min` (MJD), `flux`, `flux_err`, `flux_ul` |
-    | fit result | item | `crab.index` or `index`, `index_err`, `amplitude`, `total_stat` |
+    | fit result | item | `crab.index` or `index`, `index_err`, `amplitude`, `total_stat` (1) |
     | models | parameter | `value`, `error`, `min`, `max`, `frozen` |
     | datasets | dataset | `counts`, `background`, `excess`, `sqrt_ts`, `livetime` |
     | table | row | those of the table |
+
+    (1) A log parabola has `beta_log10` and `beta_log10_err` besides, its curvature in decadic
+    logarithms: `beta` of gammapy, which takes natural ones, times ln(10).
 
     All items are of one kind. In front are the axes that the items come from, and the columns that
     tell the rows of an item apart (energies, times, names), which are always there.

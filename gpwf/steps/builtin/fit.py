@@ -12,6 +12,7 @@ from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.attach import attach_models, join_datasets
 from gpwf.steps.base import Step, StepContext
+from gpwf.steps.dataset_parts import energy_geom, has_counts, mask_of
 from gpwf.steps.fit_ranges import bounds_tev, set_fit_range
 from gpwf.steps.positions import bound_positions
 from gpwf.steps.settings import EnergyRange, Field, Radius, Section, StepSettings
@@ -227,7 +228,7 @@ def _summary(
 ) -> FitSummary:
     """Return the result as plain data."""
     optimum = result.optimize_result
-    has_maps = any(not dataset.counts.geom.is_region for dataset in datasets)
+    has_maps = any(not energy_geom(dataset).is_region for dataset in datasets)
     return FitSummary(
         total_stat=float(datasets.stat_sum() if has_maps else optimum.total_stat),
         success=bool(optimum.success),
@@ -264,14 +265,12 @@ def _parameter(parameter: Any, model: str) -> FittedParameter:
 
 
 def _dataset(dataset: Any) -> DatasetStat:
-    """Return what a dataset contributes, inside its mask."""
-    import numpy as np
-
-    mask = dataset.mask.data if dataset.mask is not None else np.ones(dataset.data_shape, bool)
+    """Return what a dataset contributes, inside its mask; flux points have no counts."""
+    mask, counted = mask_of(dataset), has_counts(dataset)
     return DatasetStat(
         name=dataset.name,
         stat=float(dataset.stat_sum()),
         n_bins=int(mask.sum()),
-        counts=float(dataset.counts.data[mask].sum()),
-        npred=float(dataset.npred().data[mask].sum()),
+        counts=float(dataset.counts.data[mask].sum()) if counted else 0.0,
+        npred=float(dataset.npred().data[mask].sum()) if counted else 0.0,
     )

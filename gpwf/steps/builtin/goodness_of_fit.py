@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext
+from gpwf.steps.dataset_parts import require_counts
 from gpwf.steps.deviances import bins_of, deviance, drawn
 from gpwf.steps.fit_inputs import FIT_INPUTS
 from gpwf.steps.likelihoods import Likelihood, check_minimum, open_likelihood
@@ -67,6 +68,7 @@ class GoodnessOfFitStep(Step):
     ) -> Mapping[str, Any]:
         """Return ``summary`` and ``bins``: `astropy.table.Table`."""
         likelihood = open_likelihood(inputs, settings.fit_range, ctx.step)
+        require_counts(likelihood.datasets, ctx.step)
         check_minimum(likelihood, with_errors=False)
         n_dof = likelihood.n_bins - len(likelihood.free)
         if n_dof < 1:

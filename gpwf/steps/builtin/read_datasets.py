@@ -1,32 +1,47 @@
-"""The step ``read-datasets``: data that are reduced already, from files."""
+"""The step ``read-datasets``: data that are reduced already, from files or as flux points."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.spec import Port
-from gpwf.errors import StepError
-from gpwf.steps.base import Step, StepContext, input_file
+from gpwf.errors import StepError, StepInputError
+from gpwf.steps.base import Step, StepContext, input_file, missing_path
 from gpwf.steps.binning import warn_moved
 from gpwf.steps.dataset_files import DatasetFile, find_datasets
+from gpwf.steps.dataset_parts import energy_geom, has_counts, mask_of
+from gpwf.steps.dataset_readers import flux_dataset, isotropic_model, read_dataset
 from gpwf.steps.settings import EnergyRange, Field, InputPath, StepSettings
 
 __all__ = ["ReadDatasetsStep"]
 
 _ROUNDING = 1e-6  # edges in a file went through other units and single precision
+_FLUX_POINTS = Port(
+    name="flux_points",
+    kind="flux-points",
+    multiple=True,
+    help="Flux points to be compared with models, a dataset each; without 'files'",
+)
+_DATASETS = Port(name="datasets", kind="datasets", help="The datasets, without models")
+_MODELS = Port(
+    name="models", kind="models", help="Isotropic emission of each dataset, with 'isotropic'"
+)
 
 
 class ReadDatasetsSettings(StepSettings):
     """Settings of the step."""
 
-    files: tuple[InputPath, ...] = Field(
+    files: tuple[InputPath, ...] | None = Field(
+        None,
         min_length=1,
-        description="OGIP spectra (PHA files), FITS files of single datasets, or YAML lists of "
-        "datasets, in the order wanted",
+        description="OGIP spectra (PHA files), FITS files of single datasets, YAML lists of "
+        "datasets, configurations of fermipy, or tables of flux points (FITS, ECSV), in the order "
+        "wanted; left out: the products 'flux_points'",
+        json_schema_extra={"usual": True},
     )
     prefix: str | None = Field(
         None,
@@ -39,16 +54,37 @@ class ReadDatasetsSettings(StepSettings):
         description="Energies to trust, inside the safe range of the files; bins that lie inside "
         "as a whole",
     )
+    stat_type: Literal["chi2", "distrib", "profile"] = Field(
+        "chi2",
+        description="Flux points: how they are compared with models: by chi square without upper "
+        "limits, with a distribution for the limits, or by the profiles of their likelihood",
+    )
+    edisp_bins: int = Field(
+        0,
+        ge=0,
+        description="fermipy: bins at both ends of the energies that only the energy dispersion "
+        "needs; 2 or more are usual",
+    )
+    isotropic: bool = Field(
+        False,
+        description="fermipy: give the isotropic diffuse emission that the configuration names "
+        "as 'models', one for each dataset",
+    )
 
 
 class ReadDatasetsStep(Step):
-    """Read datasets from files.
+    """Read datasets from files, or take flux points as data.
 
     - OGIP spectra: the PHA file is named; effective area, energy dispersion and background are the
       files that its header names (ANCRFILE, RESPFILE, BACKFILE), in the same folder.
-    - Lists that gammapy's `Datasets.write` makes (YAML), of spectra or maps. Datasets of Fermi-LAT
-      come in this form. Their models are read by the step `models`.
+    - Lists that gammapy's `Datasets.write` makes (YAML), of spectra, maps or flux points. Their
+      models are read by the step `models`.
     - FITS files that gammapy's `dataset.write` makes.
+    - Configurations of fermipy (YAML), read by `gammapy.datasets.FermipyDatasetsReader`: maps of
+      Fermi-LAT, one dataset for each component, named after class and type of its events. The
+      isotropic emission is a model of its own (`isotropic`).
+    - Tables of flux points (FITS, ECSV) and products `flux_points`: each becomes a
+      `gammapy.datasets.FluxPointsDataset`, which a fit compares with the spectrum directly.
 
     All of these files count for what is done again: by their content, not by where they lie.
     """
@@ -58,23 +94,36 @@ class ReadDatasetsStep(Step):
     title: ClassVar[str] = "Read datasets"
     group: ClassVar[str] = "reduction"
     Settings: ClassVar[type[StepSettings]] = ReadDatasetsSettings
-    output_ports: ClassVar[tuple[Port, ...]] = (
-        Port(name="datasets", kind="datasets", help="The datasets, without models"),
-    )
+    input_ports: ClassVar[tuple[Port, ...]] = (_FLUX_POINTS,)
+    output_ports: ClassVar[tuple[Port, ...]] = (_DATASETS,)
     packages: ClassVar[tuple[str, ...]] = ("gammapy", "numpy", "astropy", "regions")
 
+    def inputs(self, settings: ReadDatasetsSettings) -> tuple[Port, ...]:
+        """Return the port ``flux_points`` where no files are given."""
+        return (_FLUX_POINTS,) if settings.files is None else ()
+
+    def outputs(self, settings: ReadDatasetsSettings) -> tuple[Port, ...]:
+        """Return the port ``datasets``, and ``models`` where the isotropic emission is wanted."""
+        return (_DATASETS, _MODELS) if settings.isotropic else (_DATASETS,)
+
     def check(self, settings: ReadDatasetsSettings) -> Sequence[SettingProblem]:
-        """Check that no file is listed twice."""
-        return [
+        """Check that no file is listed twice, and that what is for fermipy has files."""
+        files = settings.files or ()
+        problems = [
             SettingProblem(path=("files", number), message=f"{path} is listed twice", code="GP306")
-            for number, path in enumerate(settings.files)
-            if path in settings.files[:number]
+            for number, path in enumerate(files)
+            if path in files[:number]
         ]
+        for name in ("isotropic", "edisp_bins"):
+            if settings.files is None and getattr(settings, name):
+                message = f"{name!r} has no meaning for flux points, only for files of fermipy"
+                problems.append(SettingProblem(path=(name,), message=message, code="GP306"))
+        return problems
 
     def index_files(self, settings: ReadDatasetsSettings) -> tuple[ExternalFile, ...]:
         """Return the files that the settings name, which name the others."""
         return tuple(
-            input_file(f"files.{number}", path) for number, path in enumerate(settings.files)
+            input_file(f"files.{number}", path) for number, path in enumerate(settings.files or ())
         )
 
     def external_files(self, settings: ReadDatasetsSettings) -> tuple[ExternalFile, ...]:
@@ -86,43 +135,109 @@ class ReadDatasetsStep(Step):
             Where one is not there, or is of another kind.
         """
         files = []
-        for number, path in enumerate(settings.files):
+        for number, path in enumerate(settings.files or ()):
             setting = f"files.{number}"
-            found = dict.fromkeys(
-                place for item in find_datasets(setting, path) for place in item.files
-            )
-            for place in dict.fromkeys([path.path, *found]):
+            found = find_datasets(setting, path)
+            places = [place for item in found for place in item.files]
+            if settings.isotropic:
+                places += _isotropic_files(setting, found)
+            for place in dict.fromkeys([path.path, *places]):
                 name = _relative(place, path.path.parent)
                 files.append(ExternalFile(setting=setting, path=place, name=name))
         return tuple(files)
 
     def run(
-        self,
-        settings: ReadDatasetsSettings,
-        inputs: Mapping[str, Any],  # noqa: ARG002  (the step has no inputs)
-        ctx: StepContext,
+        self, settings: ReadDatasetsSettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
-        """Return ``datasets``: `gammapy.datasets.Datasets`."""
+        """Return ``datasets``: `gammapy.datasets.Datasets`; and ``models``, where wanted."""
         from gammapy.datasets import Datasets
+        from gammapy.modeling.models import Models
 
-        found = [
-            item
-            for number, path in enumerate(settings.files)
-            for item in find_datasets(f"files.{number}", path)
-        ]
-        datasets = []
-        for done, (item, name) in enumerate(zip(found, _names(found, settings), strict=True)):
-            ctx.progress(done, len(found), name)
-            dataset = _read(item, name, ctx.step)
+        models = []
+        if settings.files is None:
+            datasets = _from_products(inputs["flux_points"], settings, ctx)
+        else:
+            found = [
+                item
+                for number, path in enumerate(settings.files)
+                for item in find_datasets(f"files.{number}", path)
+            ]
+            names = _names(found, settings)
+            datasets = []
+            for done, (item, name) in enumerate(zip(found, names, strict=True)):
+                ctx.progress(done, len(found), name)
+                dataset = read_dataset(
+                    item,
+                    name,
+                    ctx.step,
+                    edisp_bins=settings.edisp_bins,
+                    stat_type=settings.stat_type,
+                )
+                datasets.append(dataset)
+                if settings.isotropic and item.isotropic is not None:
+                    models.append(isotropic_model(item.isotropic, name, ctx.step))
+            ctx.progress(len(found), len(found), "")
+        for dataset in datasets:
             _restrict(dataset, settings.energy, ctx.step)
-            datasets.append(dataset)
-        ctx.progress(len(found), len(found), "")
-        if not any(item.mask_safe is None or item.mask_safe.data.any() for item in datasets):
+        if not any(mask_of(item).any() for item in datasets):
             raise StepError(
                 f"{ctx.step}: no energy bin is left in any dataset",
                 hint="widen 'energy'; the safe range is that of the files",
             )
-        return {"datasets": Datasets(datasets)}
+        products = {"datasets": Datasets(datasets)}
+        return products | ({"models": Models(models)} if settings.isotropic else {})
+
+
+def _isotropic_files(setting: str, found: Sequence[DatasetFile]) -> list[Path]:
+    """Return the files of the isotropic emission.
+
+    Raises
+    ------
+    StepInputError
+        Where a component has none, or it is not there.
+    """
+    for item in found:
+        if item.isotropic is None:
+            raise StepInputError(
+                f"{setting}: '{item.name}' has no isotropic emission: the configuration of fermipy "
+                "names no 'isodiff'",
+                setting="isotropic",
+                hint="leave 'isotropic' out",
+            )
+        if not item.isotropic.is_file():
+            raise missing_path(setting, str(item.isotropic), "file (isodiff of fermipy)")
+    return [item.isotropic for item in found if item.isotropic is not None]
+
+
+def _from_products(
+    products: Sequence[Any], settings: ReadDatasetsSettings, ctx: StepContext
+) -> list[Any]:
+    """Return a dataset for each product of flux points, named after where it comes from.
+
+    Raises
+    ------
+    StepError
+        Where they cannot be used as they are asked for.
+    """
+    labels = [" ".join(item.values()) for item in ctx.labels.get("flux_points", ())]
+    if len(labels) != len(products) or len(set(labels)) < len(labels) or not all(labels):
+        labels = [str(number + 1) for number in range(len(products))]
+    first = settings.prefix or "flux-points"
+    datasets = []
+    for flux, label in zip(products, labels, strict=True):
+        try:
+            datasets.append(flux_dataset(flux, f"{first}-{_plain(label)}", settings.stat_type))
+        except ValueError as error:
+            raise StepError(
+                f"{ctx.step}: {error}",
+                hint="give flux points of the step 'flux-points'; for profiles, with 'scan' in its "
+                "'selection_optional'",
+            ) from error
+    return datasets
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -134,67 +249,13 @@ def _names(found: Sequence[DatasetFile], settings: ReadDatasetsSettings) -> list
     """Return a name for each dataset; one that comes again gets a number."""
     names: list[str] = []
     for item in found:
-        first = settings.prefix or re.sub(r"[^a-z0-9]+", "-", item.telescope.lower()).strip("-")
+        first = settings.prefix or _plain(item.telescope)
         name = plain = f"{first}-{item.name}" if first else item.name
         number = 2
         while name in names:
             name, number = f"{plain}-{number}", number + 1
         names.append(name)
     return names
-
-
-def _read(item: DatasetFile, name: str, step: str) -> Any:
-    """Read one dataset, without models.
-
-    Raises
-    ------
-    StepError
-        Where gammapy cannot read it.
-    """
-    import gammapy.datasets
-
-    try:
-        if item.ogip:
-            dataset = _ogip_reader(item, name).read()
-        else:
-            kind = getattr(gammapy.datasets, item.type)
-            dataset = kind.read(item.path, name=name, format="gadf")
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError, OSError) as error:
-        raise StepError(
-            f"{step}: gammapy cannot read {item.path.name} as a {item.type}: {error!r}",
-            hint="was it written completely, in the format of the type?",
-        ) from error
-    dataset.models = None
-    _to_native(dataset)
-    return dataset
-
-
-def _ogip_reader(item: DatasetFile, name: str) -> Any:
-    """Return gammapy's reader, made to read the files that the plan has seen.
-
-    gammapy would take files of the same name in the current folder first.
-    """
-    from gammapy.datasets.io import OGIPDatasetReader
-
-    class Reader(OGIPDatasetReader):  # type: ignore[misc]  # gammapy has no types
-        def get_filenames(self, pha_meta: Any) -> dict[str, Path]:  # noqa: ARG002
-            return dict(item.ogip)
-
-    return Reader(item.path, name=name)
-
-
-def _to_native(dataset: Any) -> None:
-    """Give the maps of a dataset the byte order of the machine; FITS files are big-endian."""
-    names = ["counts", "counts_off", "acceptance", "acceptance_off", "exposure"]
-    names += ["mask_safe", "mask_fit"]
-    if not dataset.tag.endswith("OnOff"):  # there it is computed from the OFF counts
-        names.append("background")
-    maps = [getattr(dataset, name, None) for name in names]
-    for irf in (dataset.edisp, dataset.psf):
-        maps += [getattr(irf, name, None) for name in ("edisp_map", "psf_map", "exposure_map")]
-    for item in maps:
-        if item is not None:
-            item.data = item.data.astype(item.data.dtype.newbyteorder("="), copy=False)
 
 
 def _restrict(dataset: Any, energy: EnergyRange, step: str) -> None:
@@ -204,7 +265,7 @@ def _restrict(dataset: Any, energy: EnergyRange, step: str) -> None:
 
     if energy.min is None and energy.max is None:
         return
-    geom = dataset.counts.geom
+    geom = energy_geom(dataset)
     low = energy.min and energy.min.quantity * (1 - _ROUNDING)
     high = energy.max and energy.max.quantity * (1 + _ROUNDING)
     mask = geom.energy_mask(energy_min=low, energy_max=high)
@@ -217,7 +278,9 @@ def _restrict(dataset: Any, energy: EnergyRange, step: str) -> None:
             if bound is not None and edges[0] <= bound.value <= edges[-1]
         ]
         warn_moved(step, "energy", [one for one, _ in pairs], [two for _, two in pairs], "TeV")
-    if dataset.mask_safe is None:
+    if not has_counts(dataset):
+        dataset.mask_safe = dataset._mask_safe & mask.data
+    elif dataset.mask_safe is None:
         dataset.mask_safe = Map.from_geom(geom, data=mask.data)
     else:
         dataset.mask_safe.data = dataset.mask_safe.data & mask.data

@@ -25,6 +25,8 @@ from gpwf.store.formats._fits import (
     stable_cards,
     unique_names,
 )
+from gpwf.store.formats._flux_datasets import TAG as FLUX_POINTS
+from gpwf.store.formats._flux_datasets import read_flux_dataset, write_flux_dataset
 from gpwf.store.formats._hdus import Hdu, Memo, hdus_of, opened, split, write_hdus
 from gpwf.store.formats._maps import map_hdus, read_map
 from gpwf.store.formats.models import read_models, write_models
@@ -72,8 +74,8 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
     Parameters
     ----------
     value : `gammapy.datasets.Datasets`
-        Spectrum or map datasets, with or without OFF counts. Models of the sky that are set on them
-        are left out: they are a product of their own.
+        Spectrum or map datasets, with or without OFF counts, or datasets of flux points. Models of
+        the sky that are set on them are left out: they are a product of their own.
 
     Raises
     ------
@@ -82,17 +84,17 @@ def write(value: Any, directory: Path, card: Mapping[str, str]) -> Mapping[str, 
     """
     _write_backgrounds(value, directory, card)
     entries = []
-    for dataset, stem in zip(value, unique_names(value.names), strict=True):
-        _dataset_class(dataset.tag)
+    stems = unique_names([*value.names, *(f"{name}_points" for name in value.names)])
+    for dataset, stem, points in zip(value, stems, stems[len(value) :], strict=False):
         filename = f"{stem}.fits"
-        write_hdus(_hdus(dataset, card), directory / filename)
+        if dataset.tag == FLUX_POINTS:
+            details = write_flux_dataset(dataset, directory, stem, points, card)
+        else:
+            _dataset_class(dataset.tag)
+            write_hdus(_hdus(dataset, card), directory / filename)
+            details = {"maps": _map_details(dataset), "gti": gti_to_plain(dataset.gti)}
         entries.append(
-            {
-                "name": dataset.name,
-                "type": dataset.tag,
-                "filename": filename,
-                "gpwf": {"maps": _map_details(dataset), "gti": gti_to_plain(dataset.gti)},
-            }
+            {"name": dataset.name, "type": dataset.tag, "filename": filename, "gpwf": details}
         )
     (directory / _INDEX).write_text(dump_yaml({"datasets": entries}, card), encoding="utf-8")
     return _summary(value)
@@ -201,6 +203,8 @@ def _decode(value: Any) -> Any:
 
 def _read_one(directory: Path, entry: Mapping[str, Any]) -> Any:
     """Read one dataset and restore what its file alone does not hold."""
+    if entry["type"] == FLUX_POINTS:
+        return read_flux_dataset(directory, entry["name"], entry["gpwf"])
     content = (directory / entry["filename"]).read_bytes()
     hdus = {hdu.name: hdu for hdu in split(content)}
     details = entry["gpwf"]["maps"]
@@ -258,7 +262,7 @@ def _meta_table(hdu: Hdu) -> Any:
 
 def _summary(datasets: Any) -> dict[str, Any]:
     """Return counts and livetime inside the safe range, summed."""
-    totals = [_totals(item) for item in datasets]
+    totals = [_totals(item) for item in datasets if item.tag != FLUX_POINTS]
     summary: dict[str, Any] = {
         "n_datasets": len(datasets),
         "counts": float(sum(item["counts"] for item in totals)),
@@ -268,7 +272,10 @@ def _summary(datasets: Any) -> dict[str, Any]:
     if math.isfinite(livetime_h):  # data of satellites have none, and JSON has no NaN
         summary["livetime_h"] = round(livetime_h, 4)
     if totals and "counts_off" in totals[0]:
-        summary["counts_off"] = float(sum(item["counts_off"] for item in totals))
+        summary["counts_off"] = float(sum(item.get("counts_off", 0.0) for item in totals))
+    points = sum(int(item.mask_safe.sum()) for item in datasets if item.tag == FLUX_POINTS)
+    if points:
+        summary["n_flux_points"] = points
     return summary
 
 

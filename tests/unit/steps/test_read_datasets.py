@@ -205,8 +205,8 @@ def test_a_spectrum_without_response_or_background_is_refused(
         ("b.yaml", "datasets: [{name: x}]", "dataset 1 of .* lacks 'name', 'type' or 'filename'"),
         (
             "c.yaml",
-            "datasets: [{name: x, type: FluxPointsDataset, filename: y}]",
-            "is a 'FluxPointsDataset'; those that can be read are",
+            "datasets: [{name: x, type: SherpaDataset, filename: y}]",
+            "is a 'SherpaDataset'; those that can be read are",
         ),
         (
             "d.yaml",
@@ -228,7 +228,7 @@ def test_a_table_is_no_dataset_and_damage_is_told(spectra: Path) -> None:
     from astropy.table import Table
 
     Table({"x": [1]}).write(spectra / "table.fits")
-    with pytest.raises(StepInputError, match="neither an OGIP spectrum nor a dataset of gammapy"):
+    with pytest.raises(StepInputError, match="neither an OGIP spectrum, nor a dataset of gammapy"):
         external(spectra / "table.fits")
     (spectra / "table.fits").replace(spectra / "pha_obshess-1_rmf.fits")
     with pytest.raises(StepError, match=r"cannot read pha_obshess-1\.fits as a SpectrumDataset"):
@@ -236,6 +236,8 @@ def test_a_table_is_no_dataset_and_damage_is_told(spectra: Path) -> None:
 
 
 def test_settings_are_checked_before_the_run() -> None:
-    assert problems("read-datasets", {}) == {"files": "GP305"}
+    assert problems("read-datasets", {}) == {}  # the flux points are an input then
+    assert problems("read-datasets", {"isotropic": True}) == {"isotropic": "GP306"}
+    assert problems("read-datasets", {"edisp_bins": 2}) == {"edisp_bins": "GP306"}
     assert problems("read-datasets", {"files": []}) == {"files": "GP304"}
     assert problems("read-datasets", {"files": ["a.fits", "a.fits"]}) == {"files.1": "GP306"}

@@ -1,0 +1,185 @@
+"""Read one dataset with gammapy, of each of the kinds of files that `dataset_files` tells apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gpwf.errors import StepError
+from gpwf.steps.dataset_files import FLUX_POINTS, DatasetFile
+
+__all__ = ["flux_dataset", "isotropic_model", "read_dataset"]
+
+_ERRORS = (KeyError, ValueError, TypeError, IndexError, AttributeError, OSError)
+
+
+def read_dataset(
+    item: DatasetFile, name: str, step: str, *, edisp_bins: int = 0, stat_type: str = "chi2"
+) -> Any:
+    """Read one dataset, without models.
+
+    Parameters
+    ----------
+    item : DatasetFile
+        What to read.
+    name : str
+        Name of the dataset.
+    step : str
+        Name of the step, for messages.
+    edisp_bins : int
+        For fermipy, bins at both ends that only the energy dispersion needs.
+    stat_type : str
+        For flux points, how they are compared with models.
+
+    Raises
+    ------
+    StepError
+        Where gammapy cannot read it.
+    """
+    import gammapy.datasets
+
+    try:
+        if item.ogip:
+            dataset = _ogip_reader(item, name).read()
+        elif item.fermipy:
+            reader = gammapy.datasets.FermipyDatasetsReader
+            dataset = reader.create_dataset(**item.fermipy, edisp_bins=edisp_bins, name=name)
+        elif item.type == FLUX_POINTS:
+            return _flux_points(item, name, stat_type)
+        else:
+            kind = getattr(gammapy.datasets, item.type)
+            dataset = kind.read(item.path, name=name, format="gadf")
+    except _ERRORS as error:
+        raise StepError(
+            f"{step}: gammapy cannot read {item.path.name} as a {item.type}: {error!r}",
+            hint="was it written completely, in the format of the type?",
+        ) from error
+    dataset.models = None
+    _to_native(dataset)
+    return dataset
+
+
+def _ogip_reader(item: DatasetFile, name: str) -> Any:
+    """Return gammapy's reader, made to read the files that the plan has seen.
+
+    gammapy would take files of the same name in the current folder first.
+    """
+    from gammapy.datasets.io import OGIPDatasetReader
+
+    class Reader(OGIPDatasetReader):  # type: ignore[misc]  # gammapy has no types
+        def get_filenames(self, pha_meta: Any) -> dict[str, Path]:  # noqa: ARG002
+            return dict(item.ogip)
+
+    return Reader(item.path, name=name)
+
+
+def _to_native(dataset: Any) -> None:
+    """Give the maps of a dataset the byte order of the machine; FITS files are big-endian."""
+    names = ["counts", "counts_off", "acceptance", "acceptance_off", "exposure"]
+    names += ["mask_safe", "mask_fit"]
+    if not dataset.tag.endswith("OnOff"):  # there it is computed from the OFF counts
+        names.append("background")
+    maps = [getattr(dataset, name, None) for name in names]
+    for irf in (dataset.edisp, dataset.psf):
+        maps += [getattr(irf, name, None) for name in ("edisp_map", "psf_map", "exposure_map")]
+    for item in maps:
+        if item is not None:
+            item.data = item.data.astype(item.data.dtype.newbyteorder("="), copy=False)
+
+
+def _flux_points(item: DatasetFile, name: str, stat_type: str) -> Any:
+    """Read a table of flux points, with the masks that gammapy writes into it."""
+    import numpy as np
+    from astropy.io import fits
+    from astropy.table import Table
+    from gammapy.data import GTI
+    from gammapy.estimators import FluxPoints
+
+    gti = None
+    if item.path.name.lower().endswith(".ecsv"):
+        table = Table.read(item.path, format="ascii.ecsv")
+    else:
+        with fits.open(item.path, memmap=False) as hdulist:
+            table = Table.read(hdulist[item.hdu], mask_invalid=False)
+            if "GTI" in hdulist:
+                gti = GTI.from_table_hdu(hdulist["GTI"])
+    masks = {
+        key: np.asarray(table[key], dtype=bool)
+        for key in ("mask_safe", "mask_fit")
+        if key in table.colnames
+    }
+    table.remove_columns(list(masks))
+    if str(table.meta.get("SED_TYPE", "")) == "likelihood" or "norm" in table.colnames:
+        flux = FluxPoints.from_table(table, gti=gti)  # its reference is a part of the table
+        reference = flux.reference_spectral_model
+    else:
+        from gammapy.modeling.models import PowerLawSpectralModel
+
+        reference = PowerLawSpectralModel(index=2)  # gammapy's own, without a random name
+    flux = FluxPoints.from_table(table, reference_model=_named(reference), gti=gti)
+    return flux_dataset(flux, name, stat_type, **masks)
+
+
+def _named(spectrum: Any) -> Any:
+    from gammapy.modeling.models import SkyModel
+
+    return SkyModel(spectral_model=spectrum, name="reference")
+
+
+def flux_dataset(flux: Any, name: str, stat_type: str, **masks: Any) -> Any:
+    """Return flux points as a dataset.
+
+    Parameters
+    ----------
+    flux : `gammapy.estimators.FluxPoints`
+        With an energy axis alone.
+    name : str
+        Name of the dataset.
+    stat_type : str
+        ``chi2``, ``distrib`` or ``profile``.
+    **masks : array of bool, shape (n,)
+        ``mask_safe``, ``mask_fit``.
+
+    Returns
+    -------
+    dataset : `gammapy.datasets.FluxPointsDataset`
+
+    Raises
+    ------
+    ValueError
+        For flux points with other axes, and where the statistic needs what they do not have.
+    """
+    from gammapy.datasets import FluxPointsDataset
+
+    axes = [axis.name for axis in flux.geom.axes]
+    if axes != ["energy"]:
+        raise ValueError(f"the flux points have the axes {', '.join(axes)}, not energy alone")
+    if stat_type == "profile" and "stat_scan" not in flux.available_quantities:
+        raise ValueError("'stat_type: profile' needs profiles of the likelihood (stat_scan)")
+    shape = flux.dnde.data.shape
+    shaped = {key: mask.reshape(shape) for key, mask in masks.items()}
+    return FluxPointsDataset(data=flux, name=name, stat_type=stat_type, **shaped)
+
+
+def isotropic_model(path: Path, dataset: str, step: str) -> Any:
+    """Return the model of the isotropic diffuse emission in a dataset of Fermi-LAT.
+
+    Returns
+    -------
+    model : `gammapy.modeling.models.SkyModel`
+        For the dataset alone, with a free norm.
+
+    Raises
+    ------
+    StepError
+        Where the file is no table of energies and intensities.
+    """
+    from gammapy.modeling.models import create_fermi_isotropic_diffuse_model
+
+    try:
+        return create_fermi_isotropic_diffuse_model(path, datasets_names=[dataset])
+    except _ERRORS as error:
+        raise StepError(
+            f"{step}: {path.name} is no file of isotropic emission: {error}",
+            hint="it has rows of energy in MeV and intensity in MeV-1 cm-2 s-1 sr-1",
+        ) from error
