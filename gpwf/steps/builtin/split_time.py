@@ -72,9 +72,9 @@ class SplitTimeSettings(StepSettings):
         for number, (one, two) in enumerate(pairwise(edges)):
             if one >= two:  # settled times sort as text
                 raise problem("GP306", f"edge {number + 2} is not after the one before it")
-        if self.min_time is not None and self.width is not None and self.remainder != "keep":
-            if self.min_time.value > self.width.value:
-                raise problem("GP306", "'min_time' is longer than 'width'")
+        width = None if self.width is None or self.remainder == "keep" else self.width.value
+        if width is not None and self.shortest_s > width:
+            raise problem("GP306", "'min_time' is longer than 'width'")
         return self
 
     @property
