@@ -65,6 +65,11 @@ class PlotSettings(StepSettings):
         (), max_length=20, description="map: values at which contours are drawn"
     )
     regions: tuple[SkyCircle, ...] = Field((), description="map: circles to draw")
+    names: tuple[str, ...] = Field(
+        (),
+        description="sed, contours: what the legend calls the items, in their order; left out: "
+        "the values of the axes that are gathered",
+    )
 
 
 class PlotStep(Step):

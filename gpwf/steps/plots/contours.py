@@ -19,7 +19,8 @@ _MARKERS = "+xo^sD"
 def contours(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
     """Draw what the step ``plot`` draws as ``contours``."""
     tables = made_by("contours", "contours", inputs["contours"], ctx.step)
-    return draw_contours(tables, labels(ctx, "contours", len(tables)), title=settings.title)
+    names = labels(ctx, "contours", len(tables), settings.names)
+    return draw_contours(tables, names, title=settings.title)
 
 
 def draw_contours(contours: Sequence[Any], names: Sequence[str], *, title: str) -> Any:

@@ -52,11 +52,16 @@ def _models(text: str, *, optional: bool = True) -> Port:
 PLOT_KINDS: Mapping[str, PlotKind] = {
     "sed": PlotKind(
         inputs=(
-            Port(name="flux_points", kind="flux-points", help="Points to draw"),
+            Port(
+                name="flux_points",
+                kind="flux-points",
+                multiple=True,
+                help="Points to draw; a colour each",
+            ),
             _models("Model to draw with its error band"),
         ),
         draw="spectrum:sed",
-        settings=("source", "energy_power"),
+        settings=("source", "energy_power", "names"),
     ),
     "light-curve": PlotKind(
         inputs=(Port(name="light_curve", kind="light-curve", help="Points to draw"),),
@@ -116,6 +121,7 @@ PLOT_KINDS: Mapping[str, PlotKind] = {
             Port(name="contours", kind="table", multiple=True, help="From contours; a colour each"),
         ),
         draw="contours:contours",
+        settings=("names",),
     ),
     "map": PlotKind(
         inputs=(

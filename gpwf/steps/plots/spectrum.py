@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpwf.steps.attach import require_source
@@ -10,6 +10,7 @@ from gpwf.steps.base import StepContext
 from gpwf.steps.plots.style import (
     BAND,
     COLORS,
+    GREY,
     draw_limits,
     energy_axis,
     error_label,
@@ -18,34 +19,47 @@ from gpwf.steps.plots.style import (
     put_legend,
     style_axes,
 )
+from gpwf.steps.plots.tables import labels
 
 __all__ = ["dnde_label", "draw_points", "draw_sed", "limit_y", "points_of", "scaled", "sed"]
 
 _N_CURVE = 200
 _MARGIN = 1.25  # the curve goes on beyond the points by this factor
+_MARKERS = "os^vD<"
 _DEPTH = 30.0  # a curve that falls steeply is cut this factor below the lowest point
 
 
 def sed(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
     """Draw what the step ``plot`` draws as ``sed``."""
-    flux_points, models = inputs["flux_points"], inputs.get("models")
+    found, models = inputs["flux_points"], inputs.get("models")
+    flux_points = list(found) if isinstance(found, (list, tuple)) else [found]
     model = None
     if models is not None:
-        name = settings.source or flux_points.reference_model.name
+        name = settings.source or flux_points[0].reference_model.name
         require_source(name, models.names, ctx.step)
         model = models[name]
-    return draw_sed(flux_points, model, energy_power=settings.energy_power, title=settings.title)
+    return draw_sed(
+        flux_points,
+        model,
+        names=labels(ctx, "flux_points", len(flux_points), settings.names),
+        energy_power=settings.energy_power,
+        title=settings.title,
+    )
 
 
-def draw_sed(flux_points: Any, model: Any, *, energy_power: float, title: str) -> Any:
+def draw_sed(
+    flux_points: Sequence[Any], model: Any, *, names: Sequence[str], energy_power: float, title: str
+) -> Any:
     """Draw a spectral energy distribution.
 
     Parameters
     ----------
-    flux_points : `gammapy.estimators.FluxPoints`
-        With an energy axis alone.
+    flux_points : sequence of `gammapy.estimators.FluxPoints`
+        With an energy axis alone; each in a colour and with a marker of its own.
     model : `gammapy.modeling.models.SkyModel` or None
         Drawn as a line, with its error band where it has a covariance.
+    names : sequence of str
+        What the points are of, for the legend; not used for one.
     energy_power : float
         The flux is multiplied by this power of the energy.
     title : str
@@ -55,18 +69,28 @@ def draw_sed(flux_points: Any, model: Any, *, energy_power: float, title: str) -
     -------
     figure : `matplotlib.figure.Figure`
     """
-    figure = new_figure()
+    import numpy as np
+
+    several = len(flux_points) > 1
+    figure = new_figure(height=5.2 if several else 4.5)
     axes = figure.add_subplot()
-    points = points_of(flux_points, energy_power)
-    low, high = points["low"].min() / _MARGIN, points["high"].max() * _MARGIN
-    curve = _draw_model(axes, model, low, high, energy_power) if model is not None else []
-    draw_points(axes, points, flux_points)
+    points = [points_of(item, energy_power) for item in flux_points]
+    everything = {key: np.concatenate([item[key] for item in points]) for key in points[0]}
+    low, high = everything["low"].min() / _MARGIN, everything["high"].max() * _MARGIN
+    curve = []
+    if model is not None:
+        color = GREY if several else COLORS[1]
+        curve = _draw_model(axes, model, low, high, energy_power, color)
+    for number, (item, flux) in enumerate(zip(points, flux_points, strict=True)):
+        draw_points(axes, item, flux, names[number] if several else "", number)
+    if several and everything["is_limit"].any():
+        axes.plot([], [], ls="none", marker=r"$\downarrow$", ms=9, color=GREY, label="upper limits")
     energy_axis(axes, low, high)
     axes.set_yscale("log")
-    limit_y(axes, points, curve)
+    limit_y(axes, everything, curve)
     axes.set_ylabel(dnde_label(energy_power))
     style_axes(axes, title)
-    put_legend(axes)
+    put_legend(axes, **({"ncols": 2} if len(flux_points) > 3 else {}))
     return figure
 
 
@@ -137,7 +161,9 @@ def points_of(flux: Any, power: float) -> dict[str, Any]:
     return points
 
 
-def draw_points(axes: Any, points: dict[str, Any], flux: Any) -> None:
+def draw_points(
+    axes: Any, points: dict[str, Any], flux: Any, name: str = "", number: int = 0
+) -> None:
     """Draw fluxes with errors, and upper limits as arrows.
 
     Parameters
@@ -148,9 +174,14 @@ def draw_points(axes: Any, points: dict[str, Any], flux: Any) -> None:
         Of `points_of`.
     flux : `gammapy.estimators.FluxPoints`
         That they are of.
+    name : str
+        What the legend calls them, where there are others.
+    number : int
+        Of the colour and the marker.
     """
     import numpy as np
 
+    color = COLORS[number % len(COLORS)]
     size = marker_size(len(points["energy"]))
     use = points["is_flux"]
     if use.any():
@@ -161,10 +192,10 @@ def draw_points(axes: Any, points: dict[str, Any], flux: Any) -> None:
             points["flux"][use],
             xerr=_widths(points, use),
             yerr=np.nan_to_num([down[use], points["errp"][use]]),
-            marker="o",
+            marker=_MARKERS[number % len(_MARKERS)],
             markersize=size,
-            label=f"flux points{error_label(flux)}",
-            color=COLORS[0],
+            label=f"{_text(name) or 'flux points'}{error_label(flux)}",
+            color=color,
             linestyle="none",
             linewidth=1.2,
             zorder=3,
@@ -178,7 +209,8 @@ def draw_points(axes: Any, points: dict[str, Any], flux: Any) -> None:
             xerr=_widths(points, use),
             length=0.4 * points["limit"][use],
             size=size,
-            label=f"upper limits ({flux.n_sigma_ul or 2:g}$\\sigma$)",
+            label="" if name else f"upper limits ({flux.n_sigma_ul or 2:g}$\\sigma$)",
+            color=color,
         )
 
 
@@ -188,7 +220,9 @@ def _widths(points: dict[str, Any], use: Any) -> Any:
     return [(energy - points["low"])[use], (points["high"] - energy)[use]]
 
 
-def _draw_model(axes: Any, model: Any, low: float, high: float, power: float) -> list[float]:
+def _draw_model(
+    axes: Any, model: Any, low: float, high: float, power: float, color: str
+) -> list[float]:
     """Draw the model and its band; return the lowest and highest value of the line."""
     import numpy as np
     from astropy import units as u
@@ -210,7 +244,7 @@ def _draw_model(axes: Any, model: Any, low: float, high: float, power: float) ->
             zorder=1,
             label=r"68% confidence",
         )
-    axes.plot(energy.value, line, color=COLORS[1], linewidth=1.4, zorder=2, label=_name(model))
+    axes.plot(energy.value, line, color=color, linewidth=1.4, zorder=2, label=_name(model))
     positive = line[line > 0]
     return [float(positive.min()), float(positive.max())] if positive.size else []
 
@@ -219,8 +253,12 @@ def _name(model: Any) -> str:
     """Return what a model is in the words of its author: name and spectral type."""
     spectrum = type(model.spectral_model).__name__.removesuffix("SpectralModel")
     words = "".join(f" {char.lower()}" if char.isupper() else char for char in spectrum).strip()
-    name = model.name.replace("$", r"\$")  # a name is no formula
-    return f"{name} ({words})"
+    return f"{_text(model.name)} ({words})"
+
+
+def _text(name: str) -> str:
+    """Return a name for the legend, in which it is no formula."""
+    return name.replace("$", r"\$")
 
 
 def limit_y(axes: Any, points: dict[str, Any], curve: list[float]) -> None:

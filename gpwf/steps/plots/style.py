@@ -106,7 +106,15 @@ def power_of_ten(value: float) -> int:
 
 
 def draw_limits(
-    axes: Any, x: Any, y: Any, *, xerr: Any, length: Any, size: float, label: str
+    axes: Any,
+    x: Any,
+    y: Any,
+    *,
+    xerr: Any,
+    length: Any,
+    size: float,
+    label: str,
+    color: str = COLORS[0],
 ) -> None:
     """Draw upper limits: a bar over the bin, and an arrow down from its middle.
 
@@ -123,15 +131,17 @@ def draw_limits(
     size : float
         Size of markers.
     label : str
-        For the legend.
+        For the legend; empty for none.
+    color : str
+        Of all of it.
     """
-    look = {"color": COLORS[0], "linestyle": "none", "linewidth": 1.2, "zorder": 3}
+    look = {"color": color, "linestyle": "none", "linewidth": 1.2, "zorder": 3}
     axes.errorbar(x, y, xerr=xerr, marker="none", **look)
     axes.errorbar(x, y, yerr=length, uplims=True, marker="none", capsize=0.55 * size, **look)
-    # the legend shows an arrow, which matplotlib's own handle does not
-    axes.plot(
-        [], [], linestyle="none", marker=r"$\downarrow$", markersize=9, color=COLORS[0], label=label
-    )
+    if label:  # the legend shows an arrow, which matplotlib's own handle does not
+        axes.plot(
+            [], [], linestyle="none", marker=r"$\downarrow$", markersize=9, color=color, label=label
+        )
 
 
 def marker_size(n_points: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gpwf.errors import StepError
@@ -10,11 +11,33 @@ from gpwf.steps.base import StepContext
 __all__ = ["labels", "made_by"]
 
 
-def labels(ctx: StepContext, port: str, number: int) -> list[str]:
-    """Return what tells the items of a port apart: values of gathered axes, or numbers."""
+def labels(ctx: StepContext, port: str, number: int, names: Sequence[str] = ()) -> list[str]:
+    """Return what tells the items of a port apart: names, values of gathered axes, or numbers.
+
+    Parameters
+    ----------
+    ctx : StepContext
+        Knows the axes.
+    port : str
+        Input port that takes several items.
+    number : int
+        How many there are; one needs no name.
+    names : sequence of str
+        Setting ``names``: what to call them, in their order; empty for none.
+
+    Raises
+    ------
+    StepError
+        Where there are more or fewer names than items.
+    """
+    if names and len(names) != number:
+        raise StepError(
+            f"{ctx.step}: 'names' has {len(names)} names for {number} items of '{port}'",
+            hint="give one for each, in the order of 'required_products', or leave 'names' out",
+        )
     if number < 2:
         return [""] * number
-    found = [" ".join(item.values()) for item in ctx.labels.get(port, ())]
+    found = list(names) or [" ".join(item.values()) for item in ctx.labels.get(port, ())]
     if len(found) == number == len(set(found)):
         return found
     return [str(place + 1) for place in range(number)]
