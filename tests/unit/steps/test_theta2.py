@@ -142,7 +142,7 @@ def test_regions_that_overlap_are_refused(config: dict[str, Any], largest: str) 
 
 def test_many_observations_are_not_all_listed() -> None:
     close = [make_observation(EVENTS, (10.0, 0.1 + 0.01 * n), obs_id=n) for n in range(9)]
-    with pytest.raises(StepError, match="9 observations, the nearest 0.10 deg"):
+    with pytest.raises(StepError, match=r"9 observations, the nearest 0\.10 deg"):
         theta2({}, *close)
 
 
@@ -162,7 +162,7 @@ def test_another_acceptance_is_told() -> None:
 
 
 def test_nothing_is_no_data() -> None:
-    with pytest.raises(NoDataError, match="no event within 0.4 deg"):
+    with pytest.raises(NoDataError, match=r"no event within 0\.4 deg"):
         theta2({"energy": {"min": "50 TeV"}})
     with pytest.raises(NoDataError, match="no event within"):
         theta2({}, make_observation([]))
