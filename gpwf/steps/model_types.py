@@ -19,7 +19,7 @@ from gpwf.core.catalog import SettingProblem
 from gpwf.core.units import physical_type
 from gpwf.steps.model_files import component_name
 
-__all__ = ["TABLE", "make_table", "type_problems"]
+__all__ = ["TABLE", "make_table", "parameter_units", "type_names", "type_problems"]
 
 TABLE = Path(__file__).with_name("model_types.json")
 """Table of model types: kind → tag → parameters with their units; null where data decide."""
@@ -49,6 +49,30 @@ def type_problems(component: Mapping[str, Any]) -> list[SettingProblem]:
     """
     found = [*_component_problems(component, _table()["types"])]
     return found if not found or _is_of_this_version() else []
+
+
+def type_names(part: str) -> list[str]:
+    """Return gammapy's names of the types of a part: ``spectral``, ``spatial``, ``temporal``."""
+    return list(_table()["types"][part])
+
+
+def parameter_units(part: str, tag: Any) -> Mapping[str, str] | None:
+    """Return the units of the parameters of a type of model.
+
+    Parameters
+    ----------
+    part : str
+        ``spectral``, ``spatial`` or ``temporal``.
+    tag : object
+        gammapy's name of the type.
+
+    Returns
+    -------
+    units : mapping of str to str or None
+        None where data decide on the parameters, and for a type that is not known.
+    """
+    types: Mapping[str, Mapping[str, str] | None] = _table()["types"][part]
+    return types.get(tag) if isinstance(tag, str) else None
 
 
 @lru_cache(maxsize=1)
@@ -92,7 +116,7 @@ def _unknown_type(
     data: Mapping[str, Any], known: Mapping[str, Any], at: _Path, what: str
 ) -> SettingProblem | None:
     kind = data.get("type")
-    if kind in known:
+    if isinstance(kind, str) and kind in known:
         return None
     if not isinstance(kind, str):
         return SettingProblem(path=at, message=f"{what} has no 'type'", code="GP304")

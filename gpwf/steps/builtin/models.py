@@ -1,59 +1,72 @@
-"""The step ``models``: models from gammapy's YAML, in a file or in the workflow."""
+"""The step ``models``: models from gammapy's YAML or a few lines per source."""
 
 from __future__ import annotations
 
-import difflib
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
 from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.contents import Contents
 from gpwf.core.spec import Port
-from gpwf.errors import StepError
+from gpwf.errors import StepError, StepInputError
 from gpwf.steps.base import Step, StepContext, input_file
-from gpwf.steps.model_files import (
-    component_name,
-    components_of,
-    model_names,
-    read_models,
-    source_names,
+from gpwf.steps.model_building import (
+    build_models,
+    component_problems,
+    file_path,
+    missing_ebl,
+    references_in,
 )
+from gpwf.steps.model_files import components_of, model_names, read_models, source_names
+from gpwf.steps.model_sources import SourceModel, absorbed, component_of
 from gpwf.steps.model_types import type_problems
 from gpwf.steps.settings import Field, InputPath, StepSettings
 
 __all__ = ["ModelsStep"]
 
-_PARTS = ("spectral", "spatial", "temporal")
-
-# what gammapy raises for a component that it cannot make
-_MODEL_ERRORS = (KeyError, ValueError, TypeError, NameError, AttributeError, OSError)
-
 
 class ModelsSettings(StepSettings):
-    """Settings of the step: one of the two."""
+    """Settings of the step: one of the three."""
 
     file: InputPath | None = Field(None, description="File of models in gammapy's YAML format")
     inline: Any = Field(
         None, description="The models themselves: a list of gammapy's model components"
     )
+    sources: dict[str, SourceModel] | None = Field(
+        None, description="Sources by name, a line for each part"
+    )
 
 
 class ModelsStep(Step):
-    """Read models in gammapy's YAML format.
+    """Make models: read them in gammapy's YAML format, or write sources down in short.
 
-    A file, or a list of components in the workflow itself. Both are what
-    `gammapy.modeling.models.Models.read` reads. Templates that a model refers to become part of
-    the product. A misspelt parameter is an error.
+    `file` is a file, and `inline` a list of components in the workflow itself, as
+    `gammapy.modeling.models.Models.read` reads them. `sources` is the short form:
+
+    ```yaml
+    sources:
+      PKS 2155-304:
+        position: {lon: 329.717 deg, lat: -30.226 deg}
+        spectral: {type: log-parabola, amplitude: 4e-11 cm-2 s-1 TeV-1, alpha: 2.8, beta10: 0.2}
+        ebl: {redshift: 0.116, model: dominguez}
+    ```
+
+    Parameters have units, and bounds as `{value: 2.3, min: 1, max: 5}`. Types are gammapy's names
+    and tags, or words: `power-law`, `exp-cutoff`, `log-parabola`, `broken-power-law`, `gaussian`.
+    `beta10` is the curvature with the decadic logarithm. A position is frozen, unless
+    `free_position` makes it free within `position_margin`; a source without shape is a point.
+    `ebl` is `EBLAbsorptionNormSpectralModel`, from `$GAMMAPY_DATA/ebl`.
+
+    Files that models refer to (templates, absorption) become part of the product; relative paths
+    count from the file that names them. A misspelt parameter is an error, and a redshift outside
+    the table of absorption, where gammapy extrapolates.
     """
 
     tag: ClassVar[str] = "models"
-    version: ClassVar[str] = "1"
-    title: ClassVar[str] = "Read models"
+    version: ClassVar[str] = "2"
+    title: ClassVar[str] = "Make or read models"
     group: ClassVar[str] = "models"
     Settings: ClassVar[type[StepSettings]] = ModelsSettings
     output_ports: ClassVar[tuple[Port, ...]] = (
@@ -62,16 +75,19 @@ class ModelsStep(Step):
 
     def check(self, settings: ModelsSettings) -> Sequence[SettingProblem]:
         """Return what is wrong with the components, as far as it can be seen without gammapy."""
-        if (settings.file is None) == (settings.inline is None):
-            message = "give either 'file' or 'inline'"
+        given = (settings.file, settings.inline, settings.sources)
+        if sum(item is not None for item in given) != 1:
+            message = "give one of 'file', 'inline' and 'sources'"
             return [SettingProblem(path=(), message=message, code="GP306")]
+        if settings.sources is not None:
+            return _source_problems(settings.sources)
         if settings.inline is not None:
             return _inline_problems(settings.inline)
         assert settings.file is not None
         if not settings.file.path.is_file():
             return []  # reported with the other missing files
         data, message = read_models(settings.file.path)
-        found = [message] if message else [text for _, text in _component_problems(data)]
+        found = [message] if message else [text for _, text in component_problems(data)]
         name = settings.file.path.name
         problems = [
             SettingProblem(path=("file",), message=f"{name}: {text}", code="GP304")
@@ -85,9 +101,7 @@ class ModelsStep(Step):
 
     def declares(self, settings: ModelsSettings) -> Mapping[str, Contents]:
         """Return the names of the components; nothing where the file is not there or not sound."""
-        data, setting = settings.inline, "inline"
-        if settings.file is not None:
-            data, setting = read_models(settings.file.path)[0], "file"
+        data, _, setting = _given(settings)
         names, sources = model_names(data), source_names(data)
         return {"models": Contents(models=names, sources=sources, path=(setting,))}
 
@@ -99,16 +113,19 @@ class ModelsStep(Step):
         StepInputError
             Where one is not there.
         """
-        files = []
-        folder = Path.cwd()
-        data, setting = settings.inline, "inline"
-        if settings.file is not None:
-            files.append(input_file("file", settings.file))
-            folder, setting = settings.file.path.parent, "file"
-            data, _ = read_models(settings.file.path)
-        for text in dict.fromkeys(text for _, _, text in _references(data)):
-            path = input_file(setting, InputPath.settle(text, folder))
-            files.append(ExternalFile(setting=setting, path=path.path, name=text))
+        data, folder, setting = _given(settings)
+        files = [input_file("file", settings.file)] if settings.file is not None else []
+        for text in dict.fromkeys(text for _, _, text in references_in(data)):
+            try:
+                found = input_file(setting, file_path(text, folder))
+            except StepInputError as error:
+                others = missing_ebl(text, folder)
+                if others is None or "not set" in error.message:
+                    raise
+                raise StepInputError(error.message, setting=setting, hint=others) from error
+            # a path that was settled is not the same everywhere
+            name = text if settings.sources is None or text.startswith("$") else found.name
+            files.append(ExternalFile(setting=setting, path=found.path, name=name))
         return tuple(files)
 
     def run(
@@ -118,49 +135,30 @@ class ModelsStep(Step):
         ctx: StepContext,
     ) -> Mapping[str, Any]:
         """Return ``models``: `gammapy.modeling.models.Models`."""
-        from gammapy.modeling.models import Models
-
-        folder = Path.cwd()
-        data: Any = settings.inline
+        data, folder, _ = _given(settings)
         if settings.file is not None:
-            folder = settings.file.path.parent
-            data, message = read_models(settings.file.path)
+            message = read_models(settings.file.path)[1]
             if message:
                 raise StepError(f"{ctx.step}: {settings.file.path.name}: {message}")
-        problems = [text for _, text in _component_problems(data)]
+        problems = [text for _, text in component_problems(data)]
         if problems:
             raise StepError(f"{ctx.step}: {'; '.join(problems)}")
-        data = _resolved(data, folder)
-        for component in data["components"]:
-            _try_component(component, ctx.step)
-        try:
-            return {"models": Models.from_dict(data)}
-        except _MODEL_ERRORS as error:
-            raise StepError(f"{ctx.step}: gammapy cannot build the models: {error}") from error
+        return {"models": build_models(data, folder, ctx.step)}
 
 
-def _component_problems(data: Any) -> list[tuple[tuple[str | int, ...], str]]:
-    """Return (way to the place, problem) pairs; the way starts at the components."""
-    components = components_of(data)
-    if not isinstance(components, (list, tuple)) or not components:
-        return [((), "expected a list of 'components', each with 'name' and 'type'")]
-    problems: list[tuple[tuple[str | int, ...], str]] = []
-    names: set[str] = set()
-    for number, item in enumerate(components):
-        what = f"component {number + 1}"
-        if not isinstance(item, Mapping):
-            problems.append(((number,), f"{what} is not a mapping with 'name' and 'type'"))
-            continue
-        problems += [
-            ((number,), f"{what} has no '{key}'")
-            for key, text in (("name", component_name(item)), ("type", item.get("type")))
-            if not isinstance(text, str) or not text.strip()
-        ]
-        name = component_name(item)
-        if isinstance(name, str) and name in names:
-            problems.append(((number, "name"), f"two components are called '{name}'"))
-        names.add(str(name))
-    return problems
+def _given(settings: ModelsSettings) -> tuple[Any, Path, str]:
+    """Return the components, the folder that relative paths count from, and their setting."""
+    if settings.file is not None:
+        return read_models(settings.file.path)[0], settings.file.path.parent, "file"
+    if settings.sources is not None:
+        components = []
+        for name, source in settings.sources.items():
+            data = component_of(name, source).data
+            if source.ebl is not None:
+                data["spectral"] = absorbed(data["spectral"], source.ebl)
+            components.append(data)
+        return components, Path.cwd(), "sources"
+    return settings.inline, Path.cwd(), "inline"
 
 
 def _type_problems(data: Any) -> Iterator[SettingProblem]:
@@ -170,6 +168,31 @@ def _type_problems(data: Any) -> Iterator[SettingProblem]:
             yield replace(item, path=(number, *item.path))
 
 
+def _source_problems(sources: Mapping[str, SourceModel]) -> list[SettingProblem]:
+    """Return the problems of sources in short form, each with its place."""
+    if not sources:
+        return [SettingProblem(path=("sources",), message="there is no source", code="GP304")]
+    problems = []
+    for name, source in sources.items():
+        component = component_of(name, source)
+        found = list(component.problems)
+        if not found:
+            found = [
+                replace(item, path=component.place(item.path))
+                for item in type_problems(component.data)
+            ]
+        problems += [replace(item, path=("sources", name, *item.path)) for item in found]
+        problems += [
+            _relative(("sources", name, *component.place((*at, key))), text)
+            for at, key, text in references_in(component.data)
+            if not _is_full(text)
+        ]
+        if not name.strip():
+            message = "a source needs a name"
+            problems.append(SettingProblem(path=("sources",), message=message, code="GP304"))
+    return problems
+
+
 def _inline_problems(data: Any) -> list[SettingProblem]:
     """Return the problems of components in the workflow, each with its place."""
     start: tuple[str | int, ...] = ("inline",)
@@ -177,96 +200,26 @@ def _inline_problems(data: Any) -> list[SettingProblem]:
         start = ("inline", "components")
     problems = [
         SettingProblem(path=(*start, *at), message=text, code="GP304")
-        for at, text in _component_problems(data)
+        for at, text in component_problems(data)
     ]
     if not problems:
         problems = [replace(item, path=(*start, *item.path)) for item in _type_problems(data)]
     problems += [
-        SettingProblem(
-            path=("inline", *at, key),
-            message=f"'{text}' is relative; files of inline models need their full path",
-            code="GP304",
-            hint="start it with '/' or with a variable such as $GAMMAPY_DATA",
-        )
-        for at, key, text in _references(data)
-        if not Path(text).is_absolute() and not text.startswith(("$", "~"))
+        _relative(("inline", *at, key), text)
+        for at, key, text in references_in(data)
+        if not _is_full(text)
     ]
     return problems
 
 
-def _references(data: Any) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    """Yield (way to the mapping, key, file name) of every file that models refer to."""
-    yield from _references_at(data, ())
+def _is_full(text: str) -> bool:
+    return Path(text).is_absolute() or text.startswith(("$", "~"))
 
 
-def _references_at(
-    data: Any, at: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    if isinstance(data, Mapping):
-        for key, item in data.items():
-            is_file = key == "filename" or (key == "covariance" and not at)
-            if is_file and isinstance(item, str):
-                yield at, str(key), item
-            else:
-                yield from _references_at(item, (*at, str(key)))
-    elif isinstance(data, (list, tuple)):
-        for number, item in enumerate(data):
-            yield from _references_at(item, (*at, number))
-
-
-def _resolved(data: Any, folder: Path) -> dict[str, Any]:
-    """Return a copy for gammapy, with components under their key and full paths.
-
-    A part without parameters gets an empty list, for which gammapy takes the defaults of its type.
-    """
-    copy: Any = deepcopy(data)
-    result: dict[str, Any] = dict(copy) if isinstance(copy, dict) else {"components": list(copy)}
-    result.pop("metadata", None)
-    result.pop("checksum", None)
-    for component, part in product(result["components"], _PARTS):
-        if isinstance(component.get(part), dict):
-            component[part].setdefault("parameters", [])
-    for at, key, text in list(_references(result)):
-        place: Any = result
-        for step in at:
-            place = place[step]
-        place[key] = str(folder / Path(os.path.expandvars(text)).expanduser())
-    return result
-
-
-def _try_component(component: Mapping[str, Any], step: str) -> None:
-    """Build one component on its own, so that the message can name it.
-
-    Raises
-    ------
-    StepError
-        Where gammapy does not know its type, or a parameter of it.
-    """
-    from gammapy.modeling.models import MODEL_REGISTRY
-
-    name = component_name(component)
-    try:
-        model = MODEL_REGISTRY.get_cls(component["type"]).from_dict(deepcopy(dict(component)))
-    except _MODEL_ERRORS as error:
-        raise StepError(
-            f"{step}: gammapy cannot build the model '{name}': {error}",
-            hint="'type' is the name or the tag of a gammapy model, as in its model gallery",
-        ) from error
-    for part in _PARTS:
-        built = getattr(model, f"{part}_model", None)
-        if built is not None and isinstance(component.get(part), Mapping):
-            _check_parameters(component[part], built, f"{step}: model '{name}', {part} part")
-    _check_parameters(component, model, f"{step}: model '{name}'")
-
-
-def _check_parameters(data: Mapping[str, Any], built: Any, what: str) -> None:
-    """Refuse parameters that gammapy would ignore."""
-    known = [str(item) for item in built.parameters.names]
-    for entry in data.get("parameters") or ():
-        name = entry.get("name") if isinstance(entry, Mapping) else None
-        if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            raise StepError(
-                f"{what} has no parameter '{name}'; it has {', '.join(known)}",
-                hint=f"did you mean '{near[0]}'?" if near else None,
-            )
+def _relative(path: tuple[str | int, ...], text: str) -> SettingProblem:
+    return SettingProblem(
+        path=path,
+        message=f"'{text}' is relative; files of inline models need their full path",
+        code="GP304",
+        hint="start it with '/' or with a variable such as $GAMMAPY_DATA",
+    )
