@@ -58,6 +58,12 @@ ENTRIES = (
         section=_RUN,
     ),
     Entry(
+        name="step",
+        module="gpwf.cli.step",
+        help="Run one step alone.",
+        section=_RUN,
+    ),
+    Entry(
         name="schema",
         module="gpwf.cli.schema",
         help="Write the JSON Schema of this installation.",

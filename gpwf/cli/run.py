@@ -23,7 +23,7 @@ from gpwf.errors import ExitCode
 if TYPE_CHECKING:
     from gpwf.api import Run, Workflow
 
-__all__ = ["command"]
+__all__ = ["command", "end"]
 
 _SIGINT = "SIGINT"
 
@@ -89,7 +89,7 @@ def command(
         command=("gpwf", *sys.argv[1:]),
         **options,
     )
-    raise click.exceptions.Exit(_end(run, quiet))
+    raise click.exceptions.Exit(end(run, quiet))
 
 
 def _show_plan(workflow: Workflow, store: Path | None, options: dict[str, Any]) -> None:
@@ -102,8 +102,18 @@ def _show_plan(workflow: Workflow, store: Path | None, options: dict[str, Any]) 
     click.echo(plan_text(plan, cached, terminal_width()))
 
 
-def _end(run: Run, quiet: bool) -> int:
-    """Print how the run ended, return the exit code."""
+def end(run: Run, quiet: bool, products: Path | None = None) -> int:
+    """Print how a run ended, return the exit code.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    quiet : bool
+        True to print nothing but failures.
+    products : Path, optional
+        Folder to name as that of the products; that of the run by default.
+    """
     from gpwf.core.redact import redact_command
     from gpwf.core.runs import RunState
     from gpwf.report.summary import failure_text, summary_text
@@ -118,7 +128,7 @@ def _end(run: Run, quiet: bool) -> int:
         }
         text = summary_text(
             view,
-            products=shown_path(run.path / "products"),
+            products=shown_path(products or run.path / "products"),
             outputs=outputs,
             width=terminal_width(err=True),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FIT_FORMAT", "DatasetStat", "FitSummary", "FittedParameter", "MadeFile"]
+__all__ = ["FIT_FORMAT", "DatasetStat", "FitSummary", "FittedParameter", "MadeFile", "WrittenProduct"]
 
 FIT_FORMAT = "gpwf-fit-result/1"
 
@@ -26,6 +26,19 @@ class MadeFile:
 
     path: Path
     summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenProduct:
+    """A product in the files of its format, which a step gives as it is.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the files under their names, those of `gpwf.store.formats`.
+    """
+
+    folder: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,7 +70,8 @@ def settled_document(
         path, catalog, params=params, sets=sets, profile=profile, params_files=params_files
     )
     made = _Settled(spec, opened, catalog)
-    text = settled_text(made.document(), path)
+    remark = f"{path.name}, settled: only what depends on axes is left as an expression"
+    text = settled_text(made.document(), remark)
     secret = {name: item for name, item in (params or {}).items() if name in made.withheld}
     again, problems = check_document(text, catalog, base=folder.absolute(), params=secret)
     reason = problems[0].message if again is None else next(iter(differences(spec, again)), "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -33,8 +32,8 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def settled_text(document: Mapping[str, Any], path: Path) -> str:
-    """Return a settled document as YAML; ``path`` is the file that it was made from."""
+def settled_text(document: Mapping[str, Any], remark: str) -> str:
+    """Return a settled document as YAML, below a line that says what it is."""
     body = yaml.dump(
         dict(document),
         Dumper=_Dumper,
@@ -43,4 +42,4 @@ def settled_text(document: Mapping[str, Any], path: Path) -> str:
         default_flow_style=None,
         width=100,
     )
-    return f"# {path.name}, settled: only what depends on axes is left as an expression\n{body}"
+    return f"# {remark}\n{body}"

@@ -10,15 +10,25 @@ from typing import Any
 
 from gpwf.core.digests import Digest
 from gpwf.core.plan import PlannedFile
+from gpwf.core.products import WrittenProduct
 from gpwf.core.runs import Product
-from gpwf.errors import StepError
+from gpwf.errors import StepError, StoreError
 from gpwf.run.executors.base import Job
 from gpwf.store.commit import Draft
 from gpwf.store.store import Store
 
-__all__ = ["DamagedInputError", "ExternalFiles", "Shelf", "read_inputs", "write_outputs"]
+__all__ = [
+    "DamagedInputError",
+    "ExternalFiles",
+    "Shelf",
+    "in_memory",
+    "read_inputs",
+    "write_outputs",
+]
 
 _SHELF_BYTES = 128 * 2**20
+# what files of another kind, or a part of them, make a reader raise
+_NOT_OF_THE_KIND = (OSError, ValueError, KeyError, TypeError, AttributeError, StoreError)
 
 
 class DamagedInputError(Exception):
@@ -193,6 +203,46 @@ def _present(product: Product, folder: Path, store: Store) -> Path:
         except OSError:  # no links on this file system
             shutil.copyfile(source, link)
     return shown
+
+
+def in_memory(
+    job: Job, formats: Any, files: ExternalFiles, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values that a step gave, those read that it gave as written products.
+
+    Parameters
+    ----------
+    job : Job
+        Of the step.
+    formats : module
+        With ``read``.
+    files : ExternalFiles
+        Finds what products refer to.
+    values : mapping of str to object
+        By output port.
+
+    Raises
+    ------
+    StepError
+        Where the files are not those of a product of the port's kind.
+    """
+    kinds = {port.name: port.kind for port in job.output_ports}
+    found = dict(values)
+    for name, value in values.items():
+        if isinstance(value, WrittenProduct) and name in kinds:
+            found[name] = _read_written(kinds[name], value.folder, formats, files)
+    return found
+
+
+def _read_written(kind: str, folder: Path, formats: Any, files: ExternalFiles) -> Any:
+    try:
+        return formats.read(kind, folder, files.locate)
+    except _NOT_OF_THE_KIND as error:
+        reason = str(error) or type(error).__name__
+        raise StepError(
+            f"{folder} holds no product of kind {kind!r}: {reason}",
+            hint="give the folder of a product of this kind, with all its files",
+        ) from error
 
 
 def write_outputs(

@@ -25,7 +25,14 @@ from gpwf.run.failures import failure_of
 from gpwf.run.publishing import Computed, Publisher
 from gpwf.run.spread import ChildLostError, Spread
 from gpwf.run.usage import Usage
-from gpwf.run.values import DamagedInputError, ExternalFiles, Shelf, read_inputs, write_outputs
+from gpwf.run.values import (
+    DamagedInputError,
+    ExternalFiles,
+    Shelf,
+    in_memory,
+    read_inputs,
+    write_outputs,
+)
 from gpwf.store.results import StoredResult
 from gpwf.store.store import Store
 
@@ -192,7 +199,8 @@ class _Worker:
         inputs = read_inputs(job, step, folder / "in", store, formats, files, self._shelf)
         settings = step.Settings.model_validate(dict(job.settings))
         with contextlib.closing(self._spread(job, say)) as spread:
-            values = step.run(settings, inputs, _context(job, folder / "scratch", spread))
+            given = step.run(settings, inputs, _context(job, folder / "scratch", spread))
+        values = in_memory(job, formats, files, given)
         products, drafts = write_outputs(job, folder, store, formats, values)
         files.check("while the step read it")
         result = StoredResult(

@@ -121,6 +121,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
         "docs/howto/editor.md",
         "docs/howto/command.md",
         "docs/howto/notebook.md",
+        "docs/howto/one-step.md",
         "docs/howto/python.md",
         "docs/howto/controls.md",
     ],

@@ -7,11 +7,11 @@ import sys
 import click
 import pytest
 
-from gpwf.cli import prov, prov_show
+from gpwf.cli import prov, prov_show, step
 from gpwf.cli.main import ENTRIES as ROOT_ENTRIES
 from gpwf.cli.main import cli
 
-ENTRIES = [*ROOT_ENTRIES, *prov.ENTRIES]
+ENTRIES = [*ROOT_ENTRIES, *prov.ENTRIES, *step.ENTRIES]
 HEAVY = ("gammapy", "astropy", "numpy", "rich", "structlog", "pydantic", "yaml", "jsonschema")
 
 
@@ -38,7 +38,9 @@ def test_help_lists_every_command(gpwf):
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.module)
 def test_every_command_explains_itself(entry, gpwf):
-    words = ["prov", entry.name] if entry in prov.ENTRIES else [entry.name]
+    group = {"gpwf.cli.prov": ["prov"], "gpwf.cli.step": ["step"]}
+    words = [*group.get(entry.module.partition("_")[0], []), entry.name]
+    words = words[-1:] if entry in ROOT_ENTRIES else words
     result = gpwf(*words, "--help")
     assert result.exit_code == 0
     assert entry.help in result.stdout
