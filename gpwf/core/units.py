@@ -103,6 +103,8 @@ _TYPES: dict[_Dimension, tuple[str, str, Fraction]] = {
         Fraction(10**4) * (_PI / 180) ** 2,
     ),
     (-1, 0, 0, 0): ("inverse energy", "TeV-1", Fraction(1)),
+    (2, 0, 0, -5): ("J factor", "GeV2 cm-5", Fraction(10**4)),
+    (1, 0, 0, -2): ("D factor", "GeV cm-2", Fraction(10)),
 }
 
 CANONICAL_UNITS: dict[str, str] = {name: unit for name, unit, _ in _TYPES.values()}

@@ -56,7 +56,7 @@ def astropy_unit(text: str) -> units.Unit | None:
         text=text,
         physical_type=str(unit.physical_type).split("/")[0],
         factor=Fraction(float(base.scale)),
-        canonical=(base / base.scale).to_string(),
+        canonical=u.CompositeUnit(1, base.bases, base.powers).to_string(),
     )
 
 

@@ -31,6 +31,7 @@ class PlotSettings(StepSettings):
         "castro-light-curve",
         "flux-profile",
         "sensitivity",
+        "dark-matter-limits",
         "theta2",
         "significance-distribution",
     ] = Field("sed", description="What to draw; the inputs follow from it")

@@ -95,6 +95,17 @@ PLOT_KINDS: Mapping[str, PlotKind] = {
         ),
         draw="sensitivity:sensitivity",
     ),
+    "dark-matter-limits": PlotKind(
+        inputs=(
+            Port(
+                name="limits",
+                kind="table",
+                multiple=True,
+                help="From dark-matter-limits; a curve per channel",
+            ),
+        ),
+        draw="dark_matter:dark_matter_limits",
+    ),
     "counts": PlotKind(
         inputs=(_DATASETS, _models("Models of the predicted counts")),
         draw="counts:counts",
