@@ -111,7 +111,7 @@ def energy_plane(item: Any, energy: Any, step: str) -> tuple[Any, int]:
     axis = item.geom.axes[0]
     index = 0
     if energy is not None and axis.name in ("energy", "energy_true"):
-        index = int(axis.coord_to_idx(energy))
+        index = int(axis.coord_to_idx(energy).item())
         if index < 0:
             edges = axis.edges[[0, -1]].to_value("TeV")
             raise StepError(

@@ -74,14 +74,14 @@ class PlotSettings(StepSettings):
 
 
 class PlotStep(Step):
-    """Draw a figure: spectrum, light curve, counts, residuals or a map of significance.
+    """Draw a figure: spectrum, light curve, counts, residuals, maps and others.
 
     Made for publication: units on the axes, colours that colour-blind readers tell apart, upper
     limits as arrows. The product is one figure in three formats, PNG, SVG and PDF.
     """
 
     tag: ClassVar[str] = "plot"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     title: ClassVar[str] = "Draw a figure"
     group: ClassVar[str] = "results"
     Settings: ClassVar[type[StepSettings]] = PlotSettings
