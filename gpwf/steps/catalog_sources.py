@@ -129,8 +129,9 @@ def _models(source: Any, settings: Any) -> Iterator[Any]:
         if bad:
             raise ValueError(f"no value of {', '.join(bad)}")
         for parameter in model.parameters:
-            if not np.isfinite(parameter.error):
-                parameter.error = 0.0  # gammapy copies an error that is not known as 1
+            if not (np.isfinite(parameter.error) and parameter.error > 0):
+                # NaN, and -inf in 3FGL; gammapy would copy an error that is not known as 1
+                parameter.error = 0.0
     yield from models
 
 

@@ -137,13 +137,17 @@ def build_models(data: Any, folder: Path, step: str) -> Any:
     with np.errstate(all="ignore"):  # gammapy evaluates light curves far from where they mean much
         for component in resolved["components"]:
             _try_component(component, step)
-    try:
-        models = Models.from_dict(deepcopy(resolved))
-        for model, component in zip(models, resolved["components"], strict=True):
-            restore_parameters(model, component)
-        _set_models_link(models)
-    except _MODEL_ERRORS as error:
-        raise StepError(f"{step}: gammapy cannot build the models: {error}") from error
+        try:
+            models = Models.from_dict(deepcopy(resolved))
+            for model, component in zip(models, resolved["components"], strict=True):
+                restore_parameters(model, component)
+            _set_models_link(models)
+            if "covariance" in resolved:
+                # once more: links clear what lies off the diagonal
+                path = Path(resolved["covariance"])
+                models.read_covariance(path.parent, path.name, format="ascii.fixed_width")
+        except _MODEL_ERRORS as error:
+            raise StepError(f"{step}: gammapy cannot build the models: {error}") from error
     _check_redshifts(models, step)
     return settle_templates(models)
 

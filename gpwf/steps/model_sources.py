@@ -202,10 +202,10 @@ def _add_part(
             if key != "type":
                 result[key] = value
             continue
-        is_decadic = key == "beta10" and tag in _LOG_PARABOLAS
+        is_decadic = key == "beta_log10" and tag in _LOG_PARABOLAS
         name = "beta" if is_decadic else key
         if is_decadic and "beta" in data:
-            found.tell("GP306", "give either 'beta' or 'beta10'", part, key)
+            found.tell("GP306", "give either 'beta' or 'beta_log10'", part, key)
         if from_file and known is not None and name not in known:
             hint = f"the factor of a template has {', '.join(known)}"
             found.tell("GP304", f"the spectrum has no parameter {name!r}", part, key, hint=hint)

@@ -49,13 +49,13 @@ class ModelsStep(Step):
     sources:
       PKS 2155-304:
         position: {lon: 329.717 deg, lat: -30.226 deg}
-        spectral: {type: log-parabola, amplitude: 4e-11 cm-2 s-1 TeV-1, alpha: 2.8, beta10: 0.2}
+        spectral: {type: log-parabola, amplitude: 4e-11 cm-2 s-1 TeV-1, alpha: 2.8, beta_log10: 0.2}
         ebl: {redshift: 0.116, model: dominguez}
     ```
 
     Parameters have units, and bounds as `{value: 2.3, min: 1, max: 5}`. Types are gammapy's names
     and tags, or words: `power-law`, `exp-cutoff`, `log-parabola`, `broken-power-law`, `gaussian`.
-    `beta10` is the curvature with the decadic logarithm. A position is frozen, unless
+    `beta_log10` is the curvature with the decadic logarithm. A position is frozen, unless
     `free_position` makes it free within `position_margin`; a source without shape is a point.
     `ebl` is `EBLAbsorptionNormSpectralModel`, from `$GAMMAPY_DATA/ebl`.
 
