@@ -146,9 +146,13 @@ def exclude_significant(
 
     References
     ----------
-    Hysteresis: Canny 1986, IEEE TPAMI 8, 679, as in the exclusion masks of gammapy's tutorial
-    "Make template background and exclusion masks"; enlargement as
-    `gammapy.maps.WcsNDMap.binary_dilate`, by the distance transform.
+    Exclusion from significance, in several rounds: the Galactic plane survey of H.E.S.S., 2018,
+    A&A 612, A1. Two thresholds: Canny 1986, IEEE TPAMI 8, 679.
+
+    Notes
+    -----
+    `gammapy.maps.WcsNDMap.binary_dilate` is not used: it rounds the distance up to an odd number of
+    pixels, and as it is by default, with Fourier transforms, it loses regions of one pixel.
     """
     import numpy as np
     from gammapy.maps import Map
