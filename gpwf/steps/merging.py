@@ -41,8 +41,7 @@ def join_models(products: Sequence[Any], origins: Sequence[str], step: str) -> A
     Raises
     ------
     StepError
-        Where two models have one name, with both origins; where two backgrounds are for one
-        dataset.
+        Where two models have one name, with both origins.
     """
     import numpy as np
     from gammapy.modeling.models import Models
@@ -62,11 +61,9 @@ def join_models(products: Sequence[Any], origins: Sequence[str], step: str) -> A
 
 
 def _check_distinct(products: Sequence[Any], origins: Sequence[str], step: str) -> None:
-    """Refuse models of one name, and two backgrounds of one dataset."""
-    from gammapy.modeling.models import FoVBackgroundModel
-
+    """Refuse models of one name."""
+    # backgrounds too: gammapy names that of the field of view after its dataset, which has one
     seen: dict[str, str] = {}
-    served: dict[str, tuple[str, str]] = {}
     for models, origin in zip(products, origins, strict=True):
         for model in models:
             if model.name in seen:
@@ -77,17 +74,6 @@ def _check_distinct(products: Sequence[Any], origins: Sequence[str], step: str) 
                     "('prefix' of catalog-models)",
                 )
             seen[model.name] = origin
-            if not isinstance(model, FoVBackgroundModel):
-                continue
-            dataset = model.datasets_names[0]
-            if dataset in served:
-                other, there = served[dataset]
-                raise StepError(
-                    f"{step}: two background models are for the dataset '{dataset}': '{other}' "
-                    f"from {there}, '{model.name}' from {origin}",
-                    hint="leave one out",
-                )
-            served[dataset] = (model.name, origin)
 
 
 def rename_models(models: Any, names: Mapping[str, str], step: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def open_catalog(name: str, path: Path, step: str) -> Any:
     StepError
         Where the file is not that catalogue.
     """
-    from astropy.table import TableMergeError
+    from astropy.io.registry import IORegistryError
     from gammapy.catalog import CATALOG_REGISTRY
 
     kind = CATALOG_REGISTRY.get_cls(CATALOGS[name].tag)
@@ -123,12 +124,25 @@ def open_catalog(name: str, path: Path, step: str) -> Any:
             missing = _missing_columns(catalog)
             if not missing:
                 len(catalog.positions)
-    except (OSError, KeyError, ValueError, TypeError, IndexError, TableMergeError) as error:
-        raise _not_that(name, path, step, f"{type(error).__name__}: {error}") from error
+    except (*_READ_ERRORS, IORegistryError) as error:
+        text = next(iter(str(error).splitlines()), "")
+        raise _not_that(name, path, step, f"{type(error).__name__}: {text}") from error
     if missing:
         raise _not_that(name, path, step, f"it has no column {', '.join(missing)}")
     return catalog
 
+
+# what a file that is torn, or something else, makes astropy and gammapy raise
+_READ_ERRORS = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    zlib.error,
+)
 
 # columns that nothing but the catalogue has, or that its models need
 _OWN_COLUMNS = {
