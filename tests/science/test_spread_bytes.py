@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reductions import hess
 
 from gpwf.run.spread import Spread
 from gpwf.steps.base import StepContext
@@ -138,10 +139,46 @@ def test_spectra(stack: bool, crab: Any, tmp_path: Path) -> None:
     assert len(files) == (2 if stack else 5)
 
 
+@pytest.mark.filterwarnings("ignore:'THETA' axis is stored as a scalar")
+def test_spectra_in_wobble_regions(tmp_path: Path) -> None:
+    """Whose radius changes with energy."""
+    from gammapy.data import DataStore
+
+    store = DataStore.from_dir(os.path.expandvars("$GAMMAPY_DATA/magic/rad_max/data"))
+    first, second = store.get_observations(required_irf="point-like")
+    inputs = {"observations": [first, second, first]}  # one per core
+    config = {
+        **SPECTRA,
+        "on_region": {"center": CENTER, "radius": "rad_max"},
+        "background": {"parameters": {"n_off_regions": 3}},
+        "containment_correction": False,
+    }
+    assert_same("datasets", config, inputs, tmp_path, "datasets")
+
+
+def test_spectra_in_phases(tmp_path: Path) -> None:
+    inputs = {"observations": hess(23523, 23526, 23592, phase=True)}
+    parameters = {"on_phase": [[0.9, 1.1]], "off_phase": [[0.3, 0.7]]}
+    config = {**SPECTRA, "background": {"method": "phase", "parameters": parameters}}
+    assert_same("datasets", config, inputs, tmp_path, "datasets")
+
+
+RINGS: dict[str, dict[str, Any]] = {
+    "ring": {"r_in": "0.5 deg", "width": "0.3 deg"},
+    "adaptive_ring": {
+        "r_in": "0.5 deg",
+        "width": "0.3 deg",
+        "r_out_max": "1.2 deg",
+        "stepsize": "0.1 deg",
+        "threshold_alpha": 0.01,
+    },
+}
+
+
 def maps(method: str, stack: bool) -> dict[str, Any]:
     """Return settings of a reduction to maps."""
-    ring = method == "ring"
-    parameters = {"r_in": "0.5 deg", "width": "0.3 deg"} if ring else {}
+    ring = method in RINGS
+    parameters = RINGS.get(method, {})
     return {
         "type": "3d",
         "stack": stack,
@@ -163,7 +200,13 @@ def maps(method: str, stack: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("method", "stack"), [("fov_background", True), ("fov_background", False), ("ring", True)]
+    ("method", "stack"),
+    [
+        ("fov_background", True),
+        ("fov_background", False),
+        ("ring", True),
+        ("adaptive_ring", True),
+    ],
 )
 def test_maps(method: str, stack: bool, crab: Any, tmp_path: Path) -> None:
     config = maps(method, stack)
