@@ -24,6 +24,12 @@ class CollectSettings(StepSettings):
     columns: tuple[str, ...] | None = Field(
         None, min_length=1, description="What to collect, by name; left out: the usual ones"
     )
+    names: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="What the items are called, in their order, in the column 'item'; left out: "
+        "the axes that they come from",
+    )
     statistics: tuple[Literal["mean", "std", "median", "min", "max", "quantiles"], ...] = Field(
         (), description="Statistics over the items instead of the items themselves"
     )
@@ -74,7 +80,7 @@ class CollectStep(Step):
     def check(self, settings: CollectSettings) -> Sequence[SettingProblem]:
         """Check that columns and quantiles come once, and that 'over' has something to do."""
         problems = []
-        for name in ("columns", "quantiles", "over"):
+        for name in ("columns", "names", "quantiles", "over"):
             values = getattr(settings, name) or ()
             problems += [
                 SettingProblem(
@@ -109,6 +115,8 @@ class CollectStep(Step):
         if wanted is None:
             wanted = tuple(dict.fromkeys(name for rows in items for name in rows.defaults))
         labels = _labels(ctx.labels.get("items", ()), len(items))
+        if settings.names is not None:
+            labels = {"item": _named(settings.names, len(items), ctx.step)}
         rows = gather(items, labels, wanted, ctx.step)
         if settings.statistics:
             table = statistics_table(
@@ -160,6 +168,22 @@ def _check_columns(wanted: Sequence[str], items: Sequence[Any], step: str) -> No
             f"{', '.join(dict.fromkeys(known))}",
             hint=hint,
         )
+
+
+def _named(names: Sequence[str], number: int, step: str) -> list[str]:
+    """Return the names of the items.
+
+    Raises
+    ------
+    StepError
+        Where there are more or fewer.
+    """
+    if len(names) != number:
+        raise StepError(
+            f"{step}: 'names' has {len(names)} names for {number} items",
+            hint="give one for each, in the order of 'required_products', or leave 'names' out",
+        )
+    return list(names)
 
 
 def _labels(labels: Sequence[Mapping[str, str]], number: int) -> dict[str, list[Any]]:

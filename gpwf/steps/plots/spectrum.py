@@ -227,6 +227,7 @@ def _draw_model(
     import numpy as np
     from astropy import units as u
 
+    band_color = BAND if color == COLORS[1] else color  # points may have the colour of the band
     energy = np.geomspace(low, high, _N_CURVE) * u.TeV
     spectrum = model.spectral_model
     dnde, error = spectrum.evaluate_error(energy)[:2]
@@ -238,7 +239,7 @@ def _draw_model(
             energy.value,
             np.maximum(line - band, floor),
             line + band,
-            color=BAND,
+            color=band_color,
             alpha=0.35,
             linewidth=0,
             zorder=1,
