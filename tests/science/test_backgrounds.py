@@ -119,6 +119,13 @@ def test_an_adaptive_ring_that_is_never_large_enough_leaves_no_nan(crab: list[An
     assert not stacked.mask_safe.data.all()
 
 
+def test_theta_that_does_nothing_is_told(crab: list[Any]) -> None:
+    one = reduce(maps("adaptive_ring", **ADAPTIVE), crab[:1])[0]
+    with pytest.warns(UserWarning, match=r"'theta' \(0\.5 deg\) has no effect"):
+        two = reduce(maps("adaptive_ring", **ADAPTIVE, theta="0.5 deg"), crab[:1])[0]
+    assert_same(one, two, *PARTS, "mask_safe")  # should this fail, gammapy has mended it
+
+
 def test_a_ring_in_several_energy_bins_is_one_per_bin(crab: list[Any]) -> None:
     """Each bin has the OFF counts that gammapy finds in a map of this bin alone."""
     from gammapy.makers import RingBackgroundMaker

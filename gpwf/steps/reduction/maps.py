@@ -141,8 +141,10 @@ class _Reduction:
             mask = mask_on_map(mask, self.image, self._step)
         if method == "fov_background":
             return FoVBackgroundMaker(exclusion_mask=mask, **given)
-        maker = RingBackgroundMaker if method == "ring" else AdaptiveRingBackgroundMaker
-        return RingBackground(maker(exclusion_mask=mask, **given))
+        if method == "ring":
+            return RingBackground(RingBackgroundMaker(exclusion_mask=mask, **given))
+        _warn_theta(settings, self._step)
+        return RingBackground(AdaptiveRingBackgroundMaker(exclusion_mask=mask, **given))
 
     @property
     def image(self) -> Any:
@@ -217,6 +219,17 @@ def _geoms(settings: DatasetsSettings, wcs: Wcs, center: SkyPosition) -> dict[st
         axes=[energy],
     )
     return {"geom": geom, "energy_axis_true": energy_true, "binsz_irf": wcs.binsize_irf.value}
+
+
+def _warn_theta(settings: DatasetsSettings, step: str) -> None:
+    """Warn of a parameter that does nothing."""
+    theta = settings.background.parameters.theta
+    if theta != METHODS["adaptive_ring"]["theta"]:
+        warnings.warn(
+            f"{step}: 'theta' ({theta}) has no effect: gammapy 2.1 takes the background of one "
+            "pixel whatever is given, and compares it with 'threshold_alpha'",
+            stacklevel=4,
+        )
 
 
 def _warn_left_out(observation: Any, settings: DatasetsSettings, step: str) -> None:
