@@ -1,6 +1,6 @@
 """Maps of the Crab Nebula, H.E.S.S. DL3 DR1: our steps against gammapy by hand.
 
-The settings are those of ``workflows/crab-3d.gpwf.yaml``.
+The settings are those of ``workflows/crab-3d.gpwf.yaml`` with its profile ``quick``.
 """
 
 from __future__ import annotations

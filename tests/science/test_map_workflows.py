@@ -1,4 +1,7 @@
-"""``workflows/crab-3d.gpwf.yaml`` and ``workflows/two-reductions.gpwf.yaml`` as one types them."""
+"""``workflows/crab-3d.gpwf.yaml`` and ``workflows/two-reductions.gpwf.yaml`` as one types them.
+
+The first one coarse, with its profile ``quick``; as it is see ``test_crab_fine_maps.py``.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,13 @@ np = pytest.importorskip("numpy")
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
 
-def run(folder: Path, name: str) -> Any:
+def run(folder: Path, name: str, *options: str) -> Any:
     """Run a workflow in a process of its own, with a store of its own."""
     place = folder / name
-    command = [sys.executable, "-m", "gpwf", "run", str(WORKFLOWS / f"{name}.gpwf.yaml")]
+    workflow = str(WORKFLOWS / f"{name}.gpwf.yaml")
+    command = [sys.executable, "-m", "gpwf", "run", workflow, "-j", "2"]
     done = subprocess.run(
-        [*command, "--run-dir", str(place), "--store", str(folder / f"store-{name}"), "-j", "2"],
+        [*command, *options, "--run-dir", str(place), "--store", str(folder / f"store-{name}")],
         capture_output=True,
         text=True,
         check=False,
@@ -41,7 +45,7 @@ def digests(done: Any) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def maps(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return run(tmp_path_factory.mktemp("first"), "crab-3d")
+    return run(tmp_path_factory.mktemp("first"), "crab-3d", "--profile", "quick")
 
 
 def test_the_crab_is_found_where_it_is(maps: Any) -> None:
@@ -56,7 +60,7 @@ def test_the_crab_is_found_where_it_is(maps: Any) -> None:
 
 
 def test_another_process_gives_the_same_bytes(maps: Any, tmp_path: Path) -> None:
-    again = run(tmp_path, "crab-3d")
+    again = run(tmp_path, "crab-3d", "--profile", "quick")
     assert digests(again) == digests(maps)
     assert len(digests(again)) == 8
 
