@@ -110,6 +110,8 @@ def _read(facts: Facts, what: str, read: Callable[[], None]) -> None:
         read()
     except _READ_ERRORS as error:
         text = " ".join(str(error).split()) or type(error).__name__
+        if "NoneType" in text:  # gammapy gives None for what a file lacks
+            text = "not there, or damaged"
         facts.problems.append(f"{what} cannot be read: {text[:200]}")
 
 

@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 _MOST_TERMS = 10_000
+_ROUNDING = 1e-6  # of lags between two bins: they belong to the later one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,7 +253,7 @@ def structure_function(points: Points, lag_width: float) -> list[dict[str, float
     kept = (points.flux[first] > 0) & (points.flux[second] > 0)
     first, second, weight = first[kept], second[kept], weight[kept]
     lag = points.time[second] - points.time[first]
-    number = np.rint(lag / lag_width).astype(int)
+    number = np.floor(lag / lag_width + 0.5 + _ROUNDING).astype(int)
     squared = (points.flux[second] - points.flux[first]) ** 2
     noise = points.error[first] ** 2 + points.error[second] ** 2
     rows = []

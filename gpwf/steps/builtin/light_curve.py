@@ -237,8 +237,8 @@ def _groups(spans: Sequence[tuple[str, Any, Any]], gap_h: float) -> list[list[An
     for _, start, stop in spans:
         if groups and (start - groups[-1][1]).to_value("s") < 3600 * gap_h - _TOLERANCE_S:
             groups[-1][1] = max(groups[-1][1], stop)
-        else:
-            groups.append([start, stop])
+        else:  # gammapy refuses intervals that overlap, by however little
+            groups.append([max(start, groups[-1][1]) if groups else start, stop])
     return groups
 
 

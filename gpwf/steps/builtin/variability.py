@@ -112,7 +112,7 @@ class VariabilityStep(Step):
     ) -> Mapping[str, Any]:
         """Return tables, `astropy.table.Table`."""
         light_curve = inputs["light_curve"]
-        bands = _bands(light_curve, settings)
+        bands = _bands(light_curve, settings, ctx.step)
         fewest = max(band["n_points"] for band, _ in bands)
         if fewest < _FEWEST:
             what = "one point" if fewest else "no point with a flux and an error"
@@ -120,7 +120,6 @@ class VariabilityStep(Step):
                 f"{ctx.step}: the light curve has {what}: there is nothing to compare",
                 hint="take shorter time intervals ('split-time'), or more observations",
             )
-        _warn(bands, ctx.step)
         found = {"variability": _summary(bands, settings)}
         usable = [(band, points) for band, points in bands if band["n_points"] >= _FEWEST]
         if "structure-function" in settings.selection_optional:
@@ -136,7 +135,7 @@ class VariabilityStep(Step):
 _Bands = Sequence[tuple[dict[str, Any], Points]]
 
 
-def _bands(light_curve: Any, settings: VariabilitySettings) -> _Bands:
+def _bands(light_curve: Any, settings: VariabilitySettings, step: str) -> _Bands:
     """Return what every table says of an energy band, and its points."""
     import numpy as np
 
@@ -152,6 +151,7 @@ def _bands(light_curve: Any, settings: VariabilitySettings) -> _Bands:
     found = []
     for band in range(flux.shape[1]):
         kept = np.isfinite(flux[:, band]) & np.isfinite(error[:, band]) & (error[:, band] > 0)
+        _warn(edges[band : band + 2], int(kept.sum()), len(kept), step)
         if settings.upper_limits == "drop":
             kept &= ~is_limit[:, band]
         points = Points(
@@ -172,18 +172,17 @@ def _bands(light_curve: Any, settings: VariabilitySettings) -> _Bands:
     return found
 
 
-def _warn(bands: _Bands, step: str) -> None:
-    """Warn of bands that say nothing, and of points that are not there."""
-    for band, _ in bands:
-        place = f"{band['e_min']:.3g} to {band['e_max']:.3g} TeV"
-        if band["n_points"] < _FEWEST:
-            warnings.warn(
-                f"{step}: from {place}: too few points to compare: {band['n_points']}", stacklevel=3
-            )
-        elif band["n_left_out"]:
-            warnings.warn(
-                f"{step}: from {place}: {band['n_left_out']} points are left out", stacklevel=3
-            )
+def _warn(edges: Any, n_points: int, n_all: int, step: str) -> None:
+    """Warn of a band that says nothing, and of points without flux or error."""
+    place = f"{step}: from {edges[0]:.3g} to {edges[1]:.3g} TeV"
+    if n_points < _FEWEST:
+        warnings.warn(f"{place}: too few points to compare: {n_points}", stacklevel=4)
+    elif n_points < n_all:
+        warnings.warn(
+            f"{place}: left out of {n_all} points for lack of a flux or an error: "
+            f"{n_all - n_points}",
+            stacklevel=4,
+        )
 
 
 def _summary(bands: _Bands, settings: VariabilitySettings) -> Any:
