@@ -253,6 +253,8 @@ def _meta_table(hdu: Hdu) -> Any:
     def make() -> Any:
         with opened([hdu]) as hdulist:
             table = Table.read(hdulist, hdu=_META_TABLE)
+        for card in ("EXTNAME", "CREATOR"):  # of the file, not of the table
+            table.meta.pop(card, None)
         for name in table.colnames:
             table[name] = native(table[name])
         return table
