@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from gpwf.errors import StepError
 
 __all__ = [
     "check_fits_header",
-    "exclude_circles",
+    "exclude_circle",
     "exclude_file",
     "exclude_significant",
     "read_exclusion",
@@ -95,22 +94,24 @@ def exclude_file(path: Path, geom: Any, step: str, setting: str) -> Any:
     return ~mask.interp_to_geom(geom, fill_value=1).data
 
 
-def exclude_circles(circles: Sequence[tuple[Any, Any]], geom: Any) -> list[Any]:
-    """Return which pixels lie in circles on the sky.
+def exclude_circle(center: Any, radius: Any, geom: Any) -> Any:
+    """Return which pixels lie in a circle on the sky.
 
     Parameters
     ----------
-    circles : sequence of (`astropy.coordinates.SkyCoord`, `astropy.units.Quantity`)
-        Centres and radii.
+    center : `astropy.coordinates.SkyCoord`
+        Its centre.
+    radius : `astropy.units.Quantity`
+        Its radius.
     geom : `gammapy.maps.WcsGeom`
         Image, without other axes.
 
     Returns
     -------
-    excluded : list of array of bool, shape of ``geom``
-        For each circle, true where a pixel's centre is nearer than its radius on the sphere.
+    excluded : array of bool, shape of ``geom``
+        True where a pixel's centre is nearer than the radius on the sphere.
     """
-    return [geom.separation(center) < radius for center, radius in circles]
+    return geom.separation(center) < radius
 
 
 def exclude_significant(

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpwf.core.catalog import SettingProblem
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.reduction.center import map_center
 from gpwf.steps.reduction.settings import Wcs, Width
 from gpwf.steps.settings import Field, Radius, Section, SkyPosition
 from gpwf.steps.stacking import union_geom
 
-__all__ = ["MaskGeom", "mask_geom"]
+__all__ = ["MaskGeom", "MaskWcs", "mask_geom", "size_problems"]
 
 _WIDEST_DEG = 20.0  # pointings further apart are of different targets
 _REACH_DEG = 3.0  # how far from its pointing an observation sees
 _BIN = Radius("0.02 deg")
+_MOST_PIXELS = 50_000_000  # some 5 GB while circles are made
 
 
 class MaskWcs(Section):
@@ -43,6 +45,21 @@ class MaskGeom(Section):
     wcs: MaskWcs = Field(MaskWcs.model_validate({}), description="Pixels")
 
 
+def size_problems(wcs: MaskWcs) -> list[SettingProblem]:
+    """Return what is wrong with the size of a mask, as far as the settings alone say it."""
+    number = _n_pixels(wcs, wcs.width or Width.model_validate({}))
+    if number <= _MOST_PIXELS:
+        return []
+    message = f"a mask of {number:.2g} pixels does not fit into memory"
+    hint = "use larger pixels ('binsize') or a smaller map ('width')"
+    at = ("geom", "wcs", "binsize" if wcs.binsize is not None else "width")
+    return [SettingProblem(path=at, message=message, code="GP304", hint=hint)]
+
+
+def _n_pixels(wcs: MaskWcs, width: Width) -> float:
+    return width.width.value * width.height.value / (wcs.binsize or _BIN).value ** 2
+
+
 def mask_geom(wcs: MaskWcs, inputs: Mapping[str, Any], step: str) -> Any:
     """Return the pixels of a mask.
 
@@ -67,7 +84,7 @@ def mask_geom(wcs: MaskWcs, inputs: Mapping[str, Any], step: str) -> Any:
         Where nothing says where the mask is.
     """
     if wcs.skydir is not None:
-        return _around(wcs.skydir, wcs, Width.model_validate({}))
+        return _around(wcs.skydir, wcs, Width.model_validate({}), step)
     flux_maps = inputs.get("flux_maps")
     datasets = [item for product in inputs.get("datasets") or () for item in product]
     if flux_maps is not None:
@@ -103,11 +120,22 @@ def _refuse_part(wcs: MaskWcs, whose: str, step: str) -> None:
         )
 
 
-def _around(center: SkyPosition, wcs: MaskWcs, width: Width) -> Any:
-    """Return pixels around a centre; the width is for where none is set."""
+def _around(center: SkyPosition, wcs: MaskWcs, width: Width, step: str) -> Any:
+    """Return pixels around a centre; the width is for where none is set.
+
+    Raises
+    ------
+    StepError
+        Where they are too many.
+    """
     from gammapy.maps import WcsGeom
 
     extent = wcs.width or width
+    if _n_pixels(wcs, extent) > _MOST_PIXELS:
+        raise StepError(
+            f"{step}: a mask of {extent.width} in pixels of {wcs.binsize} does not fit into memory",
+            hint="set a larger 'geom.wcs.binsize' or a smaller 'geom.wcs.width'",
+        )
     return WcsGeom.create(
         skydir=center.skycoord,
         frame=center.frame,
@@ -141,4 +169,4 @@ def _of_observations(wcs: MaskWcs, observations: Sequence[Any], step: str) -> An
         float(item.get_pointing_icrs(item.tmid).separation(position).deg) for item in observations
     )
     extent = f"{round(2 * (furthest + _REACH_DEG), 1)} deg"
-    return _around(center, wcs, Width.model_validate({"width": extent, "height": extent}))
+    return _around(center, wcs, Width.model_validate({"width": extent, "height": extent}), step)

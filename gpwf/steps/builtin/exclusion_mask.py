@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
@@ -13,8 +13,8 @@ from gpwf.core.catalog import SettingProblem
 from gpwf.core.spec import Port
 from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.exclusion import exclude_circles, exclude_file, exclude_significant
-from gpwf.steps.exclusion_geom import MaskGeom, mask_geom
+from gpwf.steps.exclusion import exclude_circle, exclude_file, exclude_significant
+from gpwf.steps.exclusion_geom import MaskGeom, mask_geom, size_problems
 from gpwf.steps.settings import (
     Field,
     InputPath,
@@ -151,18 +151,20 @@ class ExclusionMaskStep(Step):
         return tuple(ports)
 
     def check(self, settings: ExclusionMaskSettings) -> Sequence[SettingProblem]:
-        """Refuse settings that exclude nothing."""
+        """Refuse settings that exclude nothing, and masks that do not fit into memory."""
         given = (settings.circles, settings.files)
+        found = size_problems(settings.geom.wcs)
         if any(given) or settings.models is not None or settings.significance is not None:
-            return []
+            return found
         return [
+            *found,
             SettingProblem(
                 path=("circles",),
                 message="nothing to exclude: none of 'circles', 'files', 'models' and "
                 "'significance' is given",
                 code="GP305",
                 hint="give at least one; 'models: {}' takes the sources of the input 'models'",
-            )
+            ),
         ]
 
     def run(
@@ -185,25 +187,22 @@ class ExclusionMaskStep(Step):
 
 def _parts(
     settings: ExclusionMaskSettings, inputs: Mapping[str, Any], geom: Any, step: str
-) -> list[tuple[str, Any]]:
-    """Return what excludes, in words, and the pixels that it excludes."""
-    circles = [
-        (f"circle {number + 1}", (item.center.skycoord, item.radius.quantity))
-        for number, item in enumerate(settings.circles)
-    ]
+) -> Iterator[tuple[str, Any]]:
+    """Yield what excludes, in words, and the pixels that it excludes."""
+    for number, item in enumerate(settings.circles):
+        circle = item.center.skycoord, item.radius.quantity
+        yield f"circle {number + 1}", exclude_circle(*circle, geom)
     if settings.models is not None:
-        circles += _around_models(settings.models, inputs["models"], step)
-    masks = exclude_circles([circle for _, circle in circles], geom)
-    parts = [(what, mask) for (what, _), mask in zip(circles, masks, strict=True)]
+        for name, center, radius in _around_models(settings.models, inputs["models"], step):
+            yield f"the source '{name}'", exclude_circle(center, radius, geom)
     for number, file in enumerate(settings.files):
-        parts.append((file.path.name, exclude_file(file.path, geom, step, f"files.{number}")))
+        yield file.path.name, exclude_file(file.path, geom, step, f"files.{number}")
     if settings.significance is not None:
-        parts.append(("the map of significance", _significant(settings, inputs, geom, step)))
-    return parts
+        yield "the map of significance", _significant(settings.significance, inputs, geom, step)
 
 
-def _around_models(settings: ModelExclusion, models: Any, step: str) -> list[tuple[str, Any]]:
-    """Return a circle for every source that has a position.
+def _around_models(settings: ModelExclusion, models: Any, step: str) -> list[tuple[str, Any, Any]]:
+    """Return name, centre and radius of a circle for every source that has a position.
 
     Raises
     ------
@@ -230,15 +229,14 @@ def _around_models(settings: ModelExclusion, models: Any, step: str) -> list[tup
         spatial = sources[name].spatial_model
         radius = spatial.evaluation_radius
         extent = (0 * u.deg if radius is None else radius) * settings.extent
-        circle = (sources[name].position, extent + settings.margin.quantity)
-        found.append((f"the source '{name}'", circle))
+        found.append((name, sources[name].position, extent + settings.margin.quantity))
     if not found:
         warnings.warn(f"{step}: no model has a position: nothing of them is excluded", stacklevel=2)
     return found
 
 
 def _significant(
-    settings: ExclusionMaskSettings, inputs: Mapping[str, Any], geom: Any, step: str
+    wanted: SignificanceExclusion, inputs: Mapping[str, Any], geom: Any, step: str
 ) -> Any:
     """Return the pixels that a map of significance excludes.
 
@@ -249,8 +247,6 @@ def _significant(
     """
     import numpy as np
 
-    wanted = settings.significance
-    assert wanted is not None
     significance = inputs["flux_maps"].sqrt_ts
     if not np.isfinite(significance.data).any():
         raise StepError(

@@ -348,6 +348,18 @@ def test_settings_that_exclude_nothing_are_refused() -> None:
     )
 
 
+def test_masks_that_do_not_fit_into_memory_are_refused() -> None:
+    wcs = {"skydir": CENTER, "binsize": "0.0001 deg"}
+    found = problems("exclusion-mask", {"circles": [CIRCLE], "geom": {"wcs": wcs}})
+    assert found == {"geom.wcs.binsize": "GP304"}
+    wide = {"width": {"width": "200 deg", "height": "200 deg"}}
+    found = problems("exclusion-mask", {"circles": [CIRCLE], "geom": {"wcs": wide}})
+    assert found == {"geom.wcs.width": "GP304"}
+    config = {"circles": [CIRCLE], "geom": {"wcs": {"binsize": "0.0008 deg"}}}
+    with pytest.raises(StepError, match="does not fit into memory"):
+        mask_of(config, {"observations": [[make_observation(83.63, 22.01)]]})
+
+
 def test_inputs_follow_from_the_settings() -> None:
     assert ports({"circles": [CIRCLE]}) == ["datasets", "observations"]
     assert ports({"circles": [CIRCLE], "geom": {"wcs": WCS}}) == []
