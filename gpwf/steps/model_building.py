@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from itertools import product
 from pathlib import Path
@@ -107,7 +109,22 @@ def missing_ebl(text: str, folder: Path) -> str | None:
     return f"{found} in {_EBL}; `gammapy download datasets` brings more"
 
 
-def build_models(data: Any, folder: Path, step: str) -> Any:
+@contextmanager
+def _without_defaults() -> Iterator[None]:
+    """Keep gammapy from telling every parameter that is left out."""
+    logger = logging.getLogger("gammapy.modeling.models.core")
+
+    def matters(record: logging.LogRecord) -> bool:
+        return "not defined in YAML file" not in str(record.msg)
+
+    logger.addFilter(matters)
+    try:
+        yield
+    finally:
+        logger.removeFilter(matters)
+
+
+def build_models(data: Any, folder: Path, step: str, *, quiet: bool = False) -> Any:
     """Return models from components.
 
     Parameters
@@ -118,6 +135,8 @@ def build_models(data: Any, folder: Path, step: str) -> Any:
         Where relative paths count from.
     step : str
         For the messages.
+    quiet : bool
+        Say nothing of parameters that are left out.
 
     Returns
     -------
@@ -135,19 +154,21 @@ def build_models(data: Any, folder: Path, step: str) -> Any:
 
     resolved = _resolved(data, folder, step)
     with np.errstate(all="ignore"):  # gammapy evaluates light curves far from where they mean much
-        for component in resolved["components"]:
-            _try_component(component, step)
-        try:
-            models = Models.from_dict(deepcopy(resolved))
-            for model, component in zip(models, resolved["components"], strict=True):
-                restore_parameters(model, component)
-            _set_models_link(models)
-            if "covariance" in resolved:
-                # once more: links clear what lies off the diagonal
-                path = Path(resolved["covariance"])
-                models.read_covariance(path.parent, path.name, format="ascii.fixed_width")
-        except _MODEL_ERRORS as error:
-            raise StepError(f"{step}: gammapy cannot build the models: {error}") from error
+        with _without_defaults():
+            for component in resolved["components"]:
+                _try_component(component, step)
+        with _without_defaults() if quiet else nullcontext():
+            try:
+                models = Models.from_dict(deepcopy(resolved))
+                for model, component in zip(models, resolved["components"], strict=True):
+                    restore_parameters(model, component)
+                _set_models_link(models)
+                if "covariance" in resolved:
+                    # once more: links clear what lies off the diagonal
+                    path = Path(resolved["covariance"])
+                    models.read_covariance(path.parent, path.name, format="ascii.fixed_width")
+            except _MODEL_ERRORS as error:
+                raise StepError(f"{step}: gammapy cannot build the models: {error}") from error
     _check_redshifts(models, step)
     return settle_templates(models)
 

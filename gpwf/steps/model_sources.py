@@ -67,6 +67,9 @@ class SourceModel(Section):
     gammapy's.
     """
 
+    name: str | None = Field(
+        None, min_length=1, description="Name of the model; left out: that under which it stands"
+    )
     position: SkyPosition | None = Field(None, description="Position; left out: none")
     free_position: bool = Field(False, description="Fit the position; it is frozen otherwise")
     position_margin: Radius = Field(
@@ -132,9 +135,9 @@ class Component:
         return path
 
 
-def component_of(name: str, source: SourceModel) -> Component:
+def component_of(key: str, source: SourceModel) -> Component:
     """Return a source as gammapy's component, without absorption, and what is wrong with it."""
-    found = Component(data={"name": name, "type": "SkyModel"})
+    found = Component(data={"name": source.name or key, "type": "SkyModel"})
     if source.datasets_names is not None:
         found.data["datasets_names"] = list(source.datasets_names)
     if source.apply_irf is not None:

@@ -143,7 +143,8 @@ class ModelsStep(Step):
         problems = [text for _, text in component_problems(data)]
         if problems:
             raise StepError(f"{ctx.step}: {'; '.join(problems)}")
-        return {"models": build_models(data, folder, ctx.step)}
+        quiet = settings.sources is not None  # to leave parameters out is what it is for
+        return {"models": build_models(data, folder, ctx.step, quiet=quiet)}
 
 
 def _given(settings: ModelsSettings) -> tuple[Any, Path, str]:
@@ -152,8 +153,8 @@ def _given(settings: ModelsSettings) -> tuple[Any, Path, str]:
         return read_models(settings.file.path)[0], settings.file.path.parent, "file"
     if settings.sources is not None:
         components = []
-        for name, source in settings.sources.items():
-            data = component_of(name, source).data
+        for key, source in settings.sources.items():
+            data = component_of(key, source).data
             if source.ebl is not None:
                 data["spectral"] = absorbed(data["spectral"], source.ebl)
             components.append(data)
@@ -187,9 +188,18 @@ def _source_problems(sources: Mapping[str, SourceModel]) -> list[SettingProblem]
             for at, key, text in references_in(component.data)
             if not _is_full(text)
         ]
-        if not name.strip():
-            message = "a source needs a name"
-            problems.append(SettingProblem(path=("sources",), message=message, code="GP304"))
+    names = [source.name or key for key, source in sources.items()]
+    for key, name in zip(sources, names, strict=True):
+        hint = None
+        message = "" if name.strip() else "a source needs a name"
+        if names.count(name) > 1:
+            message = f"two sources are called {name!r}"
+        if "${" in name:  # the language looks at values alone
+            message = f"{name!r} is no name: expressions are not looked up in keys"
+            hint = "give the source a 'name', where they are"
+        if message:
+            at = ("sources", key) if key.strip() else ("sources",)
+            problems.append(SettingProblem(path=at, message=message, code="GP304", hint=hint))
     return problems
 
 

@@ -303,5 +303,13 @@ def test_the_absorption_of_gammapys_data_is_read_back(tmp_path: Path) -> None:
         return models_of.Models([sky_model(spectral_model=models_of.PowerLawSpectralModel() * ebl)])
 
     again, folder = store_twice("models", build, tmp_path)
+    assert_same(build()[0], again[0])
+    theirs = models_of.Models.read(folder / "models.yaml")
+    np.testing.assert_array_equal(evaluate(theirs[0]), evaluate(build()[0]))
+    assert {path.name for path in folder.iterdir()} == {
+        "models.yaml",
+        "models_covariance.dat",
+        "template-ebl-norm.fits",
+    }
     np.testing.assert_array_equal(evaluate(again[0]), evaluate(build()[0]))
     assert os.environ["GAMMAPY_DATA"].encode() not in (folder / "models.yaml").read_bytes()

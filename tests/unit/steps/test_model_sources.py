@@ -192,6 +192,24 @@ def test_one_of_the_three_is_given() -> None:
     assert problems("models", {"sources": {}}) == {"sources": "GP304"}
 
 
+def test_a_name_may_be_a_value_but_keys_hold_no_expressions() -> None:
+    named = {"name": "crab-hess", "spectral": POWER_LAW}
+    assert models(named).names == ["crab-hess"]
+    source = {"spectral": POWER_LAW}
+    assert problems("models", {"sources": {"crab-${x}": source}}) == {"sources.crab-${x}": "GP304"}
+    twice = {"a": named, "crab-hess": source}
+    assert set(problems("models", {"sources": twice}).values()) == {"GP304"}
+    assert problems("models", {"sources": {" ": source}}) == {"sources": "GP304"}
+
+
+def test_what_is_left_out_is_not_complained_of(caplog: pytest.LogCaptureFixture) -> None:
+    models({"spectral": {"type": "power-law"}})
+    assert caplog.records == []
+    inline = [{"name": "a", "type": "SkyModel", "spectral": {"type": "pl", "parameters": []}}]
+    run("models", {"inline": inline}, {})
+    assert len(caplog.records) == 3  # once each, as gammapy has it
+
+
 # ---- absorption ----------------------------------------------------------------------------------
 
 
