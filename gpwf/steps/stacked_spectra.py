@@ -170,7 +170,7 @@ def _same_region(one: Any, two: Any) -> bool:
         return True
     if one.center_skydir.separation(two.center_skydir).deg > 1e-4:
         return False
-    radii = [getattr(geom.region, "radius", None) for geom in (one, two)]
-    if None in radii:
+    radius, other = (getattr(geom.region, "radius", None) for geom in (one, two))
+    if radius is None or other is None:
         return True
-    return bool(abs((radii[0] / radii[1]).to_value("") - 1) < 1e-3)
+    return bool(abs((radius / other).to_value("") - 1) < 1e-3)

@@ -172,7 +172,7 @@ def _matched(
     settings: StackSettings, datasets: Sequence[Any], step: str
 ) -> tuple[dict[str, list[Any]], list[Any]]:
     found: dict[str, list[Any]] = {name: [] for name in settings.groups}
-    rest = []
+    rest: list[Any] = []
     for dataset in datasets:
         fitting = [
             name

@@ -37,8 +37,11 @@ _UNITS |= {"dnde": "cm-2 s-1 TeV-1", "e2dnde": "TeV cm-2 s-1"}
 # columns in units of flux, of flux squared, of days
 _FLUXES = ("mean", "weighted_mean", "weighted_mean_err", "flux", "flux_err")
 _SQUARES = ("excess_variance", "sf", "noise")
-_DAYS = ("doubling_time", "doubling_time_err", "doubling_mjd", "halving_time", "halving_time_err")
-_DAYS = (*_DAYS, "halving_mjd", "lag", "start_mjd", "stop_mjd")
+_DAYS = (
+    *("doubling_time", "doubling_time_err", "doubling_mjd"),
+    *("halving_time", "halving_time_err", "halving_mjd"),
+    *("lag", "start_mjd", "stop_mjd"),
+)
 
 
 class VariabilitySettings(StepSettings):
@@ -190,7 +193,7 @@ def _summary(bands: _Bands, settings: VariabilitySettings) -> Any:
     for band, points in bands:
         measured = band["n_points"] >= _FEWEST
         rows.append(band | (_measure(points, settings) if measured else {}))
-    names = list(max(rows, key=len))
+    names = list(max(rows, key=lambda row: len(row)))
     return _table([{name: row.get(name, math.nan) for name in names} for row in rows], settings)
 
 
