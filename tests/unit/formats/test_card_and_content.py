@@ -58,6 +58,7 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "fit-result": ("fit-result", lambda _: SUMMARY),
     "flux-points": ("flux-points", lambda _: make_flux("flux-points")),
     "light-curve": ("light-curve", lambda _: make_flux("light-curve")),
+    "flux-profile": ("flux-profile", lambda _: make_flux("flux-profile")),
     "flux-maps": ("flux-maps", lambda _: make_flux_maps()),
     "mask": ("map", lambda _: make_mask()),
     "maps": ("maps", lambda _: make_maps()),

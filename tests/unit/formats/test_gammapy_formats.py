@@ -289,7 +289,8 @@ def test_template_maps_travel_with_the_models(tmp_path: Path) -> None:
 def make_flux(kind: str) -> Any:
     from astropy import units as u
     from gammapy.datasets import Datasets
-    from gammapy.estimators import FluxPointsEstimator, LightCurveEstimator
+    from gammapy.estimators import FluxPoints, FluxPointsEstimator, LightCurveEstimator
+    from gammapy.maps import MapAxis
     from gammapy.modeling.models import Models, PowerLawSpectralModel, SkyModel
 
     gti = make_gti()
@@ -310,12 +311,18 @@ def make_flux(kind: str) -> Any:
     }
     if kind == "flux-points":
         return FluxPointsEstimator(**options).run(datasets)
+    if kind == "flux-profile":
+        parts = [FluxPointsEstimator(**options).run(datasets)] * 3
+        axis = MapAxis.from_nodes([0.1, 0.2, 1 / 3] * u.deg, name="projected-distance")
+        profile = FluxPoints.from_stack(maps=parts, axis=axis)
+        profile.norm.data[1] *= 1 / 3  # the regions differ
+        return profile
     return LightCurveEstimator(**options).run(datasets)
 
 
 @pytest.mark.filterwarnings("ignore:divide by zero")  # gammapy, for an index of exactly 2,
 @pytest.mark.filterwarnings("ignore:invalid value")  # where it takes another formula afterwards
-@pytest.mark.parametrize("kind", ["flux-points", "light-curve"])
+@pytest.mark.parametrize("kind", ["flux-points", "light-curve", "flux-profile"])
 def test_flux_estimates_come_back_field_by_field(kind: str, tmp_path: Path) -> None:
     before = make_flux(kind)
     before._data["success"].data.flat[0] = False  # gammapy blanks such points in its tables
