@@ -20,6 +20,7 @@ __all__ = [
     "background_models",
     "check_datasets_names",
     "copy_datasets",
+    "copy_models",
     "join_datasets",
     "measured_source",
     "require_source",
@@ -74,6 +75,25 @@ def copy_datasets(datasets: Any) -> Any:
     own = background_models(datasets)
     if own:
         copies.models = own
+    return copies
+
+
+def copy_models(models: Any) -> Any:
+    """Return copies of models with links, covariance, and spatial parts of template backgrounds.
+
+    gammapy leaves out these parts when it copies.
+
+    Parameters
+    ----------
+    models : `gammapy.modeling.models.Models`
+    """
+    from gammapy.modeling.models import Models
+
+    copies = Models(models.copy())
+    for model, copied in zip(models, copies, strict=True):
+        spatial = getattr(model, "spatial_model", None)
+        if spatial is not None and copied.spatial_model is None:
+            copied.spatial_model = spatial.copy()
     return copies
 
 
@@ -136,7 +156,7 @@ def attach_models(datasets: Any, models: Any, step: str) -> tuple[Any, Any]:
 
     check_datasets_names(datasets.names, models, step)
     attached = copy_datasets(datasets)
-    copies = Models(models.copy())
+    copies = copy_models(models)
     own = background_models(datasets, besides=models)
     if own:
         copies = Models([*copies, *own])
@@ -175,6 +195,11 @@ def check_datasets_names(datasets: list[str], models: Any, step: str) -> None:
     reached: set[str] = set()
     for model in models:
         names = _names_of(model)
+        if names is not None and not names:
+            raise StepError(
+                f"{step}: model '{model.name}' is for no dataset: its 'datasets_names' is empty",
+                hint="name datasets there, or leave it out: the model is then for all",
+            )
         unknown = [name for name in names or () if name not in datasets]
         if unknown:
             raise StepError(

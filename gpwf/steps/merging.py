@@ -9,7 +9,7 @@ from typing import Any
 
 from gpwf.core.model_parts import parts_of
 from gpwf.errors import StepError
-from gpwf.steps.parameter_names import find_parameter, parameter_labels
+from gpwf.steps.parameter_names import find_parameter, full_names, parameter_labels
 
 __all__ = [
     "assign_datasets",
@@ -227,8 +227,8 @@ def set_frozen(models: Any, names: Sequence[str], frozen: bool, step: str, setti
     """
     labels = parameter_labels(models)
     own = _frozen_by_default(models)
-    full_names = [full for model in models for full in _full_names(model)]
-    rows = list(zip(labels, full_names, labels.values(), strict=True))
+    every = [f"{model.name}.{full}" for model in models for full in full_names(model)]
+    rows = list(zip(labels, every, labels.values(), strict=True))
     for name in names:
         exact = [row for row in rows if fnmatchcase(row[0], name) or fnmatchcase(row[1], name)]
         whole = [] if exact else [row for row in rows if _inside(row[1], name, models.names)]
@@ -248,12 +248,6 @@ def _frozen_by_default(models: Any) -> dict[int, bool]:
             for default in part.default_parameters:
                 found[id(getattr(part, default.name))] = bool(default.frozen)
     return found
-
-
-def _full_names(model: Any) -> list[str]:
-    """Return the names of a model's parameters with their parts, one for each."""
-    names = model.parameters_unique_names[: len(model.parameters)]
-    return [f"{model.name}.{name}" for name in names]
 
 
 def _inside(full: str, name: str, models: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "find_free_parameter",
     "find_parameter",
+    "full_names",
     "norm_parameters",
     "parameter_labels",
     "parameter_value",
@@ -40,12 +41,19 @@ def parameter_labels(models: Any) -> dict[str, Any]:
     for model in models:
         names = list(model.parameters.names)
         # gammapy's own names have the part of the model in them
-        for name, full, parameter in zip(
-            names, model.parameters_unique_names, model.parameters, strict=True
-        ):
+        for name, full, parameter in zip(names, full_names(model), model.parameters, strict=True):
             short = name if names.count(name) == 1 else full
             labels[f"{model.name}.{short}"] = parameter
     return labels
+
+
+def full_names(model: Any) -> list[str]:
+    """Return gammapy's names of a model's parameters, with their part: ``spectral.index``.
+
+    Of a template of counts, gammapy also names the parameters of its spatial part, which are none
+    of its own.
+    """
+    return list(model.parameters_unique_names[: len(model.parameters)])
 
 
 def find_parameter(models: Any, name: str, step: str, setting: str) -> tuple[str, Any]:
@@ -70,9 +78,10 @@ def find_parameter(models: Any, name: str, step: str, setting: str) -> tuple[str
     if name in labels:
         return name, labels[name]
     own = list(labels)
-    for number, full in enumerate(models.parameters_unique_names):
-        if full == name:
-            return own[number], labels[own[number]]
+    every = [f"{model.name}.{full}" for model in models for full in full_names(model)]
+    if name in every:
+        label = own[every.index(name)]
+        return label, labels[label]
     found = [label for label in own if label.endswith(f".{name}")]
     # a parameter that models share is one parameter, whatever it is called
     if len({id(labels[label]) for label in found}) == 1:

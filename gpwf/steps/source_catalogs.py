@@ -124,6 +124,10 @@ def open_catalog(name: str, path: Path, step: str) -> Any:
             missing = _missing_columns(catalog)
             if not missing:
                 len(catalog.positions)
+            for name in ("hist_table", "hist2_table"):
+                if hasattr(catalog, name):
+                    # time bins of light curves, from which gammapy makes an axis for every source
+                    setattr(catalog, name, None)
     except (*_READ_ERRORS, IORegistryError) as error:
         text = next(iter(str(error).splitlines()), "")
         raise _not_that(name, path, step, f"{type(error).__name__}: {text}") from error

@@ -9,7 +9,12 @@ from gpwf.core.catalog import SettingProblem
 from gpwf.core.contents import Contents
 from gpwf.core.spec import Port
 from gpwf.errors import StepError
-from gpwf.steps.attach import background_models, check_datasets_names, join_datasets
+from gpwf.steps.attach import (
+    background_models,
+    check_datasets_names,
+    copy_models,
+    join_datasets,
+)
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.merging import (
     assign_datasets,
@@ -109,7 +114,7 @@ class MergeModelsStep(Step):
         """Return ``models``: `gammapy.modeling.models.Models`."""
         from gammapy.modeling.models import Models
 
-        products = [models.copy() for models in _listed(inputs["models"])]
+        products = [copy_models(models) for models in _listed(inputs["models"])]
         models = join_models(products, _origins(products, ctx), ctx.step)
         models = without_models(models, settings.exclude, ctx.step)
         rename_models(models, settings.rename, ctx.step)

@@ -175,11 +175,12 @@ def test_datasets_bring_backgrounds_and_names_are_checked_both_ways() -> None:
     assert datasets.models["two-bkg"].spectral_model.norm.value == 1
 
     for names, message in (
+        ([], "model 'a' is for no dataset"),
         (["three"], "model 'a' is for datasets that are not there: three; there are one, two"),
         (["one"], "no model is for the datasets two"),
     ):
         with pytest.raises(StepError, match=message):
-            merge({"datasets_names": {"a": names}}, fitted("a"), datasets=[datasets])
+            merge({}, make_models("a", datasets_names=names), datasets=[datasets])
     both = {"datasets_names": {"a": ["one"], "b": ["two"]}}
     merged = merge(both, fitted("a", "b"), datasets=[datasets])
     assert [merged[name].datasets_names for name in ("a", "b")] == [["one"], ["two"]]
@@ -189,6 +190,26 @@ def test_datasets_bring_backgrounds_and_names_are_checked_both_ways() -> None:
     for config in ({"rename": {"two-bkg": "x"}}, {"datasets_names": {"two-bkg": ["one"]}}):
         with pytest.raises(StepError, match="two-bkg"):
             merge(config, own)
+
+
+def test_a_template_of_counts_keeps_its_parts() -> None:
+    """gammapy's copies lose the spatial part, and its names count it in."""
+    from gammapy.maps import MapAxis, WcsNDMap
+    from gammapy.modeling.models import ConstantSpatialModel, Models, TemplateNPredModel
+
+    axis = MapAxis.from_energy_bounds("1 TeV", "10 TeV", 1)
+    counts = WcsNDMap.create(npix=2, axes=[axis])
+    template = TemplateNPredModel(
+        counts,
+        name="bkg",
+        datasets_names=["one"],
+        spatial_model=ConstantSpatialModel(value="2 sr-1"),
+    )
+    merged = merge({"rename": {"bkg": "b"}, "freeze": ["b.norm"]}, fitted("a"), Models([template]))
+    assert merged["b"].spatial_model.value.value == 2
+    assert merged["b"].spatial_model is not template.spatial_model
+    assert merged["b"].spectral_model.norm.frozen
+    assert not template.spectral_model.norm.frozen
 
 
 def test_a_global_model_is_fitted_as_by_hand() -> None:
