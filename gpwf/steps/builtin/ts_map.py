@@ -304,9 +304,14 @@ def _estimated(estimator: Any, datasets: Any, ctx: StepContext) -> Any:
             f"{ctx.step}: the fit failed at every pixel",
             hint="check 'template' and 'kernel_width', and the exposure of the datasets",
         )
-    # gammapy takes a pixel that was not fitted for one whose fit went well
-    found._data["success"].data &= done
-    failed = int((done & ~found._data["success"].data).sum())
+    success, iterations = found._data["success"].data, found._data["niter"].data
+    # where the first bound is the solution scipy does not set the number of iterations, and gammapy
+    # takes it for a failure; a failure has the most iterations
+    exact = done & ~success & (iterations != estimator.max_niter)
+    iterations[exact] = 0
+    # and it takes a pixel that was not fitted for one whose fit went well
+    success[...] = done & (success | exact)
+    failed = int((done & ~success).sum())
     if failed:
         warnings.warn(
             f"{ctx.step}: the fit failed at {failed} of {int(done.sum())} pixels", stacklevel=2
