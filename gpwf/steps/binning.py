@@ -9,7 +9,7 @@ from typing import Any
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.dataset_parts import require_counts
 
-__all__ = ["align_edges", "common_energy_axis", "usable_edges", "warn_moved"]
+__all__ = ["align_edges", "common_energy_axis", "require_overlap", "usable_edges", "warn_moved"]
 
 _TOLERANCE = 1e-3  # edges are written with few digits: 0.03162 for 10**-1.5
 
@@ -84,6 +84,33 @@ def usable_edges(datasets: Any, axis: Any, step: str) -> Any:
             hint="check 'safe_mask' of the step that makes them",
         )
     return axis.edges[bins[0] : bins[-1] + 2].to("TeV")
+
+
+def require_overlap(edges: Any, datasets: Any, axis: Any, step: str, setting: str) -> None:
+    """Refuse energies none of which the datasets can be used at.
+
+    Parameters
+    ----------
+    edges : `astropy.units.Quantity`
+        Rising, shape (n,).
+    datasets, axis, step
+        See `usable_edges`.
+    setting : str
+        What asks for them, for the message.
+
+    Raises
+    ------
+    NoDataError
+        Where they lie outside the safe range, or the datasets have none.
+    """
+    usable = usable_edges(datasets, axis, step)
+    if edges[-1] <= usable[0] or edges[0] >= usable[-1]:
+        asked, there = (item.to_value("TeV") for item in (edges, usable))
+        raise NoDataError(
+            f"{step}: {setting!r} ({asked[0]:.4g} to {asked[-1]:.4g} TeV) lies outside the safe "
+            f"range of the datasets ({there[0]:.4g} to {there[-1]:.4g} TeV)",
+            hint=f"change {setting!r}, or 'safe_mask' of the step that makes the datasets",
+        )
 
 
 def align_edges(edges: Any, axis: Any, step: str, setting: str) -> Any:

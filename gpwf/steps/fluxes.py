@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from gpwf.errors import NoDataError
+from gpwf.errors import NoDataError, StepError
 
 __all__ = ["settle_flux"]
 
@@ -36,6 +36,8 @@ def settle_flux(flux: Any, source: str, step: str, datasets: Any = None) -> None
     ------
     NoDataError
         Where no bin has counts.
+    StepError
+        Where the fit failed in all that have.
     """
     import numpy as np
     from gammapy.modeling.models import SkyModel
@@ -47,7 +49,7 @@ def settle_flux(flux: Any, source: str, step: str, datasets: Any = None) -> None
     empty = ~(np.nansum(counts.data, axis=axis) > 0)
     if empty.all():
         raise NoDataError(
-            f"{step}: there are no counts in any bin",
+            f"{step}: there are no counts in any bin ({_range(flux)})",
             hint="check the energy range, and the safe range of the datasets",
         )
     if datasets is not None and all(item.stat_type == "cash" for item in datasets):
@@ -55,12 +57,25 @@ def settle_flux(flux: Any, source: str, step: str, datasets: Any = None) -> None
     for name in ("norm", "norm_err", "norm_errn", "norm_errp"):
         if name in flux._data:
             flux._data[name].data[empty] = np.nan
-    failed = int((~flux.success.data & ~empty).sum())
+    fitted = flux.success.data & np.isfinite(flux.norm.data) & np.isfinite(flux.norm_err.data)
+    failed = int((~fitted & ~empty).sum())
+    if failed == int((~empty).sum()):
+        raise StepError(
+            f"{step}: the fit failed in every bin that has counts ({_range(flux)})",
+            hint="check the models: are they at their best fit? A bound of the norm, an energy "
+            "range without signal and a model that is zero there make fits fail",
+        )
     if failed:
         warnings.warn(
             f"{step}: the fit failed in {failed} of {empty.size} bins; they have no flux",
             stacklevel=2,
         )
+
+
+def _range(flux: Any) -> str:
+    """Return the energies of fluxes for a message."""
+    edges = flux.geom.axes["energy"].edges.to_value("TeV")
+    return f"{edges[0]:.4g} to {edges[-1]:.4g} TeV"
 
 
 def _limit_without_counts(flux: Any, empty: Any, axis: int) -> None:

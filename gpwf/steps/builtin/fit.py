@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from gpwf.core.catalog import SettingProblem
 from gpwf.core.products import DatasetStat, FitSummary, FittedParameter
 from gpwf.core.spec import Port
-from gpwf.errors import StepError
+from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, join_datasets
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.dataset_parts import energy_geom, has_counts, mask_of
@@ -115,6 +115,7 @@ class FitStep(Step):
         found = join_datasets(inputs["datasets"], ctx.step)
         datasets, models = attach_models(found, inputs["models"], ctx.step)
         set_fit_range(datasets, settings.fit_range, ctx.step)
+        _require_counts(datasets, ctx.step)
         if settings.position_margin is not None:
             bound_positions(models, settings.position_margin.value)
         if not len(models.parameters.free_parameters):
@@ -137,6 +138,22 @@ class FitStep(Step):
         datasets.models = models
         summary = _summary(result, datasets, models, bounds_tev(settings.fit_range))
         return {"models": models, "fit_result": summary}
+
+
+def _require_counts(datasets: Any, step: str) -> None:
+    """Refuse to fit where nothing was counted: the minimum is an edge, or everywhere.
+
+    Raises
+    ------
+    NoDataError
+        Where no dataset has a count in its masks, and none holds flux points.
+    """
+    if all(has_counts(item) and not item.counts.data[mask_of(item)].any() for item in datasets):
+        raise NoDataError(
+            f"{step}: there are no counts in the bins to fit",
+            hint="check the region and the energy range; the step 'upper-limit' gives a limit of "
+            "what was not seen",
+        )
 
 
 def _fit(settings: FitSettings) -> Any:

@@ -10,7 +10,7 @@ from gpwf.core.contents import Need
 from gpwf.core.spec import Port
 from gpwf.steps.attach import attach_models, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
+from gpwf.steps.binning import align_edges, common_energy_axis, require_overlap, usable_edges
 from gpwf.steps.estimators import (
     EstimatorParameters,
     estimator_problems,
@@ -100,6 +100,7 @@ class FluxPointsStep(Step):
             edges = usable_edges(datasets, axis, ctx.step)
         else:
             edges = align_edges(settings.energy.quantity, axis, ctx.step, "energy")
+            require_overlap(edges, datasets, axis, ctx.step, "energy")
         estimator = make_estimator(
             FluxPointsEstimator,
             ctx.step,

@@ -14,7 +14,7 @@ from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
+from gpwf.steps.binning import align_edges, common_energy_axis, require_overlap, usable_edges
 from gpwf.steps.estimators import (
     EstimatorParameters,
     estimator_problems,
@@ -158,6 +158,7 @@ class LightCurveStep(Step):
             edges = usable_edges(datasets, axis, ctx.step)[[0, -1]]
         else:
             edges = align_edges(settings.energy_edges.quantity, axis, ctx.step, "energy_edges")
+            require_overlap(edges, datasets, axis, ctx.step, "energy_edges")
         estimator = make_estimator(
             LightCurveEstimator,
             ctx.step,
