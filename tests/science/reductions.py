@@ -66,15 +66,19 @@ def with_fixed_radius(observation: Any, radius: Any) -> Any:
     return found
 
 
-def reduce(config: dict[str, Any], observations: list[Any], **inputs: Any) -> Any:
-    """Return the datasets of the step ``datasets``, run without an engine."""
-    step = load_catalog().step("datasets")
+def run(tag: str, config: dict[str, Any], inputs: dict[str, Any]) -> Any:
+    """Return the products of a step, run without an engine."""
+    step = load_catalog().step(tag)
     base = Path(__file__).parents[2] / "workflows"
     settled = settle(step, config, base=base)
     assert not settled.problems, settled.problems
-    context = StepContext(step="datasets", task_id="datasets", work_dir=base)
-    inputs |= {"observations": observations}
-    return step.run(restore(step, settled.settings), inputs, context)["datasets"]
+    context = StepContext(step=tag, task_id=tag, work_dir=base)
+    return step.run(restore(step, settled.settings), inputs, context)
+
+
+def reduce(config: dict[str, Any], observations: list[Any], **inputs: Any) -> Any:
+    """Return the datasets of the step ``datasets``."""
+    return run("datasets", config, {**inputs, "observations": observations})["datasets"]
 
 
 def spectra(

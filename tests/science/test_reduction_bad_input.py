@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from reductions import (
     CENTER,
     EXCLUSION,
+    PARTS,
     add_phases,
     hess,
     magic,
     maps,
     reduce,
+    run,
     spectra,
     with_fixed_radius,
 )
@@ -357,6 +361,37 @@ def test_a_response_of_all_radii_needs_an_angle(crab: list[Any]) -> None:
     assert "'0.11 deg'" in caught.value.hint
 
 
+def test_energies_without_an_on_radius_are_told(point_like: list[Any]) -> None:
+    observation = copy.copy(point_like[0])
+    observation._rad_max = copy.deepcopy(observation.rad_max)
+    energy = observation.rad_max.axes["energy"].center.to_value("TeV")
+    observation._rad_max.data[energy > 2] = np.nan
+    with pytest.warns(UserWarning, match=r"5029747: the ON radius .* missing in 2 energy bins"):
+        found = reduce(rad_max_spectra(), [observation])[0]
+    assert found.counts.data.ravel()[-1] == 0
+
+
+def test_a_response_of_one_offset_is_not_for_others(point_like: list[Any]) -> None:
+    config = rad_max_spectra()
+    config["on_region"]["center"] = {**CENTER, "lon": "83.9 deg"}
+    with (
+        pytest.warns(UserWarning, match=r"deg from its pointing, its response begins at 0\.39 deg"),
+        pytest.raises(NoDataError, match="outside the field of view of every observation"),
+    ):
+        reduce(config, point_like[:1])
+
+
+def test_maps_of_a_point_like_response_have_no_exposure(point_like: list[Any]) -> None:
+    config = maps("phase", **PHASES)
+    observation = copy.copy(point_like[0])
+    add_phases(observation)
+    with pytest.raises(StepError, match="5029747: the response is point-like") as caught:
+        reduce(config | {"map_selection": ["counts", "exposure"]}, [observation])
+    assert "type: 1d" in caught.value.hint
+    found = reduce(config | {"map_selection": ["counts"]}, [observation])[0]
+    assert found.counts.data.sum() > 0
+
+
 # ---- phases --------------------------------------------------------------------------------------
 
 
@@ -368,6 +403,33 @@ def test_events_without_a_phase_are_told(crab: list[Any]) -> None:
     with pytest.raises(StepError, match="no column 'PULSE'") as caught:
         reduce(spectra("phase", phase_column_name="PULSE", **PHASES), pulsed)
     assert "phase_column_name' to PHASE" in caught.value.hint
+
+
+def test_phases_are_read_of_files(tmp_path: Path) -> None:
+    """From a datastore, by the step that does both: select and reduce."""
+    from astropy.io import fits
+    from astropy.table import Table
+
+    source = Path(os.environ["GAMMAPY_DATA"]) / "hess-dl3-dr1"
+    name = "data/hess_dl3_dr1_obs_id_023523.fits.gz"
+    for index in ("hdu-index.fits.gz", "obs-index.fits.gz"):
+        shutil.copy(source / index, tmp_path / index)
+    (tmp_path / "data").mkdir()
+    observation = hess(23523, phase=True)[0]
+    with fits.open(source / name) as hdus:
+        events = Table.read(hdus["EVENTS"])
+        events["PHASE"] = observation.events.table["PHASE"]
+        header = hdus["EVENTS"].header
+        found = fits.table_to_hdu(events)
+        found.header.extend(header, unique=True)
+        hdus["EVENTS"].data, hdus["EVENTS"].header = found.data, found.header
+        hdus.writeto(tmp_path / name)
+    config = spectra("phase", **PHASES)
+    selection = {"datastore": str(tmp_path), "obs_ids": [23523]}
+    ours = run("data-reduction", {**config, "observations": selection}, {})["datasets"][0]
+    direct = reduce(config, [observation])[0]
+    for part in PARTS:
+        np.testing.assert_array_equal(getattr(ours, part).data, getattr(direct, part).data)
 
 
 def test_phases_beyond_a_period_are_refused(crab: list[Any]) -> None:

@@ -19,7 +19,12 @@ from gpwf.steps.reduction.common import (
 )
 from gpwf.steps.reduction.exclusions import check_map_cover, exclusion_mask, mask_on_map
 from gpwf.steps.reduction.phases import PhaseBackground
-from gpwf.steps.reduction.responses import check_irfs, covers_energies, safe_irfs
+from gpwf.steps.reduction.responses import (
+    check_irfs,
+    check_map_exposure,
+    covers_energies,
+    safe_irfs,
+)
 from gpwf.steps.reduction.rings import RingBackground
 from gpwf.steps.reduction.settings import DatasetsSettings, Wcs
 from gpwf.steps.settings import SkyPosition
@@ -185,6 +190,8 @@ class _Reduction:
         check_irfs(observation, self._irfs, hint, self._step)
         if not covers_energies(observation, self._settings, self._step):
             return None
+        if "exposure" in self._selection:
+            check_map_exposure(observation, self._step)
         pointing = observation.get_pointing_icrs(observation.tmid)
         try:
             # gammapy's DatasetsMaker cuts in galactic coordinates; the last bit may round a pixel

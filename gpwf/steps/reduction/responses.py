@@ -7,10 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from gpwf.errors import StepError
+from gpwf.steps.reduction.common import energy_axes
 from gpwf.steps.reduction.settings import DatasetsSettings, OnRegion
 from gpwf.steps.settings import Radius
 
-__all__ = ["check_irfs", "check_on_radius", "covers_energies", "rad_max_of", "safe_irfs"]
+__all__ = [
+    "check_irfs",
+    "check_map_exposure",
+    "check_on_radius",
+    "covers_energies",
+    "rad_max_of",
+    "safe_irfs",
+]
 
 # what a criterion of the safe mask reads of the files where it is computed from them
 _SAFE_IRFS = {"aeff-max": "aeff", "aeff-default": "aeff", "edisp-bias": "edisp", "bkg-peak": "bkg"}
@@ -88,6 +96,8 @@ def check_on_radius(
         _check_point_like(who, settings)
     if isinstance(region.radius, Radius):
         _check_radius(who, region.radius, rad_max)
+    else:
+        _warn_of_gaps(who, rad_max, observation, settings)
 
 
 def _check_radius(who: str, wanted: Radius, rad_max: Any) -> None:
@@ -115,6 +125,23 @@ def _check_radius(who: str, wanted: Radius, rad_max: Any) -> None:
         )
 
 
+def _warn_of_gaps(who: str, rad_max: Any, observation: Any, settings: DatasetsSettings) -> None:
+    """Warn where a table of radii has none: no event is counted at these energies."""
+    assert settings.on_region is not None
+    axis = energy_axes(settings.geom.axes)[0]
+    pointing = observation.get_pointing_icrs(observation.tmid)
+    offset = settings.on_region.center.skycoord.separation(pointing)
+    radii = rad_max.evaluate(method="nearest", energy=axis.center, offset=offset).to_value("deg")
+    gaps = ~(radii.ravel() > 0)  # also where they are not a number
+    if gaps.any():
+        low, high = axis.edges_min[gaps].min(), axis.edges_max[gaps].max()
+        warnings.warn(
+            f"{who}: the ON radius of the response (RAD_MAX_2D) is zero or missing in {gaps.sum()} "
+            f"energy bins between {low:.3g} and {high:.3g}: no event is counted there",
+            stacklevel=4,
+        )
+
+
 def _check_point_like(who: str, settings: DatasetsSettings) -> None:
     """Refuse what gammapy refuses, or only warns of, with a point-like response.
 
@@ -132,6 +159,23 @@ def _check_point_like(who: str, settings: DatasetsSettings) -> None:
         raise StepError(
             f"{who}: the response is point-like: it is for a source at the centre of the region",
             hint="set 'use_region_center: true'",
+        )
+
+
+def check_map_exposure(observation: Any, step: str) -> None:
+    """Refuse maps of all events whose exposure is that of the events inside one radius.
+
+    Raises
+    ------
+    StepError
+        Where the response is point-like: fluxes of such maps would be wrong.
+    """
+    if observation.aeff.is_pointlike:
+        raise StepError(
+            f"{step}: observation {observation.obs_id}: the response is point-like: it has no "
+            "exposure of maps",
+            hint="use 'type: 1d'; for significances alone leave 'exposure' and 'psf' out of "
+            "'map_selection'",
         )
 
 

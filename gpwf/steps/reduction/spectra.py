@@ -203,14 +203,14 @@ def _empty_dataset(settings: DatasetsSettings, region: OnRegion) -> Any:
 def _in_view(observation: Any, region: OnRegion, step: str) -> bool:
     """Tell whether the ON region's centre is where the effective area is known."""
     pointing = observation.get_pointing_icrs(observation.tmid)
-    offset = pointing.separation(region.center.skycoord)
-    largest = observation.aeff.axes["offset"].edges.max()
-    if offset <= largest:
+    offset = pointing.separation(region.center.skycoord).deg
+    edges = observation.aeff.axes["offset"].edges.to_value("deg")
+    if edges.min() <= offset <= edges.max():
         return True
+    known = f"ends at {edges.max():.2f}" if offset > edges.max() else f"begins at {edges.min():.2f}"
     warnings.warn(
         f"{step}: observation {observation.obs_id} is left out: the ON region is "
-        f"{offset.deg:.2f} deg from its pointing, its response ends at "
-        f"{largest.to_value('deg'):.2f} deg",
+        f"{offset:.2f} deg from its pointing, its response {known} deg",
         stacklevel=2,
     )
     return False
