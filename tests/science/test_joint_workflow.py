@@ -40,7 +40,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("joint")
     command = [sys.executable, "-m", "gpwf", "run", str(WORKFLOW), "--run-dir", str(folder / "run")]
     ended = subprocess.run(
-        [*command, "--store", str(folder / "store"), "-j", "2"],
+        [*command, "--store", str(folder / "store"), "-j", "2", "-p", "contour_points=8"],
         capture_output=True,
         text=True,
         check=False,
@@ -60,7 +60,8 @@ def test_the_tables_are_the_published_ones(done: Any) -> None:
         row = rows[name]
         found = [row["amplitude"] * 1e12, row["amplitude_err"] * 1e12]
         found += [row["alpha"], row["alpha_err"]]
-        found += [row["beta"] * math.log(10), row["beta_err"] * math.log(10)]
+        found += [row["beta_log10"], row["beta_log10_err"]]
+        assert row["beta_log10"] == pytest.approx(row["beta"] * math.log(10))
         # in units of the published error: another minimiser, other rules at the edges of ranges
         errors = np.array(published)[[1, 1, 3, 3, 5, 5]]
         pulls = (np.array(found) - np.array(published)) / errors
@@ -71,3 +72,20 @@ def test_the_joint_fit_has_the_datasets_of_all(done: Any) -> None:
     summary = done["together"].fit_result.read()
     assert len(summary.datasets) == 10
     assert [item.name for item in summary.datasets][:2] == ["fermi-0", "magic-5029747"]
+
+
+def test_contours_and_spectrum_have_all_instruments(done: Any) -> None:
+    joint = done["contours-together"].contours.read()
+    row = done["joint-result"].table.read()[0]
+    for pair, name in ((1, "amplitude"), (1, "alpha"), (2, "beta")):
+        points = np.asarray(joint[f"crab.{name}"][joint["pair"] == pair])
+        half = np.ptp(points) / 2
+        # 68% of two parameters together
+        assert half == pytest.approx(math.sqrt(2.2957) * row[f"{name}_err"], rel=0.05)
+    for name, number in {"fermi": 6, "magic": 8, "veritas": 6, "fact": 6, "hess": 6}.items():
+        alone = done["contours-alone"].at(instrument=name).contours.read()
+        assert np.ptp(alone["crab.beta"][alone["pair"] == 2]) > 2 * half
+        assert len(done["points"].at(instrument=name).flux_points.read().energy_ref) == number
+    for step in ("contour-plot", "spectrum"):
+        folder = Path(done[step].figure.folder)
+        assert (folder / "figure.png").stat().st_size > 10_000
