@@ -202,10 +202,12 @@ def check_datasets_names(datasets: list[str], models: Any, step: str) -> None:
             )
         unknown = [name for name in names or () if name not in datasets]
         if unknown:
+            near = difflib.get_close_matches(unknown[0], datasets, n=1)
+            guess = f"did you mean '{near[0]}'? " if near else ""
             raise StepError(
                 f"{step}: model '{model.name}' is for datasets that are not there: "
                 f"{', '.join(unknown)}; there are {', '.join(datasets)}",
-                hint=f"correct 'datasets_names' of model '{model.name}', or leave it out",
+                hint=f"{guess}correct 'datasets_names' of model '{model.name}', or leave it out",
             )
         reached.update(datasets if names is None else names)
     missed = [name for name in datasets if name not in reached]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from gpwf.errors import StepError
@@ -65,11 +66,18 @@ def set_fit_range(datasets: Any, fit_range: EnergyRange, step: str) -> None:
             mask = energy_geom(dataset).energy_mask(energy_min=low, energy_max=high)
             dataset.mask_fit = mask if has_counts(dataset) else mask.data
             _warn_range(mask, fit_range, step, warned)
-    if not any(mask_of(dataset).any() for dataset in datasets):
+    empty = [dataset.name for dataset in datasets if not mask_of(dataset).any()]
+    if len(empty) == len(datasets):
         text = f"{fit_range.min or 'the lowest'} to {fit_range.max or 'the highest energy'}"
         raise StepError(
             f"{step}: no bin is both in the safe range and in the fit range ({text})",
             hint="widen 'fit_range', or change 'safe_mask' of the datasets",
+        )
+    if empty:
+        warnings.warn(
+            f"{step}: {', '.join(empty)} take{'s' if len(empty) == 1 else ''} no part: no bin is "
+            "both in the safe range and in the fit range",
+            stacklevel=2,
         )
 
 

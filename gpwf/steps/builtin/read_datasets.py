@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -183,6 +184,12 @@ class ReadDatasetsStep(Step):
             raise StepError(
                 f"{ctx.step}: no energy bin is left in any dataset",
                 hint="widen 'energy'; the safe range is that of the files",
+            )
+        empty = [item.name for item in datasets if not mask_of(item).any()]
+        if empty:
+            warnings.warn(
+                f"{ctx.step}: no energy bin is left in {', '.join(empty)}: a fit will not use it",
+                stacklevel=2,
             )
         products = {"datasets": Datasets(datasets)}
         return products | ({"models": Models(models)} if settings.isotropic else {})

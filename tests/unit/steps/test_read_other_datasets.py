@@ -291,3 +291,51 @@ def test_masks_of_gammapy_files_are_kept(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.mask_fit.data, two.mask_fit.data)
         np.testing.assert_array_equal(one.mask_safe.data, two.mask_safe.data)
         assert one.mask_fit.data.dtype == bool
+
+
+# ---- several instruments that do not fit together ------------------------------------------------
+
+
+def two_instruments() -> list[Any]:
+    from gammapy.datasets import Datasets, FluxPointsDataset
+
+    return [make_datasets(0), Datasets([FluxPointsDataset(data=make_flux(), name="magic-sed")])]
+
+
+@pytest.mark.filterwarnings("ignore:.*energies of 'fit_range' moved")
+def test_a_range_that_one_instrument_lacks_is_a_warning_that_names_it() -> None:
+    datasets = two_instruments()
+    low = datasets[1][0].data.energy_ref.value < 1
+    datasets[1][0].mask_safe = low.reshape(-1, 1, 1)
+    inputs = {"datasets": datasets, "models": power_law()}
+    with pytest.warns(UserWarning, match=r"magic-sed takes no part: no bin is both in the safe"):
+        fitted = run("fit", {"fit_range": {"min": "2 TeV", "max": "10 TeV"}}, inputs)
+    assert [item.n_bins > 0 for item in fitted["fit_result"].datasets] == [True, False]
+    with pytest.raises(StepError, match="no bin is both in the safe range and in the fit range"):
+        run("fit", {"fit_range": {"min": "200 TeV", "max": "300 TeV"}}, inputs)
+
+
+def test_files_without_a_bin_in_the_range_are_named(tmp_path: Path) -> None:
+    for name, n_points in (("low", 6), ("high", 7)):
+        make_flux(n_points).write(tmp_path / f"{name}.ecsv", sed_type="dnde")
+    files = [tmp_path / "low.ecsv", tmp_path / "high.ecsv"]
+    first = make_flux(6).geom.axes["energy"].edges.to_value("TeV")
+    energy = {"min": f"{first[2]} TeV", "max": f"{first[3]} TeV"}
+    with pytest.warns(UserWarning, match="no energy bin is left in high: a fit will not use it"):
+        read(*files, energy=energy)
+    with pytest.raises(StepError, match="no energy bin is left in any dataset"):
+        read(*files, energy={"min": "50 TeV"})
+
+
+def test_names_of_datasets_are_checked_both_ways() -> None:
+    datasets = two_instruments()
+    models = power_law()
+    models[0].datasets_names = ["hess-1"]
+    with pytest.raises(StepError, match="no model is for the datasets magic-sed"):
+        run("fit", {}, {"datasets": datasets, "models": models})
+    models[0].datasets_names = ["hess-1", "magik-sed"]
+    with pytest.raises(StepError, match="datasets that are not there: magik-sed") as caught:
+        run("fit", {}, {"datasets": datasets, "models": models})
+    assert "did you mean 'magic-sed'?" in (caught.value.hint or "")
+    with pytest.raises(StepError, match="several inputs have datasets of the name hess-1"):
+        run("fit", {}, {"datasets": [make_datasets(0), make_datasets(0)], "models": power_law()})
