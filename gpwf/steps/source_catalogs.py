@@ -90,6 +90,8 @@ def quiet_units() -> Iterator[None]:
     with warnings.catch_warnings():
         for kind in (UnitsWarning, VerifyWarning, FITSFixedWarning):
             warnings.simplefilter("ignore", kind)
+        # numbers that a source does not have
+        warnings.filterwarnings("ignore", message=".*converting a masked element to nan")
         yield
 
 
@@ -124,10 +126,9 @@ def open_catalog(name: str, path: Path, step: str) -> Any:
             missing = _missing_columns(catalog)
             if not missing:
                 len(catalog.positions)
-            for name in ("hist_table", "hist2_table"):
-                if hasattr(catalog, name):
-                    # time bins of light curves, from which gammapy makes an axis for every source
-                    setattr(catalog, name, None)
+            # time bins of light curves, from which gammapy would make an axis for every source
+            for attribute in {"hist_table", "hist2_table"} & set(vars(catalog)):
+                setattr(catalog, attribute, None)
     except (*_READ_ERRORS, IORegistryError) as error:
         text = next(iter(str(error).splitlines()), "")
         raise _not_that(name, path, step, f"{type(error).__name__}: {text}") from error
@@ -193,11 +194,7 @@ def rows_by_name(catalog: Any, names: Sequence[str], step: str, setting: str) ->
         else:
             rows.append(int(index))
     if unknown:
-        near = list(
-            dict.fromkeys(
-                item for name in unknown for item in _near(name, known)
-            )
-        )
+        near = list(dict.fromkeys(item for name in unknown for item in _near(name, known)))
         hint = f"did you mean {' or '.join(repr(item) for item in near)}?" if near else ""
         raise StepError(
             f"{step}: '{setting}': the catalogue '{catalog.tag}' has no source "

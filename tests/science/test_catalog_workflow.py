@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,31 @@ def test_around_the_crab(tmp_path: Path) -> None:
     names = found["catalog"].at(name="3fgl").models.read().names
     assert {"3FGL J0534.5+2201", "3FGL J0534.5+2201i", "3FGL J0534.5+2201s"} <= set(names)
     assert found["catalog"].at(name="gamma-cat").models.read().names == ["Crab nebula"]
+
+
+@pytest.mark.parametrize(
+    ("catalog", "which", "modelled", "left_out", "reason"),
+    [
+        ("gamma-cat", None, "Crab nebula", "KUV 00311-1938", "has no spectrum of it"),
+        ("1lhaaso", "WCDA", "1LHAASO J0534+2200u", "1LHAASO J0007+5659u", "an upper limit|WCDA"),
+        ("2hwc", "extended", "2HWC J1825-134", "2HWC J0534+220", "No extended source"),
+        ("3fgl", None, "3FGL J0534.5+2201s", "3FGL J1713.5-3945e", "Templates/RXJ1713.fits"),
+    ],
+)
+def test_sources_without_a_model_are_told(
+    catalog: str, which: str | None, modelled: str, left_out: str, reason: str, tmp_path: Path
+) -> None:
+    """With the reason, which is the same on every machine."""
+    from gpwf.steps.base import StepContext
+    from gpwf.steps.registry import load_catalog
+    from gpwf.steps.settle import restore, settle
+
+    step = load_catalog().step("catalog-models")
+    config = {"catalog": catalog, "which": which, "names": [modelled, left_out]}
+    settings = restore(step, settle(step, config, base=tmp_path).settings)
+    ctx = StepContext(step="sources", task_id="sources", work_dir=tmp_path)
+    with pytest.warns(UserWarning, match=rf"without a model: {re.escape(left_out)}: .*{reason}"):
+        found = step.run(settings, {}, ctx)
+    assert found["models"].names == [modelled]
+    assert list(found["sources"].meta["left_out"]) == [left_out]
+    assert os.environ["GAMMAPY_DATA"] not in str(found["sources"].meta)

@@ -181,6 +181,68 @@ def test_files_are_those_of_gammapys_data(tmp_path: Path, monkeypatch: pytest.Mo
         files({"catalog": "hgps", "cone": CONE})
 
 
+def fourth_fermi_catalogue(path: Path) -> None:
+    """Write a file like 4FGL-DR4 with a source of every kind of spectrum, one of them extended."""
+    from astropy import units as u
+    from astropy.io import fits
+    from astropy.table import Table
+
+    names = ["4FGL J0534.5+2200", "4FGL J0534.5+2201i", "4FGL J0617.2+2234e"]
+    table = Table({"Source_Name": names, "RAJ2000": [83.63, 83.62, 94.3] * u.deg})
+    table["DEJ2000"] = [22.01, 22.02, 22.57] * u.deg
+    for name in ("SemiMajor", "SemiMinor", "PosAng"):
+        table[f"Conf_95_{name}"] = [0.01, 0.02, 0.03] * u.deg
+    table["Extended_Source_Name"] = ["", "", "IC 443"]
+    for name in ("ASSOC_FGL", "ASSOC_FHL", "ASSOC_GAM1", "ASSOC_GAM2", "ASSOC_GAM3", "ASSOC_TEV"):
+        table[name] = ["", "", ""]
+    table["ASSOC1"], table["ASSOC2"] = ["PSR J0534+2200", "Crab", ""], ["", "", ""]
+    table["SpectrumType"] = ["PLSuperExpCutoff", "PowerLaw", "LogParabola"]
+    table["Pivot_Energy"] = [1352.7, 10000.0, 4466.4] * u.MeV
+    flux = u.Unit("MeV-1 s-1 cm-2")
+    for name in ("PL_Flux_Density", "LP_Flux_Density", "PLEC_Flux_Density"):
+        table[name] = [1e-11, 5e-13, 2e-12] * flux
+        table[f"Unc_{name}"] = [1e-13, 1e-14, 2e-14] * flux
+    for name in ("PL_Index", "LP_Index", "LP_beta", "PLEC_IndexS", "PLEC_ExpfactorS"):
+        table[name], table[f"Unc_{name}"] = [2.1, 1.7, 2.3], [0.1, 0.1, 0.1]
+    table["PLEC_Exp_Index"], table["Unc_PLEC_Exp_Index"] = [0.5, np.nan, np.nan], [np.nan] * 3
+    extended = Table({"Source_Name": ["IC 443"], "Model_Form": ["2D Gaussian"]})
+    extended["Model_SemiMajor"] = extended["Model_SemiMinor"] = [0.27] * u.deg
+    extended["Model_PosAng"] = [0.0] * u.deg
+    edges = Table({"LowerEnergy": [50.0, 100] * u.MeV, "UpperEnergy": [100.0, 300] * u.MeV})
+    hdus = [fits.PrimaryHDU()]
+    for name, item in (
+        ("LAT_Point_Source_Catalog", table),
+        ("ExtendedSources", extended),
+        ("EnergyBounds", edges),
+    ):
+        hdu = fits.table_to_hdu(item)
+        hdu.name = name
+        hdus.append(hdu)
+    hdus[1].header["VERSION"] = "v32"
+    fits.HDUList(hdus).writeto(path)
+
+
+def test_the_fourth_fermi_catalogue(tmp_path: Path) -> None:
+    """It is not in every copy of gammapy's data; this is a file like it."""
+    from gammapy.catalog import SourceCatalog4FGL
+
+    path = tmp_path / "gll_psc_v32.fit"
+    fourth_fermi_catalogue(path)
+    config = {"catalog": "4fgl", "file": str(path), "cone": CONE | {"radius": "20 deg"}}
+    found = run("catalog-models", config, {})
+    assert list(found["sources"]["spectral"]) == ["pl", "secpl-4fgl-dr3", "lp"]
+    assert list(found["sources"]["spatial"]) == ["point", "point", "gauss"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # cells that are masked
+        theirs = SourceCatalog4FGL(path).to_models()
+    for model in theirs:
+        ours = found["models"][model.name].parameters
+        assert ours.names == model.parameters.names
+        np.testing.assert_array_equal(ours.value, model.parameters.value)
+    named = run("catalog-models", {"catalog": "4fgl", "file": str(path), "names": ["Crab"]}, {})
+    assert named["models"].names == ["4FGL J0534.5+2201i"]
+
+
 def test_files_are_where_gammapy_looks_for_them() -> None:
     import inspect
 
