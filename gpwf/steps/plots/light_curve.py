@@ -54,7 +54,7 @@ def draw_light_curve(light_curve: Any, *, title: str) -> Any:
         draw_band(axes, light_curve, band, times)
         style_axes(axes, title if band == 0 else "")
     time_axes(figure, panels, times)
-    put_legend(panels[0], ncols=3, loc="best")
+    put_legend(panels[0], beside=panels[1:], ncols=3, loc="best")
     return figure
 
 
@@ -126,8 +126,11 @@ def draw_band(axes: Any, light_curve: Any, band: int, times: dict[str, Any]) -> 
         linewidth=1.2,
         zorder=3,
     )
+    bottom = 0.0
     if is_limit.any():
         span = (np.nanmax(drawn) - min(0.0, np.nanmin(drawn))) * scale
+        lowest = float(limit[is_limit].min()) * scale - 0.16 * span
+        bottom = min(0.0, lowest)  # the heads of arrows from limits near 0 stay inside
         draw_limits(
             axes,
             times["center"][is_limit],
@@ -138,7 +141,7 @@ def draw_band(axes: Any, light_curve: Any, band: int, times: dict[str, Any]) -> 
             label=f"upper limits ({light_curve.n_sigma_ul or 2:g}$\\sigma$)",
         )
     if (flux[is_flux] - np.nan_to_num(errn[is_flux]) >= 0).all():
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=bottom)
     axes.set_ylim(top=axes.get_ylim()[1] * 1.18)  # room for the legend
     axes.set_ylabel(_label(light_curve, band, exponent))
     return exponent
