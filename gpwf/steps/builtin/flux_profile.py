@@ -17,6 +17,7 @@ from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.fluxes import settle_flux
+from gpwf.steps.map_regions import require_region
 from gpwf.steps.settings import (
     EnergyEdges,
     Field,
@@ -144,6 +145,10 @@ class FluxProfileStep(Step):
         geom = datasets[0].counts.geom.to_image()
         regions = _line(settings.line, geom) if settings.line else _rings(settings.rings)
         solid_angles = _solid_angles(regions, geom, ctx.step)
+        for dataset in datasets:
+            for number, region in enumerate(regions):
+                require_region(dataset, region, f"region {number + 1} of {len(regions)}", ctx.step)
+        _warn_uneven(solid_angles, regions, ctx.step)
         axis = common_energy_axis(datasets, ctx.step)
         if settings.energy_edges is None:
             edges = usable_edges(datasets, axis, ctx.step)[[0, -1]]
@@ -243,12 +248,11 @@ def _solid_angles(regions: Sequence[Any], geom: Any, step: str) -> list[float]:
                 "'height'",
             )
         found.append(float(geom.solid_angle().to_value("sr")[inside].sum()))
-    _warn_uneven(found, regions, step)
     return found
 
 
 def _warn_uneven(solid_angles: list[float], regions: Sequence[Any], step: str) -> None:
-    """Warn of regions that are partly outside the map, or that pixels cannot follow."""
+    """Warn of regions that pixels cannot follow."""
     small = [
         str(number + 1)
         for number, (pixels, region) in enumerate(zip(solid_angles, regions, strict=True))
@@ -256,8 +260,9 @@ def _warn_uneven(solid_angles: list[float], regions: Sequence[Any], step: str) -
     ]
     if small:
         warnings.warn(
-            f"{step}: the pixels in the regions {', '.join(small)} cover less or more than 70% to "
-            "130% of them: they reach beyond the map, or are hardly wider than a pixel",
+            f"{step}: the pixels in the regions {', '.join(small)} cover less than 70% or more "
+            "than 130% of them, which are hardly wider than a pixel; fluxes per solid angle count "
+            "the pixels",
             stacklevel=3,
         )
 

@@ -12,6 +12,7 @@ from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import copy_datasets, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.map_regions import require_region
 from gpwf.steps.settings import EnergyEdges, Field, Fraction, SkyCircle, StepSettings
 from gpwf.steps.virtual import resize_region
 
@@ -259,8 +260,10 @@ def _in_region(dataset: Any, settings: SensitivitySettings, step: str) -> Any:
     else:
         dataset.background = dataset.npred_background()
     dataset.models = None
+    circle = CircleSkyRegion(center, radius)
+    require_region(dataset, circle, "'on_region'", step)
     spectrum = dataset.to_spectrum_dataset(
-        CircleSkyRegion(center, radius),
+        circle,
         containment_correction=settings.containment_correction and fixed,
         name=dataset.name,
     )
