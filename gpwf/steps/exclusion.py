@@ -21,6 +21,7 @@ _MAX_PIXELS = 200_000_000
 _WIDTH_DEG = 14.0
 _BIN_DEG = 0.02
 _SETTING = "background.exclusion"
+_AT_ONCE = 100  # regions
 
 
 def read_exclusion(path: Path, center: Any, step: str) -> Any:
@@ -49,13 +50,13 @@ def read_exclusion(path: Path, center: Any, step: str) -> Any:
     if _is_map(path):
         mask = _read_map(path, step, _SETTING)
     else:
-        from gammapy.maps import WcsGeom
+        from gammapy.maps import Map, WcsGeom
 
         regions = _read_regions(path, step, _SETTING)
         geom = WcsGeom.create(
             skydir=center, binsz=_BIN_DEG, width=_WIDTH_DEG, frame=center.frame.name
         )
-        mask = geom.region_mask(regions, inside=False)
+        mask = Map.from_geom(geom, data=~_inside(regions, geom))
     if not mask.data.any():
         raise StepError(
             f"{step}: the exclusion mask {path.name} excludes everything",
@@ -88,7 +89,7 @@ def exclude_file(path: Path, geom: Any, step: str, setting: str) -> Any:
         Where the file is neither.
     """
     if not _is_map(path):
-        return geom.region_mask(_read_regions(path, step, setting)).data
+        return _inside(_read_regions(path, step, setting), geom)
     mask = _read_map(path, step, setting)
     # of a mask, interp_to_geom takes the pixel that holds the position
     return ~mask.interp_to_geom(geom, fill_value=1).data
@@ -220,6 +221,20 @@ def _read_regions(path: Path, step: str, setting: str) -> list[Any]:
             hint="regions are to be in sky coordinates ('fk5', 'icrs', 'galactic'), not in pixels",
         )
     return regions
+
+
+def _inside(regions: list[Any], geom: Any) -> Any:
+    """Return the pixels inside any of the regions, an array of bool.
+
+    gammapy makes one region of all, nested as deep as there are regions, which Python's stack does
+    not hold for a thousand.
+    """
+    import numpy as np
+
+    inside = np.zeros(geom.data_shape, dtype=bool)
+    for first in range(0, len(regions), _AT_ONCE):
+        inside |= geom.region_mask(regions[first : first + _AT_ONCE]).data
+    return inside
 
 
 def check_fits_header(path: Path, step: str) -> None:

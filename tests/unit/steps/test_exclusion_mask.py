@@ -104,6 +104,15 @@ def test_files_of_regions_and_masks_come_together(tmp_path: Path) -> None:
     assert two.data[:, 0].all()  # beyond that map nothing is excluded
 
 
+def test_there_may_be_thousands_of_regions(tmp_path: Path) -> None:
+    """gammapy alone fails with RecursionError."""
+    lines = [f"circle({82 + n / 333}, 22.01, 0.14)" for n in range(1000)]
+    (tmp_path / "many.reg").write_text("\n".join(["icrs", *lines]))
+    mask = mask_of({"files": ["many.reg"]}, base=tmp_path)
+    assert list(np.flatnonzero((~mask.data[:, 8:32]).all(axis=1))) == [14, 15]
+    assert mask.data[:13].all()
+
+
 def test_any_plane_of_a_mask_excludes(tmp_path: Path) -> None:
     from gammapy.maps import Map, MapAxis
 
