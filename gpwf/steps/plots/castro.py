@@ -93,7 +93,7 @@ def draw_castro(flux_points: Any, *, energy_power: float, title: str) -> Any:
     energy_axis(axes, points["low"].min() / 1.1, points["high"].max() * 1.1)
     axes.set_ylabel(dnde_label(energy_power))
     style_axes(axes, title)
-    put_legend(axes)
+    put_legend(axes, loc="upper right")  # the best place is slow to find among so many cells
     _bar(figure, image, axes)
     return figure
 
@@ -130,7 +130,8 @@ def draw_castro_light_curve(light_curve: Any, *, title: str) -> Any:
         axes.set_ylim(low, high)
         style_axes(axes, title if band == 0 else "")
     time_axes(figure, panels, times)
-    put_legend(panels[0], ncols=3, loc="best")
+    framed = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}  # it lies over cells
+    put_legend(panels[0], beside=panels[1:], ncols=3, loc="upper right", **framed)
     _bar(figure, image, list(panels))
     return figure
 

@@ -120,7 +120,8 @@ def _draw_pair(axes: Any, contours: Sequence[Any], pair: tuple[str, str], *, few
     for number, table, facts in found:
         _draw_one(axes, table, facts, units, scales, number)
     axes.set_xlabel(labels[0])
-    axes.set_ylabel(labels[1])
+    # in a small panel the unit has a line of its own
+    axes.set_ylabel(labels[1] if few else labels[1].replace("  $[", "\n$["))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6 if few else 4))
 

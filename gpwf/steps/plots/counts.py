@@ -218,9 +218,12 @@ def _draw_counts(axes: Any, sums: dict[str, Any], fit_range: Any) -> None:
         label=sums["label"],
     )
     _shade(axes, sums, fit_range)
-    axes.set_yscale("log")
     highest = max(float(sums[name].max()) for name in ("counts", "background", "npred"))
-    axes.set_ylim(0.3, 2.5 * max(1.0, highest))
+    if highest > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(0.3, 2.5 * max(1.0, highest))
+    else:  # nothing has a logarithm
+        axes.set_ylim(0, 3)
     axes.set_ylabel("Counts per bin")
 
 

@@ -58,7 +58,7 @@ def draw_flux_profile(profile: Any, *, title: str) -> Any:
     where = "the centre" if profile.meta.get("regions") == "rings" else "the first region"
     panels[-1].set_xlabel(f"Distance from {where} [deg]")
     figure.align_ylabels(list(panels))
-    put_legend(panels[0], ncols=2, loc="best")
+    put_legend(panels[0], beside=panels[1:], ncols=2, loc="best")
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 __all__ = [
@@ -163,7 +164,25 @@ def error_label(flux: Any) -> str:
     return f" ({n_sigma:g}$\\sigma$ errors)"
 
 
-def put_legend(axes: Any, **options: Any) -> None:
-    """Add a legend where something has a label."""
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=_FONT - 1.5, frameon=False, handlelength=1.8, **options)
+def put_legend(axes: Any, *, beside: Sequence[Any] = (), **options: Any) -> None:
+    """Add a legend where something has a label.
+
+    Parameters
+    ----------
+    axes : `matplotlib.axes.Axes`
+        Where to.
+    beside : sequence of `matplotlib.axes.Axes`
+        Other panels, whose labels are explained here as well.
+    **options
+        Of `matplotlib.axes.Axes.legend`.
+    """
+    found: dict[str, Any] = {}
+    for panel in (axes, *beside):
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if found:
+        axes.legend(
+            handles=list(found.values()),
+            labels=list(found),
+            **{"fontsize": _FONT - 1.5, "frameon": False, "handlelength": 1.8, **options},
+        )
