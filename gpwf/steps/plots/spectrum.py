@@ -90,7 +90,7 @@ def draw_sed(
     limit_y(axes, everything, curve)
     axes.set_ylabel(dnde_label(energy_power))
     style_axes(axes, title)
-    put_legend(axes, **({"ncols": 2} if len(flux_points) > 3 else {}))
+    put_legend(axes, ncols=2 if len(flux_points) > 3 else 1)
     return figure
 
 
