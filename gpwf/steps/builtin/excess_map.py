@@ -211,7 +211,7 @@ def _check_ring(dataset: Any, settings: ExcessMapSettings, step: str) -> None:
     if dataset.counts_off.data.sum() > _RING * dataset.counts.data.sum():
         warnings.warn(
             f"{step}: the OFF counts seem to come from rings, which add them up already: "
-            "significances are too high; set 'correlate_off: false'",
+            "significances come out a little too high; set 'correlate_off: false'",
             stacklevel=2,
         )
 
