@@ -41,7 +41,7 @@ def usable_pixels(significance: Any, exclusion: Any, step: str) -> Any:
     NoDataError
         Where no pixel is left.
     StepError
-        Where the mask has several images, one for each energy.
+        Where the mask has several images, one for each energy, or is none.
     """
     import numpy as np
 
@@ -55,6 +55,11 @@ def usable_pixels(significance: Any, exclusion: Any, step: str) -> Any:
                     hint="make it an image: one mask for all energies",
                 )
             image = exclusion.reduce_over_axes(np.logical_and, keepdims=False)
+        if not np.isin(image.data, (0, 1)).all():
+            raise StepError(
+                f"{step}: the input 'exclusion_mask' has values other than 0 and 1",
+                hint="connect a mask, that of a step 'exclusion-mask' for example",
+            )
         geom = significance.geom.to_image()
         if image.geom == geom:
             allowed = image.data.astype(bool)

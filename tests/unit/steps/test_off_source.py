@@ -95,6 +95,18 @@ def test_a_mask_that_leaves_nothing_is_no_data() -> None:
         run("excess-map", CONFIG, inputs)
 
 
+def test_a_map_that_is_no_mask_is_refused() -> None:
+    other = make_mask()
+    other.data = np.linspace(0, 5, other.data.size).reshape(other.data.shape)
+    inputs = {"datasets": [make_datasets(poisson())], "exclusion_mask": other}
+    with pytest.raises(StepError, match="values other than 0 and 1"):
+        run("excess-map", CONFIG, inputs)
+    numbers = make_mask()
+    numbers.data = numbers.data.astype(int)  # as FITS has it
+    inputs["exclusion_mask"] = numbers
+    assert run("excess-map", CONFIG, inputs)["summary"]["n_pixels"][0] == 800
+
+
 def test_tables_are_made_where_they_are_asked_for() -> None:
     catalog = load_catalog()
 
