@@ -21,7 +21,7 @@ TABLES = {
 
 _ROUNDING = 1e-12
 _MAX_DOUBLINGS = 60
-_PRECISION = 1e-5  # of the distance between best value and limit
+_PRECISION = 1e-5  # of the largest scale that is looked at
 
 
 class Limit:
@@ -164,20 +164,18 @@ def scale_limit(
     per_scale = _npred(likelihood.datasets, name)
     if not per_scale > 0:
         return Limit()
-    counts = sum(float(dataset.counts.data.sum()) for dataset in likelihood.datasets)
-    start = max(1.0, math.sqrt(counts)) / per_scale
-    scale.value, scale.min = start, 0.0
-    likelihood.minimise(f"the fit of {what}")
 
     def stat(value: float) -> float:
         likelihood.reset()
         scale.value, scale.frozen = value, True
         return float(likelihood.optimize(f"the fit of {what} at scale {value:.4g}"))
 
-    best, lowest, without = float(scale.value), likelihood.stat, stat(0.0)
-    if without <= lowest:
-        best, lowest = 0.0, without
-    limit = _crossing(lambda value: stat(value) - lowest - delta, best, start, likelihood, what)
+    counts = sum(float(dataset.counts.data.sum()) for dataset in likelihood.datasets)
+    start = max(1.0, math.sqrt(counts)) / per_scale
+    without = stat(0.0)
+    bound = _bound(stat, without, start, delta, likelihood, what)
+    best, lowest = _minimum(stat, without, bound)
+    limit = _crossing(lambda value: stat(value) - lowest - delta, best, bound)
     if sigma:
         limit = _widened(lambda value: stat(value) - lowest, best, limit, delta, sigma)
     likelihood.reset()
@@ -198,28 +196,64 @@ def _npred(datasets: Any, name: str) -> float:
     return total
 
 
-def _crossing(
-    above: Callable[[float], float], best: float, start: float, likelihood: Likelihood, what: str
+def _bound(
+    stat: Callable[[float], float],
+    without: float,
+    start: float,
+    delta: float,
+    likelihood: Likelihood,
+    what: str,
 ) -> float:
-    """Return where a rising function crosses zero above a value.
+    """Return a scale that is too large, and not much larger than needed.
 
     Raises
     ------
     StepError
-        Where it does not.
+        Where the data do not limit the scale.
     """
+    lowest, bound = without, start
+    for _ in range(_MAX_DOUBLINGS):
+        found = stat(bound)
+        lowest = min(lowest, found)
+        if found - lowest > delta:
+            break
+        bound *= 2
+    else:
+        raise StepError(
+            f"{likelihood.step}: the data do not limit {what}",
+            hint="use more data, or fix other parameters",
+        )
+    for _ in range(_MAX_DOUBLINGS):
+        found = stat(bound / 2)
+        lowest = min(lowest, found)
+        if found - lowest <= delta:
+            return bound
+        bound /= 2
+    return bound
+
+
+def _minimum(stat: Callable[[float], float], without: float, bound: float) -> tuple[float, float]:
+    """Return the best scale from zero to a bound, and the fit statistic there.
+
+    The statistic is convex in the scale, as the expected counts are linear in it. minuit, which
+    would find the minimum faster, does not end well where that is at the edge.
+    """
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        stat, bounds=(0, bound), method="bounded", options={"xatol": _PRECISION * bound}
+    )
+    if not found.fun < without:
+        return 0.0, without
+    return float(found.x), float(found.fun)
+
+
+def _crossing(above: Callable[[float], float], best: float, bound: float) -> float:
+    """Return where a rising function crosses zero, between the best value and a bound."""
     from scipy.optimize import brentq
 
-    inner, outer = best, best + start
-    for _ in range(_MAX_DOUBLINGS):
-        if above(outer) > 0:
-            tolerance = _PRECISION * (outer - best)
-            return float(brentq(above, inner, outer, xtol=tolerance, rtol=1e-12))
-        inner, outer = outer, best + 2 * (outer - best)
-    raise StepError(
-        f"{likelihood.step}: the data do not limit {what}",
-        hint="use more data, or fix other parameters",
-    )
+    tolerance = _PRECISION * (bound - best)
+    return float(brentq(above, best, bound, xtol=tolerance, rtol=1e-12))
 
 
 def _widened(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
-
-from pydantic import model_validator
+from typing import Any, ClassVar, Literal
 
 from gpwf.core.catalog import ExternalFile, SettingProblem
 from gpwf.core.spec import Port
@@ -24,7 +22,6 @@ from gpwf.steps.settings import (
     InputPath,
     Section,
     StepSettings,
-    problem,
 )
 
 __all__ = ["DarkMatterLimitsStep"]
@@ -41,12 +38,6 @@ class Masses(Section):
     min: Energy = Field(description="Lowest mass, as energy")
     max: Energy = Field(description="Highest mass")
     n_values: int = Field(ge=2, le=1000, description="Number of masses")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.min.value >= self.max.value:
-            raise problem("GP306", f"min ({self.min}) must be less than max ({self.max})")
-        return self
 
 
 class DarkMatterLimitsSettings(StepSettings):
@@ -149,7 +140,11 @@ class DarkMatterLimitsStep(Step):
             if isinstance(values, tuple) and len(set(values)) < len(values):
                 message = f"a value of '{name}' comes twice"
                 found.append(SettingProblem(path=(name,), message=message, code="GP306"))
-        if settings.masses == ():
+        masses = settings.masses
+        if isinstance(masses, Masses) and masses.min.value >= masses.max.value:
+            message = f"min ({masses.min}) must be less than max ({masses.max})"
+            found.append(SettingProblem(path=("masses",), message=message, code="GP306"))
+        if masses == ():
             message = "there is no mass"
             found.append(SettingProblem(path=("masses",), message=message, code="GP304"))
         return found
