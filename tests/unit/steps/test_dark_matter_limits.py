@@ -147,7 +147,9 @@ def test_every_channel_and_mass_has_a_row(table: str, datasets: Any) -> None:
     np.testing.assert_allclose(found["sigma_v_ul"][4:], 2 * found["sigma_v_ul"][:4], rtol=1e-3)
     above = {"min": "0.562341325 TeV"}  # an edge of the datasets
     with pytest.warns(UserWarning, match=r"no limit for 0\.1 TeV \(b\)"):
-        high = limits({"table": table, "masses": ["0.1 TeV", "5 TeV"], "fit_range": above}, datasets)
+        high = limits(
+            {"table": table, "masses": ["0.1 TeV", "5 TeV"], "fit_range": above}, datasets
+        )
     assert list(np.isfinite(high["sigma_v_ul"])) == [False, True]
     with pytest.raises(NoDataError, match="no gamma rays of dark matter of any of the masses"):
         limits({"table": table, "masses": ["100 GeV"], "fit_range": {"min": "1 TeV"}}, datasets)
