@@ -101,6 +101,8 @@ def _flux_points(item: DatasetFile, name: str, stat_type: str) -> Any:
     else:
         with fits.open(item.path, memmap=False) as hdulist:
             table = Table.read(hdulist[item.hdu], mask_invalid=False)
+            for column in table.itercols():  # in the byte order of the machine
+                table.replace_column(column.name, column.astype(column.dtype.newbyteorder("=")))
             if "GTI" in hdulist:
                 gti = GTI.from_table_hdu(hdulist["GTI"])
     masks = {

@@ -13,6 +13,7 @@ from gpwf.core.spec import Port
 from gpwf.errors import StepError, StepInputError
 from gpwf.steps.base import Step, StepContext, input_file, missing_path
 from gpwf.steps.binning import warn_moved
+from gpwf.steps.catalog_fluxes import CatalogSource, catalog_file, catalog_flux
 from gpwf.steps.dataset_files import DatasetFile, find_datasets
 from gpwf.steps.dataset_parts import energy_geom, has_counts, mask_of
 from gpwf.steps.dataset_readers import flux_dataset, isotropic_model, read_dataset
@@ -43,6 +44,11 @@ class ReadDatasetsSettings(StepSettings):
         "datasets, configurations of fermipy, or tables of flux points (FITS, ECSV), in the order "
         "wanted; left out: the products 'flux_points'",
         json_schema_extra={"usual": True},
+    )
+    catalog_sources: tuple[CatalogSource, ...] = Field(
+        (),
+        description="Sources of catalogues, whose flux points become datasets after those of "
+        "'files', as a list of {catalog: …, source: …}",
     )
     prefix: str | None = Field(
         None,
@@ -84,8 +90,9 @@ class ReadDatasetsStep(Step):
     - Configurations of fermipy (YAML), read by `gammapy.datasets.FermipyDatasetsReader`: maps of
       Fermi-LAT, one dataset for each component, named after class and type of its events. The
       isotropic emission is a model of its own (`isotropic`).
-    - Tables of flux points (FITS, ECSV) and products `flux_points`: each becomes a
-      `gammapy.datasets.FluxPointsDataset`, which a fit compares with the spectrum directly.
+    - Tables of flux points (FITS, ECSV), flux points of catalogues (`catalog_sources`), and, where
+      neither is given, products `flux_points`: each becomes a `gammapy.datasets.FluxPointsDataset`,
+      which a fit compares with the spectrum directly.
 
     All of these files count for what is done again: by their content, not by where they lie.
     """
@@ -100,8 +107,8 @@ class ReadDatasetsStep(Step):
     packages: ClassVar[tuple[str, ...]] = ("gammapy", "numpy", "astropy", "regions")
 
     def inputs(self, settings: ReadDatasetsSettings) -> tuple[Port, ...]:
-        """Return the port ``flux_points`` where no files are given."""
-        return (_FLUX_POINTS,) if settings.files is None else ()
+        """Return the port ``flux_points`` where neither files nor sources are given."""
+        return () if settings.files is not None or settings.catalog_sources else (_FLUX_POINTS,)
 
     def outputs(self, settings: ReadDatasetsSettings) -> tuple[Port, ...]:
         """Return the port ``datasets``, and ``models`` where the isotropic emission is wanted."""
@@ -123,9 +130,10 @@ class ReadDatasetsStep(Step):
 
     def index_files(self, settings: ReadDatasetsSettings) -> tuple[ExternalFile, ...]:
         """Return the files that the settings name, which name the others."""
-        return tuple(
+        files = [
             input_file(f"files.{number}", path) for number, path in enumerate(settings.files or ())
-        )
+        ]
+        return (*files, *_catalog_files(settings))
 
     def external_files(self, settings: ReadDatasetsSettings) -> tuple[ExternalFile, ...]:
         """Return the files that the settings name, and those that these name.
@@ -145,7 +153,7 @@ class ReadDatasetsStep(Step):
             for place in dict.fromkeys([path.path, *places]):
                 name = _relative(place, path.path.parent)
                 files.append(ExternalFile(setting=setting, path=place, name=name))
-        return tuple(files)
+        return (*files, *_catalog_files(settings))
 
     def run(
         self, settings: ReadDatasetsSettings, inputs: Mapping[str, Any], ctx: StepContext
@@ -154,30 +162,12 @@ class ReadDatasetsStep(Step):
         from gammapy.datasets import Datasets
         from gammapy.modeling.models import Models
 
-        models = []
-        if settings.files is None:
+        models: list[Any] = []
+        if self.inputs(settings):
             datasets = _from_products(inputs["flux_points"], settings, ctx)
         else:
-            found = [
-                item
-                for number, path in enumerate(settings.files)
-                for item in find_datasets(f"files.{number}", path)
-            ]
-            names = _names(found, settings)
-            datasets = []
-            for done, (item, name) in enumerate(zip(found, names, strict=True)):
-                ctx.progress(done, len(found), name)
-                dataset = read_dataset(
-                    item,
-                    name,
-                    ctx.step,
-                    edisp_bins=settings.edisp_bins,
-                    stat_type=settings.stat_type,
-                )
-                datasets.append(dataset)
-                if settings.isotropic and item.isotropic is not None:
-                    models.append(isotropic_model(item.isotropic, name, ctx.step))
-            ctx.progress(len(found), len(found), "")
+            datasets, models = _from_files(settings, ctx)
+            datasets += _from_catalogs(settings, [item.name for item in datasets], ctx.step)
         for dataset in datasets:
             _restrict(dataset, settings.energy, ctx.step)
         if not any(mask_of(item).any() for item in datasets):
@@ -193,6 +183,70 @@ class ReadDatasetsStep(Step):
             )
         products = {"datasets": Datasets(datasets)}
         return products | ({"models": Models(models)} if settings.isotropic else {})
+
+
+def _catalog_files(settings: ReadDatasetsSettings) -> list[ExternalFile]:
+    """Return the files of the catalogues, each once."""
+    found = [
+        catalog_file(f"catalog_sources.{number}", item)
+        for number, item in enumerate(settings.catalog_sources)
+    ]
+    return list({item.path: item for item in reversed(found)}.values())[::-1]
+
+
+def _from_files(settings: ReadDatasetsSettings, ctx: StepContext) -> tuple[list[Any], list[Any]]:
+    """Return the datasets of the files, and models of isotropic emission where they are wanted."""
+    found = [
+        item
+        for number, path in enumerate(settings.files or ())
+        for item in find_datasets(f"files.{number}", path)
+    ]
+    datasets, models = [], []
+    for done, (item, name) in enumerate(zip(found, _names(found, settings), strict=True)):
+        ctx.progress(done, len(found), name)
+        dataset = read_dataset(
+            item, name, ctx.step, edisp_bins=settings.edisp_bins, stat_type=settings.stat_type
+        )
+        datasets.append(dataset)
+        if settings.isotropic and item.isotropic is not None:
+            models.append(isotropic_model(item.isotropic, name, ctx.step))
+    ctx.progress(len(found), len(found), "")
+    return datasets, models
+
+
+def _from_catalogs(settings: ReadDatasetsSettings, taken: list[str], step: str) -> list[Any]:
+    """Return a dataset for each source of a catalogue, named after it."""
+    datasets = []
+    for number, item in enumerate(settings.catalog_sources):
+        setting = f"catalog_sources.{number}"
+        flux = catalog_flux(item, step, setting)
+        name = f"{settings.prefix or item.catalog}-{_plain(item.source)}"
+        if name in taken:
+            raise StepError(
+                f"{step}: '{setting}': there is a dataset '{name}' already",
+                hint="list every source once",
+            )
+        taken = [*taken, name]
+        datasets.append(_as_dataset(flux, name, settings, step))
+    return datasets
+
+
+def _as_dataset(flux: Any, name: str, settings: ReadDatasetsSettings, step: str) -> Any:
+    """Return flux points as a dataset.
+
+    Raises
+    ------
+    StepError
+        Where they cannot be used as they are asked for.
+    """
+    try:
+        return flux_dataset(flux, name, settings.stat_type)
+    except ValueError as error:
+        raise StepError(
+            f"{step}: {error}",
+            hint="give flux points of the step 'flux-points'; for profiles, with 'scan' in its "
+            "'selection_optional'",
+        ) from error
 
 
 def _isotropic_files(setting: str, found: Sequence[DatasetFile]) -> list[Path]:
@@ -219,28 +273,15 @@ def _isotropic_files(setting: str, found: Sequence[DatasetFile]) -> list[Path]:
 def _from_products(
     products: Sequence[Any], settings: ReadDatasetsSettings, ctx: StepContext
 ) -> list[Any]:
-    """Return a dataset for each product of flux points, named after where it comes from.
-
-    Raises
-    ------
-    StepError
-        Where they cannot be used as they are asked for.
-    """
+    """Return a dataset for each product of flux points, named after where it comes from."""
     labels = [" ".join(item.values()) for item in ctx.labels.get("flux_points", ())]
     if len(labels) != len(products) or len(set(labels)) < len(labels) or not all(labels):
         labels = [str(number + 1) for number in range(len(products))]
     first = settings.prefix or "flux-points"
-    datasets = []
-    for flux, label in zip(products, labels, strict=True):
-        try:
-            datasets.append(flux_dataset(flux, f"{first}-{_plain(label)}", settings.stat_type))
-        except ValueError as error:
-            raise StepError(
-                f"{ctx.step}: {error}",
-                hint="give flux points of the step 'flux-points'; for profiles, with 'scan' in its "
-                "'selection_optional'",
-            ) from error
-    return datasets
+    return [
+        _as_dataset(flux, f"{first}-{_plain(label)}", settings, ctx.step)
+        for flux, label in zip(products, labels, strict=True)
+    ]
 
 
 def _plain(text: str) -> str:

@@ -112,6 +112,8 @@ def _as_models(model: Any) -> Any:
 
 def _details(flux: Any) -> dict[str, Any]:
     """Return what the table in FITS loses."""
+    from gammapy.maps import LabelMapAxis
+
     details: dict[str, Any] = {
         "format": "gpwf-flux/1",
         "meta": plain(flux.meta),
@@ -120,7 +122,8 @@ def _details(flux: Any) -> dict[str, Any]:
     }
     for item in flux._data.values():
         for axis in item.geom.axes:
-            if axis.name == "dataset":
+            # a table that does not name the datasets has an axis of numbers, made anew when read
+            if axis.name == "dataset" and isinstance(axis, LabelMapAxis):
                 details["datasets"] = plain(axis.center)
             elif axis.name == "time":
                 details["time"] = {

@@ -1,0 +1,79 @@
+"""Flux points of catalogues of gamma-ray sources."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from gpwf.core.catalog import ExternalFile
+from gpwf.errors import StepError, StepInputError
+from gpwf.steps.base import input_file
+from gpwf.steps.settings import Field, InputPath, Section
+from gpwf.steps.source_catalogs import CATALOGS, open_catalog, quiet_units, rows_by_name
+
+__all__ = ["CatalogSource", "catalog_file", "catalog_flux"]
+
+
+class CatalogSource(Section):
+    """A source of a catalogue that has flux points."""
+
+    catalog: Literal["gamma-cat", "hgps", "3fgl", "4fgl", "2fhl", "3fhl"] = Field(
+        description="Which catalogue; the others have no flux points"
+    )
+    source: str = Field(
+        min_length=1, description="Name of the source", examples=["3FHL J0534.5+2201"]
+    )
+    file: InputPath | None = Field(
+        None, description="File of the catalogue; left out: that of gammapy's data"
+    )
+
+    @property
+    def path(self) -> InputPath:
+        """The file of the catalogue."""
+        return self.file or InputPath.settle(f"$GAMMAPY_DATA/{CATALOGS[self.catalog].file}")
+
+
+def catalog_file(setting: str, item: CatalogSource) -> ExternalFile:
+    """Return the file of a catalogue.
+
+    Raises
+    ------
+    StepInputError
+        Where it is not there, with how to get it.
+    """
+    try:
+        return input_file(setting, item.path)
+    except StepInputError as error:
+        if item.file is not None or "$" in item.path:
+            raise
+        raise StepInputError(
+            f"{setting}: the catalogue '{item.catalog}' is not there: {item.path}",
+            setting=setting,
+            hint=f"{CATALOGS[item.catalog].source}; or name its file in 'file'",
+        ) from error
+
+
+def catalog_flux(item: CatalogSource, step: str, setting: str) -> Any:
+    """Return the flux points of a source, `gammapy.estimators.FluxPoints`.
+
+    Raises
+    ------
+    StepError
+        Where the catalogue has no such source, or no flux points of it.
+    """
+    catalog = open_catalog(item.catalog, item.path.path, step)
+    row = rows_by_name(catalog, [item.source], step, f"{setting}.source")[0]
+    try:
+        with quiet_units():
+            flux = catalog[row].flux_points
+    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise StepError(
+            f"{step}: the catalogue '{item.catalog}' has no flux points of '{item.source}': "
+            f"{error}",
+            hint="choose another source, or another catalogue",
+        ) from error
+    if flux is None:
+        raise StepError(
+            f"{step}: the catalogue '{item.catalog}' has no flux points of '{item.source}'",
+            hint="choose another source, or another catalogue",
+        )
+    return flux
