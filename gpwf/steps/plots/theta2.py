@@ -46,40 +46,10 @@ def draw_theta2(table: Any, *, title: str) -> Any:
     figure = new_figure()
     axes = figure.add_subplot()
     edges = np.append(table["theta2_min"], table["theta2_max"][-1])
-    center = (edges[1:] + edges[:-1]) / 2
     on, off = np.asarray(table["counts"], float), np.asarray(table["counts_off"], float)
     alpha = np.asarray(table["alpha"])
     background, error = alpha * off, alpha * np.sqrt(off)
-    axes.stairs(
-        background + error,
-        edges,
-        baseline=np.maximum(background - error, 0),
-        fill=True,
-        color=COLORS[1],
-        alpha=0.25,
-        linewidth=0,
-    )
-    axes.errorbar(
-        center,
-        on,
-        xerr=np.diff(edges) / 2,
-        yerr=np.sqrt(on),
-        linestyle="none",
-        marker="o",
-        markersize=marker_size(len(on)),
-        linewidth=1.2,
-        color=COLORS[0],
-        zorder=3,
-        label="ON",
-    )
-    axes.stairs(
-        background,
-        edges,
-        baseline=None,
-        color=COLORS[1],
-        linewidth=1.5,
-        label=_off_label(alpha[0]),
-    )
+    _draw_counts(axes, edges, on, (background, error), _off_label(alpha[0]))
     cut = table.meta["cut"]
     axes.axvline(
         cut["theta_cut"] ** 2,
@@ -98,6 +68,37 @@ def draw_theta2(table: Any, *, title: str) -> Any:
     style_axes(axes, title)
     put_legend(axes, loc="upper right")
     return figure
+
+
+def _draw_counts(axes: Any, edges: Any, on: Any, expected: tuple[Any, Any], label: str) -> None:
+    """Draw ON counts, and the expected background with its error."""
+    import numpy as np
+
+    background, error = expected
+    color = COLORS[1]
+    axes.stairs(
+        background + error,
+        edges,
+        baseline=np.maximum(background - error, 0),
+        fill=True,
+        color=color,
+        alpha=0.25,
+        linewidth=0,
+    )
+    axes.errorbar(
+        (edges[1:] + edges[:-1]) / 2,
+        on,
+        xerr=np.diff(edges) / 2,
+        yerr=np.sqrt(on),
+        linestyle="none",
+        marker="o",
+        markersize=marker_size(len(on)),
+        linewidth=1.2,
+        color=COLORS[0],
+        zorder=3,
+        label="ON",
+    )
+    axes.stairs(background, edges, baseline=None, color=color, linewidth=1.5, label=label)
 
 
 def _off_label(alpha: float) -> str:
