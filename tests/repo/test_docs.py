@@ -139,6 +139,7 @@ def test_page_works(page: str, folder: Path, store: str) -> None:
         "docs/tutorial/crab.md",
         "docs/howto/own-data.md",
         "docs/howto/maps.md",
+        "docs/howto/detection.md",
         "docs/howto/models.md",
         "docs/howto/errors-and-limits.md",
     ],
