@@ -8,6 +8,7 @@ from gpwf.core.model_parts import parts_of
 
 __all__ = ["settle_templates"]
 
+
 def settle_templates(models: Any) -> Any:
     """Return models whose maps are not normalised again, changed in place.
 
