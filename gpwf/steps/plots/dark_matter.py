@@ -34,6 +34,9 @@ _CHANNELS = {
     "e": r"$e^+e^-$",
     "mu": r"$\mu^+\mu^-$",
     "tau": r"$\tau^+\tau^-$",
+    "nu_e": r"$\nu_e\bar{\nu}_e$",
+    "nu_mu": r"$\nu_\mu\bar{\nu}_\mu$",
+    "nu_tau": r"$\nu_\tau\bar{\nu}_\tau$",
 }
 
 

@@ -105,12 +105,15 @@ def draw_sensitivity(tables: Sequence[Any], names: Sequence[str], *, title: str)
     energy_axis(axes, min(low) / 1.25, max(high) * 1.25)
     axes.set_yscale("log")
     flat = np.concatenate(values)
-    axes.set_ylim(flat.min() / 2, flat.max() * 2.5)
+    columns = 2 if len(tables) > 4 else 1
+    rows = (len(tables) + len(criteria)) / columns
+    room = (flat.max() / flat.min()) ** (0.06 * rows)  # for the legend, above the curves
+    axes.set_ylim(flat.min() / 2, flat.max() * 1.5 * max(room, 1.6))
     unit = r"\mathrm{erg}\,\mathrm{cm}^{-2}\,\mathrm{s}^{-1}"
     axes.set_ylabel(rf"$E^2\,\mathrm{{d}}N/\mathrm{{d}}E$  $[{unit}]$")
     _explain(axes, criteria)
     style_axes(axes, title)
-    put_legend(axes, ncols=2 if len(tables) > 4 else 1)
+    put_legend(axes, ncols=columns)
     return figure
 
 
