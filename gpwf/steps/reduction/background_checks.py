@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 
 from gpwf.core.catalog import SettingProblem
 from gpwf.steps.reduction.backgrounds import METHODS, BackgroundParameters
 from gpwf.steps.reduction.phases import overlap, phase_pieces
-from gpwf.steps.reduction.settings import DatasetsSettings
+from gpwf.steps.reduction.settings import DatasetsSettings, Wcs
 
 __all__ = ["parameter_problems"]
 
 _AT = ("background", "parameters")
 
-# of each pixel, so many sums are kept at a time
+# gammapy keeps the sums of all rings of all pixels, four of them, in memory
 _MOST_RINGS = 500
+_MOST_SUMS = 100_000_000
 
 # the setting 'method' has choices of two methods
 _CHOICES = {"fov_background": ("scale", "fit"), "adaptive_ring": ("fixed_width", "fixed_r_in")}
@@ -75,6 +77,13 @@ def _adaptive_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
             f"steps of {step} make {room / step.value:.0f} rings, more than {_MOST_RINGS}",
             "take larger steps: less than a pixel makes no difference",
         )
+    elif room / step.value * _pixels(settings.geom.wcs) > _MOST_SUMS:
+        yield _clash(
+            "stepsize",
+            f"{math.ceil(room / step.value)} rings in each of {_pixels(settings.geom.wcs):.1e} "
+            f"pixels are more than {_MOST_SUMS:.0e}",
+            "take larger steps, or larger pixels ('geom.wcs.binsize')",
+        )
     # gammapy 2.1 multiplies with the size of a pixel (in deg) where it should divide
     if theta.value * settings.geom.wcs.binsize.value >= 0.5:
         yield _clash(
@@ -83,6 +92,11 @@ def _adaptive_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:
             "background of several pixels with the counts of one",
             "take smaller pixels, or leave it out",
         )
+
+
+def _pixels(wcs: Wcs) -> float:
+    """Return the number of pixels of a map."""
+    return wcs.width.width.value * wcs.width.height.value / wcs.binsize.value**2
 
 
 def _ring_problems(settings: DatasetsSettings) -> Iterator[SettingProblem]:

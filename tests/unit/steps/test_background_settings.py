@@ -105,6 +105,15 @@ def test_an_adaptive_ring_must_be_able_to_grow(
     assert problems("datasets", config) == wanted
 
 
+def test_rings_of_a_large_map_are_not_too_many() -> None:
+    wcs = {"binsize": "0.01 deg", "width": {"width": "20 deg", "height": "20 deg"}}
+    rings = background("adaptive_ring", **ADAPTIVE)  # 25 of them
+    config = maps(geom={**GEOM, "wcs": wcs}, background=rings)
+    assert problems("datasets", config) == {"background.parameters.stepsize": "GP306"}
+    config = maps(geom={**GEOM, "wcs": wcs | {"binsize": "0.02 deg"}}, background=rings)
+    assert problems("datasets", config) == {}
+
+
 def test_a_ring_may_have_several_energy_bins_an_adaptive_one_not() -> None:
     """gammapy takes the OFF counts of the first bin for all, without a word."""
     geom = {"axes": {"energy": {**ENERGY, "nbins": 3}}}
