@@ -188,7 +188,9 @@ def rows_by_name(catalog: Any, names: Sequence[str], step: str, setting: str) ->
     folded = {name.casefold(): index for name, index in known.items()}
     rows, unknown = [], []
     for name in names:
-        index = known.get(name.strip(), folded.get(name.strip().casefold()))
+        text = name.strip()
+        # gammapy has an empty name for sources that have no other one in a column
+        index = known.get(text, folded.get(text.casefold())) if text else None
         if index is None:
             unknown.append(name)
         else:

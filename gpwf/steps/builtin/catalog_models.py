@@ -208,7 +208,7 @@ class CatalogModelsStep(Step):
         from gammapy.modeling.models import Models
 
         catalog = open_catalog(settings.catalog, _catalog_path(settings).path, ctx.step)
-        found, left_out = find_sources(catalog, settings, ctx.step)
+        found, left_out = find_sources(catalog, settings, ctx)
         if left_out:
             names = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
             warnings.warn(f"{ctx.step}: sources without a model: {names}", stacklevel=2)

@@ -120,6 +120,7 @@ def test_no_source_is_no_data(file: Path) -> None:
     [
         ({"names": ["3HWC J0534+221"]}, "'names'.*no source '3HWC J0534", "3HWC J0534.220"),
         ({"names": ["J0540"]}, "'names'.*no source 'J0540'", "3HWC J0540.228"),
+        ({"names": [" "]}, "'names'.*no source ' '", ""),
         ({"exclude": ["crab"], "cone": CONE}, "'exclude'.*'crab'", ""),
         ({"cuts": [{"column": "tss", "min": 1}]}, "'cuts.0'.*no column 'tss'", "'ts'"),
         ({"cuts": [{"column": "ts", "min": "1 TeV"}]}, "'cuts.0', 'min'.*no unit", "a number"),

@@ -118,3 +118,21 @@ def test_a_map_in_the_short_form(tmp_path: Path) -> None:
     assert found.spatial_model.is_energy_dependent
     assert found.spatial_model.frame == "galactic"
     assert not found.spatial_model.parameters.free_parameters
+
+
+def test_a_file_with_links_keeps_its_covariance(tmp_path: Path) -> None:
+    """gammapy clears what lies off the diagonal when it reads links."""
+    from gammapy.modeling.models import Models, PowerLawSpectralModel, SkyModel
+
+    written = Models([SkyModel(PowerLawSpectralModel(), name=name) for name in ("one", "two")])
+    written[1].spectral_model.index = written[0].spectral_model.index
+    size = len(written.parameters)
+    random = np.random.default_rng(1).normal(size=(size, size)) * 1e-3
+    rows = [0, 1, 2, 0, 4, 5]
+    written.covariance = (random @ random.T)[np.ix_(rows, rows)]
+    written.write(tmp_path / "models.yaml")
+    config = {"file": str(tmp_path / "models.yaml")}
+    assert [item.name for item in files(config)] == ["models.yaml", "models_covariance.dat"]
+    found = run("models", config, {})["models"]
+    assert found[1].spectral_model.index is found[0].spectral_model.index
+    np.testing.assert_allclose(found.covariance.data, written.covariance.data, rtol=1e-12)
