@@ -107,7 +107,7 @@ def draw_sensitivity(tables: Sequence[Any], names: Sequence[str], *, title: str)
     flat = np.concatenate(values)
     columns = 2 if len(tables) > 4 else 1
     rows = (len(tables) + len(criteria)) / columns
-    room = (flat.max() / flat.min()) ** (0.06 * rows)  # for the legend, above the curves
+    room = (flat.max() / flat.min()) ** (0.075 * rows)  # for the legend, above the curves
     axes.set_ylim(flat.min() / 2, flat.max() * 1.5 * max(room, 1.6))
     unit = r"\mathrm{erg}\,\mathrm{cm}^{-2}\,\mathrm{s}^{-1}"
     axes.set_ylabel(rf"$E^2\,\mathrm{{d}}N/\mathrm{{d}}E$  $[{unit}]$")
