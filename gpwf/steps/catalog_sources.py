@@ -83,10 +83,10 @@ def find_sources(
             if not passed[row]:
                 left_out[name] = "the other settings leave it out"
         passed &= np.isin(np.arange(size), named)
-    rows = np.nonzero(passed)[0]
+    inside = np.nonzero(passed)[0]
     if separation is not None:
-        rows = rows[np.argsort(separation[rows], kind="stable")]
-    rows = rows.tolist()
+        inside = inside[np.argsort(separation[inside], kind="stable")]
+    rows: list[int] = inside.tolist()
     found = []
     for row, made in zip(rows, _made(catalog, rows, settings, ctx), strict=True):
         distance = None if separation is None else float(separation[row])
