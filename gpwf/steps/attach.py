@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gpwf.errors import StepError
+from gpwf.steps.dataset_parts import require_exposure
 
 __all__ = [
     "attach_models",
@@ -150,7 +151,8 @@ def attach_models(datasets: Any, models: Any, step: str) -> tuple[Any, Any]:
     Raises
     ------
     StepError
-        Where a model names a dataset that is not there, or no model acts on a dataset.
+        Where a model names a dataset that is not there, or no model acts on a dataset; where a
+        dataset with a source has no exposure.
     """
     from gammapy.modeling.models import Models
 
@@ -161,6 +163,7 @@ def attach_models(datasets: Any, models: Any, step: str) -> tuple[Any, Any]:
     if own:
         copies = Models([*copies, *own])
     attached.models = copies
+    require_exposure(attached, step)
     return attached, copies
 
 

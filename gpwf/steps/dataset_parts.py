@@ -7,7 +7,7 @@ from typing import Any
 
 from gpwf.errors import StepError
 
-__all__ = ["energy_geom", "has_counts", "mask_of", "require_counts"]
+__all__ = ["energy_geom", "has_counts", "mask_of", "require_counts", "require_exposure"]
 
 
 def has_counts(dataset: Any) -> bool:
@@ -31,6 +31,37 @@ def require_counts(datasets: Iterable[Any], step: str) -> None:
             hint="connect the datasets with counts alone; flux points take part in fits, profiles, "
             "contours and limits",
         )
+
+
+def require_exposure(datasets: Iterable[Any], step: str) -> None:
+    """Refuse sources on datasets that cannot tell how many counts a source gives.
+
+    Parameters
+    ----------
+    datasets : iterable of `gammapy.datasets.Dataset`
+        With models.
+    step : str
+        Name of the step, for the message.
+
+    Raises
+    ------
+    StepError
+        Where one with a source has no exposure.
+    """
+    for dataset in datasets:
+        if not has_counts(dataset) or dataset.exposure is not None:
+            continue
+        sources = [
+            model.name
+            for model in dataset.models or ()
+            if model.tag[0] == "SkyModel" and model.apply_irf["exposure"]
+        ]
+        if sources:
+            raise StepError(
+                f"{step}: dataset '{dataset.name}' has no exposure, so that the counts of "
+                f"{', '.join(sources)} are not known",
+                hint="leave 'map_selection' out of the step that makes the datasets",
+            )
 
 
 def energy_geom(dataset: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from gpwf.core.spec import Port
-from gpwf.errors import NoDataError, StepError
+from gpwf.errors import NoDataError
 from gpwf.steps.attach import attach_models, join_datasets
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges
@@ -52,6 +52,10 @@ class ResidualsSettings(StepSettings):
     )
     correlation_radius: Radius = Field(
         Radius("0.1 deg"), description="Radius of the circle of which the significance is"
+    )
+    correlate_off: bool = Field(
+        True,
+        description="Add up OFF counts in the circle, too; set false where they come from a ring",
     )
     region: SkyCircle | None = Field(
         None, description="Circle of which the spectra are; left out: the whole maps"
@@ -104,8 +108,8 @@ class ResidualsStep(Step):
     ) -> Mapping[str, Any]:
         """Return ``maps`` (`gammapy.maps.Maps`) and three tables."""
         fit_range = inherited_fit_range(settings.fit_range, inputs.get("fit_result"))
-        spectrum = _spectrum(settings, inputs, fit_range, ctx.step)
         total = _total(inputs, fit_range, ctx.step)
+        spectrum = _spectrum(settings, inputs, fit_range, ctx.step)
         edges = None
         if settings.energy_edges is not None:
             axis = total.counts.geom.axes["energy"]
@@ -137,12 +141,9 @@ def _spectrum(
 
     found = join_datasets(inputs["datasets"], step)
     datasets, _ = attach_models(found, inputs["models"], step)
-    if any(dataset.counts.geom.is_region for dataset in datasets):
-        raise StepError(
-            f"{step}: the datasets are spectra of a region, not maps",
-            hint="draw them with 'plot' and 'kind: residuals', or reduce with 'type: 3d'",
-        )
-    set_fit_range(datasets, fit_range, step)
+    with warnings.catch_warnings():  # energies that moved were told for the maps
+        warnings.simplefilter("ignore")
+        set_fit_range(datasets, fit_range, step)
     if settings.region is not None:
         circle = CircleSkyRegion(settings.region.center.skycoord, settings.region.radius.quantity)
         for dataset in datasets:
@@ -161,9 +162,7 @@ def _spectrum(
 def _total(inputs: Mapping[str, Any], fit_range: Any, step: str) -> Any:
     """Return the sum of all datasets inside their masks, with models."""
     datasets = map_datasets(inputs["datasets"], inputs["models"], step)
-    with warnings.catch_warnings():  # told for the spectra already
-        warnings.simplefilter("ignore")
-        set_fit_range(datasets, fit_range, step)
+    set_fit_range(datasets, fit_range, step)
     for dataset in datasets:
         # adding up, and adding up energies, look at the safe range alone
         dataset.mask_safe, dataset.mask_fit = dataset.mask, None
@@ -209,6 +208,7 @@ def _significance(total: Any, edges: Any, settings: ResidualsSettings) -> Any:
         correlation_radius=settings.correlation_radius.quantity,
         energy_edges=edges,
         selection_optional=[],
+        correlate_off=settings.correlate_off,
     )
     return estimator.run(total).sqrt_ts
 

@@ -175,3 +175,13 @@ def test_the_same_shape_in_all_bands_is_no_change() -> None:
     assert bands["sigma"].unit == "deg"
     assert (bands["significance"] > 10).all()
     assert shape.lon_0.error == 0  # a step never changes its inputs
+
+
+@pytest.mark.parametrize("tag", ["residuals", "fit", "flux-points", "morphology"])
+def test_sources_need_an_exposure(tag: str) -> None:
+    sky = make_sky()
+    sky[0].exposure = None
+    config = {"energy_edges": EDGES} if tag == "morphology" else {}
+    inputs = {"datasets": [sky], "models": make_point(lat=22.01)}
+    with pytest.raises(StepError, match="dataset 'hess-1' has no exposure, so that the counts of"):
+        run(tag, config, inputs)
