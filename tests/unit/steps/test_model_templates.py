@@ -136,3 +136,63 @@ def test_a_file_with_links_keeps_its_covariance(tmp_path: Path) -> None:
     found = run("models", config, {})["models"]
     assert found[1].spectral_model.index is found[0].spectral_model.index
     np.testing.assert_allclose(found.covariance.data, written.covariance.data, rtol=1e-12)
+
+
+def test_counts_light_curves_and_phases_are_read_from_files(tmp_path: Path) -> None:
+    """With the parameters that gammapy's reader of light curves ignores."""
+    import yaml
+    from astropy.table import Table
+    from gammapy.maps import MapAxis, WcsNDMap
+
+    axis = MapAxis.from_energy_bounds("1 TeV", "10 TeV", 2)
+    WcsNDMap.create(npix=3, axes=[axis]).copy(data=np.full((2, 3, 3), 7.0)).write(
+        tmp_path / "counts.fits"
+    )
+    curve = Table({"TIME": [0.0, 1.0, 2.0], "NORM": [1.0, 3.0, 2.0]})
+    curve["TIME"].unit = "d"
+    curve.meta |= {"MJDREFI": 59000, "MJDREFF": 0.25, "TIMESYS": "utc", "TIMEUNIT": "d"}
+    curve.write(tmp_path / "curve.fits")
+    phase = Table({"PHASE": [0.0, 0.5, 1.0], "NORM": [1.0, 3.0, 1.0]})
+    phase.write(tmp_path / "phase.fits")
+    f0 = {"name": "f0", "value": 30.0, "unit": "s-1", "frozen": False, "error": 0.1}
+    light = {"type": "LightCurveTemplateTemporalModel", "filename": "curve.fits"}
+    turning = {"type": "TemplatePhaseCurveTemporalModel", "filename": "phase.fits"}
+    spectral = {"type": "pl", "parameters": []}
+    components = [
+        {
+            "name": "background",
+            "type": "TemplateNPredModel",
+            "filename": "counts.fits",
+            "datasets_names": ["one"],
+            "spectral": {"type": "pl-norm", "parameters": []},
+        },
+        {"name": "flare", "type": "SkyModel", "spectral": spectral, "temporal": light},
+        {
+            "name": "pulsar",
+            "type": "SkyModel",
+            "spectral": spectral,
+            "temporal": turning | {"parameters": [f0]},
+        },
+    ]
+    (tmp_path / "models.yaml").write_text(yaml.safe_dump({"components": components}))
+    config = {"file": str(tmp_path / "models.yaml")}
+    names = ["models.yaml", "counts.fits", "curve.fits", "phase.fits"]
+    assert [item.name for item in files(config)] == names
+    found = run("models", config, {})["models"]
+    assert found["background"].map.data.sum() == 7 * 18
+    assert found["flare"].temporal_model.t_ref.value == pytest.approx(59000.25)
+    pulsar = found["pulsar"].temporal_model
+    assert (pulsar.f0.value, pulsar.f0.frozen, pulsar.f0.error) == (30, False, 0.1)
+    product = tmp_path / "product"
+    product.mkdir()
+    formats.write("models", found, product, {})
+    for name in names:
+        (tmp_path / name).unlink()
+    again = formats.read("models", product, lambda digest: Path(digest))
+    np.testing.assert_array_equal(again["background"].map.data, found["background"].map.data)
+    np.testing.assert_array_equal(
+        again["pulsar"].temporal_model.table["NORM"], pulsar.table["NORM"]
+    )
+    np.testing.assert_array_equal(
+        again["flare"].temporal_model.map.data, found["flare"].temporal_model.map.data
+    )
