@@ -142,6 +142,7 @@ def test_page_works(page: str, folder: Path, store: str) -> None:
         "docs/howto/detection.md",
         "docs/howto/models.md",
         "docs/howto/errors-and-limits.md",
+        "docs/howto/simulate-cta.md",
     ],
 )
 def test_page_works_on_real_data(page: str, folder: Path) -> None:

@@ -13,6 +13,7 @@ from gpwf.errors import NoDataError, StepError, StepInputError
 from gpwf.steps.attach import join_datasets, require_source
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.dark_matter import TABLES, Limit, dark_matter_spectrum, scale_limit
+from gpwf.steps.dataset_parts import require_counts
 from gpwf.steps.likelihoods import open_likelihood
 from gpwf.steps.settings import (
     AnyQuantity,
@@ -174,6 +175,7 @@ class DarkMatterLimitsStep(Step):
         from gpwf.steps.builtin.upper_limit import one_sided_delta
 
         datasets = join_datasets(inputs["datasets"], ctx.step)
+        require_counts(datasets, ctx.step)
         delta = one_sided_delta(settings.confidence)
         pairs = [(channel, mass) for channel in settings.channels for mass in _masses(settings)]
 

@@ -15,6 +15,7 @@ from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import attach_models, copy_datasets, join_datasets
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
+from gpwf.steps.dataset_parts import require_counts
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.fluxes import settle_flux
 from gpwf.steps.map_regions import require_region
@@ -189,6 +190,7 @@ def _datasets(inputs: Mapping[str, Any], step: str) -> Any:
     found = join_datasets(inputs["datasets"], step)
     if not len(found):
         raise NoDataError(f"{step}: there are no datasets")
+    require_counts(found, step)
     for dataset in found:
         if dataset.counts is None or dataset.counts.geom.is_region:
             raise StepError(

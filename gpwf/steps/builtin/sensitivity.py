@@ -12,6 +12,7 @@ from gpwf.errors import NoDataError, StepError
 from gpwf.steps.attach import copy_datasets, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
+from gpwf.steps.dataset_parts import require_counts
 from gpwf.steps.map_regions import require_region
 from gpwf.steps.settings import EnergyEdges, Field, Fraction, SkyCircle, StepSettings
 from gpwf.steps.virtual import resize_region
@@ -114,7 +115,9 @@ class SensitivityStep(Step):
         from gammapy.estimators import SensitivityEstimator
 
         spectrum = _spectrum(settings, inputs.get("models"), ctx.step)
-        datasets = copy_datasets(join_datasets(inputs["datasets"], ctx.step))
+        found = join_datasets(inputs["datasets"], ctx.step)
+        require_counts(found, ctx.step)
+        datasets = copy_datasets(found)
         livetime = _livetime_h(datasets)
         dataset = _on_off(datasets, settings, ctx.step)
         if settings.energy is not None:
