@@ -66,7 +66,9 @@ def draw_distribution(table: Any, summary: Any, *, title: str) -> Any:
         if number % columns == 0:
             axes.set_ylabel("Pixels per bin")
         if number + columns >= count:
-            axes.set_xlabel("Significance [standard deviations]" if columns < 3 else "Significance")
+            axes.set_xlabel(
+                "Significance [standard deviations]" if columns < 3 else "Significance [std. dev.]"
+            )
         style_axes(axes)
         all_axes.append(axes)
     if count == 1:

@@ -78,36 +78,33 @@ def make_observations(folder: Path) -> Any:
                 | {"MJDREFI": 51910, "MJDREFF": 0.000742870370370241, "TIMEUNIT": "s"}
                 | {"TIMESYS": "TT", "TIMEREF": "LOCAL"}
             )
+            for hdu in hdulist:  # when it was made
+                for card in ("DATE", "CREATED", "CHECKSUM", "DATASUM"):
+                    hdu.header.remove(card, ignore_missing=True)
     store = DataStore.from_events_files(paths)
     return store.get_observations([2, 1], required_irf="all-optional")
 
 
-def make_profile(_: Path) -> Any:
-    """Return the flux in three rings and two bands of energy."""
-    import numpy as np
-    from astropy import units as u
-    from gammapy.estimators import FluxPoints
-    from gammapy.maps import MapAxis, RegionGeom, RegionNDMap
-    from gammapy.modeling.models import PowerLawSpectralModel, SkyModel
+def named(make: Callable[[Path], Any]) -> Callable[[Path], Any]:
+    """Return what names the reference model of fluxes, as steps do: gammapy's name is random."""
 
-    energy = MapAxis.from_energy_edges([1, 3, 10] * u.TeV)
-    distance = MapAxis.from_edges([0, 0.1, 0.2, 0.4] * u.deg, name="projected-distance")
-    geom = RegionGeom.create(None, axes=[energy, distance])
-    values = {"norm": 1 / 3, "norm_err": 1 / 7, "norm_ul": 2 / 3, "ts": 1e2 / 3}
-    maps = {name: RegionNDMap.from_geom(geom, data=item) for name, item in values.items()}
-    maps["norm"].data *= np.geomspace(1, 0.1, 3)[:, np.newaxis, np.newaxis, np.newaxis]
-    maps["success"] = RegionNDMap.from_geom(geom, data=True, dtype=bool)
-    meta = {"n_sigma": 1, "n_sigma_ul": 2, "sed_type_init": "likelihood"}
-    source = SkyModel(PowerLawSpectralModel(index=2.3), name="crab")
-    return FluxPoints(maps, source, meta=meta)
+    def named_one(folder: Path) -> Any:
+        from gammapy.modeling.models import SkyModel
+
+        value = make(folder)
+        value._reference_model = SkyModel(value.reference_model.spectral_model, name="crab")
+        return value
+
+    return named_one
 
 
-MORE = {
-    "two observations": ("observations", make_observations),
-    "flux-profile": ("flux-profile", make_profile),
+FLUXES = ("flux-points", "light-curve", "flux-profile")
+MORE = {"two observations": ("observations", make_observations)}
+CASES = {
+    name: (kind, named(make) if kind in FLUXES else make)
+    for name, (kind, make) in (MAKERS | MORE).items()
+    if name != "observations"  # of files that are no FITS, which cannot be read back
 }
-# observations of files that are no FITS cannot be read back
-CASES = {**{name: item for name, item in MAKERS.items() if item[0] != "observations"}, **MORE}
 
 
 def content(folder: Path) -> dict[str, str]:
