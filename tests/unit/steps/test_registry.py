@@ -214,7 +214,8 @@ def test_the_catalogue_imports_nothing_heavy() -> None:
 
 def test_the_makers_of_a_kind_are_known() -> None:
     catalog = load_catalog()
-    assert set(catalog.makers("models")) == {"fit", "models"}
+    makers = {"catalog-models", "find-peaks", "fit", "merge-models", "models"}
+    assert set(catalog.makers("models")) == makers
     assert list(catalog.makers("no-such-kind")) == []
 
 
