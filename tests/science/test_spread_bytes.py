@@ -214,6 +214,15 @@ def test_maps(method: str, stack: bool, crab: Any, tmp_path: Path) -> None:
     assert_same("datasets", config, {"observations": observations}, tmp_path, "datasets")
 
 
+def test_ts_map(crab: Any, tmp_path: Path) -> None:
+    """Pixels go to the cores in batches."""
+    observations = crab([23523], ["aeff", "edisp", "psf", "bkg"])
+    inputs = {"observations": observations}
+    datasets = run("datasets", maps("fov_background", True), inputs, tmp_path / "datasets")
+    found = {"datasets": [datasets["datasets"]]}
+    assert_same("ts-map", {"kernel_width": "0.4 deg"}, found, tmp_path, "flux-maps")
+
+
 @pytest.fixture(scope="module")
 def fitted(crab: Any, tmp_path_factory: Any) -> dict[str, Any]:
     """Return datasets and models at their best fit."""

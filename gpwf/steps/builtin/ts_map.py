@@ -97,7 +97,8 @@ class TsMapStep(Step):
 
     Datasets of several observations are added up first, inside their safe masks, or fitted together
     (``combine: joint``), for which they have to share pixels. Datasets with measured OFF counts
-    cannot be used. Where ``template.source`` names a model, it is the template, and is not
+    cannot be used. Pixels without a flux have no value; ``success`` is false where a fit failed, which
+    is warned of. Where ``template.source`` names a model, it is the template, and is not
     subtracted.
     """
 
@@ -316,4 +317,8 @@ def _estimated(estimator: Any, datasets: Any, ctx: StepContext) -> Any:
         warnings.warn(
             f"{ctx.step}: the fit failed at {failed} of {int(done.sum())} pixels", stacklevel=2
         )
+    # a test statistic without a flux is none, and could be a peak
+    lost = done & ~np.isfinite(found._data["norm"].data)
+    for name in ("ts", "stat", "npred", "npred_excess"):
+        found._data[name].data[lost] = np.nan
     return found
