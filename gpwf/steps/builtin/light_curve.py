@@ -115,7 +115,7 @@ class LightCurveStep(Step):
     """
 
     tag: ClassVar[str] = "light-curve"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     title: ClassVar[str] = "Measure fluxes in time intervals"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = LightCurveSettings
@@ -175,7 +175,7 @@ class LightCurveStep(Step):
         with spread_estimators(ctx):
             light_curve = estimator.run(datasets)
         light_curve.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
-        settle_flux(light_curve, source, ctx.step)
+        settle_flux(light_curve, source, ctx.step, datasets)
         return {"light_curve": light_curve}
 
 

@@ -1,0 +1,59 @@
+"""Upper limits of flux points and light curves in bins without counts, with a known background."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from response_files import spectrum_of, write_irfs
+from spectra import make_models, run
+
+pytestmark = pytest.mark.gammapy
+
+np = pytest.importorskip("numpy")
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Two spectra with a known background: the second has no counts, the first none at its end."""
+    path = write_irfs(tmp_path_factory.mktemp("irfs"))
+    config = {
+        "observation": spectrum_of(path, n_obs=2, livetime="10 min"),
+        "counts": "expected",
+    }
+    found = run("simulate", config, {})["datasets"]
+    found[0].counts.data = np.round(found[0].counts.data + 3)
+    found[0].counts.data[-1] = 0
+    found[1].counts.data[...] = 0
+    return found
+
+
+def signal(dataset: Any) -> Any:
+    """Return the expected gamma rays of the model in each bin."""
+    dataset = dataset.copy(name="by-hand")
+    dataset.models = make_models()
+    return dataset.npred_signal().data.ravel()
+
+
+def test_an_interval_without_counts_has_the_limit_of_its_likelihood(datasets: Any) -> None:
+    """Minus twice the logarithm of the likelihood of no counts is twice the expected counts."""
+    inputs = {"datasets": [datasets], "models": make_models()}
+    for n_sigma in (2.0, 3.0):
+        curve = run("light-curve", {"n_sigma_ul": n_sigma}, inputs)["light_curve"]
+        norm, limit = curve.norm.data.ravel(), curve.norm_ul.data.ravel()
+        assert np.isfinite(norm[0])
+        assert np.isnan(norm[1])
+        assert limit[1] == pytest.approx(n_sigma**2 / 2 / signal(datasets[1]).sum(), rel=1e-5)
+        assert list(curve.is_ul.data.ravel()) == [False, True]
+        assert limit[0] > norm[0]
+
+
+def test_a_bin_without_counts_has_the_limit_of_its_likelihood(datasets: Any) -> None:
+    from gammapy.datasets import Datasets
+
+    inputs = {"datasets": [Datasets([datasets[0]])], "models": make_models()}
+    points = run("flux-points", {}, inputs)["flux_points"]
+    limit = points.norm_ul.data.ravel()
+    assert np.isnan(points.norm.data.ravel()[-1])
+    assert limit[-1] == pytest.approx(2 / signal(datasets[0])[-1], rel=1e-5)
+    assert (limit > 0).all()
