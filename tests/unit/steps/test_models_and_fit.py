@@ -37,13 +37,14 @@ def test_our_maker_parameters_are_those_of_gammapy() -> None:
     from astropy import units as u
     from gammapy import makers
 
+    from gpwf.steps.reduction import backgrounds
     from gpwf.steps.reduction import settings as module
 
     objects = {"exclusion_mask", "spectral_model", "spatial_model", "fit"}
     pairs = (
-        (makers.ReflectedRegionsFinder, module.METHODS["reflected"], set()),
-        (makers.FoVBackgroundMaker, module.METHODS["fov_background"], objects),
-        (makers.RingBackgroundMaker, module.METHODS["ring"], objects),
+        (makers.ReflectedRegionsFinder, backgrounds.METHODS["reflected"], set()),
+        (makers.FoVBackgroundMaker, backgrounds.METHODS["fov_background"], objects),
+        (makers.RingBackgroundMaker, backgrounds.METHODS["ring"], objects),
         (makers.SafeMaskMaker, dict(module.SafeMaskParameters.model_validate({})), {"methods"}),
     )
     for maker, ours, left_out in pairs:
@@ -56,8 +57,8 @@ def test_our_maker_parameters_are_those_of_gammapy() -> None:
                 assert u.isclose(value.quantity, u.Quantity(default), rtol=1e-12)
             else:
                 assert value == default, name
-    own = {name for parameters in module.METHODS.values() for name in parameters}
-    assert own == set(module.BackgroundParameters.model_fields)
+    own = {name for parameters in backgrounds.METHODS.values() for name in parameters}
+    assert own == set(backgrounds.BackgroundParameters.model_fields)
     methods = module.SafeMask.model_fields["methods"].annotation
     assert set(methods.__args__[0].__args__) == makers.SafeMaskMaker.available_methods
     maps = module.DatasetsSettings.model_fields["map_selection"].annotation
