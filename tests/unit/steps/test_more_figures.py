@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from figures_checked import check, legend_of
-from test_figures import MANY, NUMBERS, make_source, plot
+from test_figures import NUMBERS, make_source, plot
 
 from gpwf.steps.significances import significance_histogram, significance_summary
 
@@ -113,7 +113,7 @@ def test_distributions_of_significance(width: float, n_energies: int, tmp_path: 
     check(figure, f"distribution-{width}-{n_energies}")
 
 
-@pytest.mark.parametrize("number", [1, 2, MANY])
+@pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize("n_bands", [1, 3])
 def test_profiles_of_the_flux(number: int, n_bands: int, tmp_path: Path) -> None:
     from astropy import units as u
