@@ -120,7 +120,7 @@ class StackStep(Step):
 def _natural(name: str) -> list[tuple[int, str]]:
     """Return the key that sorts names by the numbers in them."""
     parts = re.split(r"(\d+)", name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _groups(

@@ -189,12 +189,12 @@ def _warn(edges: Any, n_points: int, n_all: int, step: str) -> None:
 
 
 def _summary(bands: _Bands, settings: VariabilitySettings) -> Any:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for band, points in bands:
         measured = band["n_points"] >= _FEWEST
         rows.append(band | (_measure(points, settings) if measured else {}))
-    names = list(max(rows, key=lambda row: len(row)))
-    return _table([{name: row.get(name, math.nan) for name in names} for row in rows], settings)
+    longest: dict[str, Any] = max(rows, key=len)
+    return _table([{name: row.get(name, math.nan) for name in longest} for row in rows], settings)
 
 
 def _measure(points: Points, settings: VariabilitySettings) -> dict[str, float]:
