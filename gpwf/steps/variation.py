@@ -17,6 +17,7 @@ __all__ = [
     "Points",
     "bayesian_blocks",
     "constancy",
+    "correlation",
     "excess_variance",
     "fastest_change",
     "point_to_point",
@@ -268,6 +269,51 @@ def structure_function(points: Points, lag_width: float) -> list[dict[str, float
                 "n_pairs": int(inside.sum()),
             }
         )
+    return rows
+
+
+def correlation(one: Points, two: Points, lag_width: float | None) -> list[dict[str, float]]:
+    """Return the discrete correlation function of two light curves, or of one with itself.
+
+    Parameters
+    ----------
+    one, two : Points
+        Of any times.
+    lag_width : float or None
+        Width of the bins of lag in days; None for gammapy's: twice the mean distance of points.
+
+    Returns
+    -------
+    rows : list of dict
+        By ``lag`` (centre of the bin, days, the time in ``one`` less that in ``two``): ``dcf``, its
+        error ``dcf_err`` and ``n_pairs``, two or more. Nothing where a light curve scatters less
+        than its errors.
+
+    References
+    ----------
+    Edelson & Krolik (1988), ApJ 333, 646; `gammapy.stats.discrete_correlation`.
+    """
+    import numpy as np
+
+    scatter = [float(np.var(item.flux) - np.mean(item.error) ** 2) for item in (one, two)]
+    if min(scatter) <= 0:
+        return []
+    first, second = (
+        (item.flux - np.mean(item.flux)) / math.sqrt(variance)
+        for item, variance in zip((one, two), scatter, strict=True)
+    )
+    product = np.multiply.outer(first, second).ravel()
+    lag = np.subtract.outer(one.time, two.time).ravel()
+    width = lag_width or float(one.time[-1] - one.time[0]) / (0.5 * len(one.time))
+    number = np.floor(lag / width + _ROUNDING).astype(int)
+    rows = []
+    for item in np.unique(number):
+        inside = product[number == item]
+        if len(inside) > 1:
+            dcf = float(inside.mean())
+            error = math.sqrt(float(((inside - dcf) ** 2).sum())) / (len(inside) - 1)
+            row = {"lag": (item + 0.5) * width, "dcf": dcf, "dcf_err": error}
+            rows.append(row | {"n_pairs": len(inside)})
     return rows
 
 

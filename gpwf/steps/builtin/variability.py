@@ -16,6 +16,7 @@ from gpwf.steps.variation import (
     Points,
     bayesian_blocks,
     constancy,
+    correlation,
     excess_variance,
     fastest_change,
     point_to_point,
@@ -29,6 +30,9 @@ _SUMMARY = Port(name="variability", kind="table", help="A row per energy band")
 _OPTIONAL = {
     "structure-function": Port(
         name="structure_function", kind="table", help="A row per energy band and time lag"
+    ),
+    "correlation": Port(
+        name="correlation", kind="table", help="A row per pair of energy bands and time lag"
     ),
     "blocks": Port(name="blocks", kind="table", help="Intervals of constant flux per energy band"),
 }
@@ -55,8 +59,10 @@ class VariabilitySettings(StepSettings):
         description="Points that are shown as upper limits: use their flux and its error, or drop "
         "them, which leaves a source brighter and steadier than it is",
     )
-    selection_optional: tuple[Literal["structure-function", "blocks"], ...] = Field(
-        (), description="Further tables: the structure function, Bayesian blocks"
+    selection_optional: tuple[Literal["structure-function", "correlation", "blocks"], ...] = Field(
+        (),
+        description="Further tables: structure function, discrete correlation of bands with "
+        "themselves and each other, Bayesian blocks",
     )
     min_change_sigma: float = Field(
         0.0,
@@ -65,8 +71,8 @@ class VariabilitySettings(StepSettings):
     )
     lag_width: Duration | None = Field(
         None,
-        description="structure-function: width of the bins of time lag; left out: the shortest "
-        "distance of points",
+        description="structure-function, correlation: width of the bins of time lag; left out: "
+        "the shortest distance of points, twice the mean distance",
     )
     block_probability: float = Field(
         0.05, gt=0, lt=1, description="blocks: probability of a change that is none"
@@ -105,9 +111,10 @@ class VariabilityStep(Step):
 
     def check(self, settings: VariabilitySettings) -> Sequence[SettingProblem]:
         """Refuse settings of tables that are not asked for."""
-        if settings.lag_width is None or "structure-function" in settings.selection_optional:
+        asked = {"structure-function", "correlation"} & set(settings.selection_optional)
+        if settings.lag_width is None or asked:
             return []
-        message = "'lag_width' needs 'structure-function' in 'selection_optional'"
+        message = "'lag_width' needs 'structure-function' or 'correlation' in 'selection_optional'"
         return [SettingProblem(path=("lag_width",), message=message, code="GP306")]
 
     def run(
@@ -127,6 +134,8 @@ class VariabilityStep(Step):
         usable = [(band, points) for band, points in bands if band["n_points"] >= _FEWEST]
         if "structure-function" in settings.selection_optional:
             found["structure_function"] = _structure(usable, settings)
+        if "correlation" in settings.selection_optional:
+            found["correlation"] = _correlations(usable, settings, ctx.step)
         if "blocks" in settings.selection_optional:
             found["blocks"] = _blocks(usable, settings)
         for name, table in found.items():
@@ -237,6 +246,33 @@ def _structure(bands: _Bands, settings: VariabilitySettings) -> Any:
     return _table(rows, settings)
 
 
+def _correlations(bands: _Bands, settings: VariabilitySettings, step: str) -> Any:
+    """Return the correlations of all pairs of bands, each with itself first.
+
+    Raises
+    ------
+    NoDataError
+        Where no band varies by more than its errors.
+    """
+    width = None if settings.lag_width is None else settings.lag_width.value / 86400
+    rows = []
+    for number, (band, points) in enumerate(bands):
+        for other, others in bands[number:]:
+            pair = {
+                "e_min": band["e_min"],
+                "e_max": band["e_max"],
+                "e_min_2": other["e_min"],
+                "e_max_2": other["e_max"],
+            }
+            rows += [pair | row for row in correlation(points, others, width)]
+    if not rows:
+        raise NoDataError(
+            f"{step}: no band varies by more than its errors: there is nothing to correlate",
+            hint="leave 'correlation' out of 'selection_optional'",
+        )
+    return _table(rows, settings)
+
+
 def _blocks(bands: _Bands, settings: VariabilitySettings) -> Any:
     rows = []
     for band, points in bands:
@@ -254,7 +290,7 @@ def _table(rows: Sequence[Mapping[str, Any]], settings: VariabilitySettings) -> 
 
     unit = Unit(_UNITS[settings.flux_quantity])
     table = Table({name: [row[name] for row in rows] for name in (rows[0] if rows else ())})
-    units = dict.fromkeys(("e_min", "e_max"), Unit("TeV"))
+    units = dict.fromkeys(("e_min", "e_max", "e_min_2", "e_max_2"), Unit("TeV"))
     units |= dict.fromkeys(_FLUXES, unit) | dict.fromkeys(_SQUARES, unit**2)
     units |= dict.fromkeys(_DAYS, Unit("d"))
     for name in table.colnames:

@@ -14,6 +14,7 @@ from gpwf.steps.variation import (
     Points,
     bayesian_blocks,
     constancy,
+    correlation,
     fastest_change,
     structure_function,
 )
@@ -152,6 +153,35 @@ def test_the_structure_function_is_that_of_gammapy() -> None:
     np.testing.assert_allclose([row["lag"] for row in rows], lags.value, atol=1e-5)
     np.testing.assert_allclose([row["sf"] for row in rows], expected, rtol=1e-9)
     np.testing.assert_allclose([row["noise"] for row in rows], 0.18)
+
+
+def test_the_correlation_is_that_of_gammapy() -> None:
+    from astropy import units as u
+    from gammapy.stats import discrete_correlation
+
+    one, two = points(FACTORS, 0.1), points(np.roll(FACTORS, 1), 0.2)
+    day = u.d
+    bins, expected, errors = discrete_correlation(
+        *(one.flux, one.error, two.flux, two.error, one.time * day, two.time * day),
+        tau=1.9 / 24 * day,
+    )
+    rows = correlation(one, two, 1.9 / 24)
+    assert sum(row["n_pairs"] for row in rows) == 36
+    np.testing.assert_allclose([row["lag"] for row in rows], bins.to_value("d"))
+    np.testing.assert_allclose([row["dcf"] for row in rows], expected.ravel())
+    np.testing.assert_allclose([row["dcf_err"] for row in rows], errors.ravel())
+    assert correlation(points([1, 1.1, 0.9], 1), one, None) == []
+
+
+def test_bands_are_correlated_with_each_other(curve: Any) -> None:
+    found = measure(curve, selection_optional=["correlation"])["correlation"]
+    pairs = {(row["e_min"], row["e_min_2"]) for row in found}
+    assert {(round(one), round(two)) for one, two in pairs} == {(1, 1), (1, 10), (10, 10)}
+    assert found["lag"].unit == "d"
+    changed = curve.copy()
+    changed._data["norm_err"].data[...] = 100
+    with pytest.raises(NoDataError, match="no band varies by more than its errors"):
+        measure(changed, selection_optional=["correlation"])
 
 
 def test_blocks_find_the_step() -> None:
