@@ -30,6 +30,8 @@ _UNSAFE = re.compile(r"[^\w.=,+@-]+")
 _MOST_WAITING = 1000  # tasks
 _AT_ONCE = 50
 _HINT = "choose another folder with --run-dir"
+# copied: browsers follow a link first, and show what has no suffix there as text
+_PAGES = (".html", ".htm")
 
 _Item = tuple[Task | TaskAlias, Mapping[str, Product]]
 
@@ -119,7 +121,11 @@ class ProductLinks:
     def _link(self, place: str, digest: Digest, depth: int) -> None:
         way = "../" * depth + self._way if self._is_relative else self._way
         try:
-            self._symlink(f"{way}/{digest[:2]}/{digest}", place)
+            if place.endswith(_PAGES):
+                Path(place).parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+                shutil.copyfile(self._objects.path(digest), place)
+            else:
+                self._symlink(f"{way}/{digest[:2]}/{digest}", place)
         except OSError:  # no links here
             shutil.copyfile(self._objects.path(digest), place)
 

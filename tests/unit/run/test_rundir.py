@@ -130,6 +130,19 @@ def test_links_lead_into_the_store_from_a_folder_that_is_itself_a_link(tmp_path:
         assert (rundir.products / "fit" / "models" / "a.txt").read_text() == "one"
 
 
+def test_pages_are_copies_for_browsers_judge_them_by_the_name(tmp_path: Path) -> None:
+    """They follow a link first; the name in the store has no suffix."""
+    store = Store(tmp_path / "store")
+    product = _product(store, tmp_path / "one", **{"a.html": "<p>", "a.txt": "one"})
+    with RunDirectory(tmp_path / "run") as rundir:
+        for _ in range(2):  # shown again in its place
+            rundir.show(_task("notebook"), {"html": product}, store.objects)
+            shown = rundir.products / "notebook" / "html"
+            assert (shown / "a.html").read_text() == "<p>"
+            assert not (shown / "a.html").is_symlink()
+            assert (shown / "a.txt").is_symlink()
+
+
 def test_copies_where_links_are_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError("no links here")
