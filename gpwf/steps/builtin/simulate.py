@@ -13,6 +13,7 @@ from gpwf.errors import StepError
 from gpwf.steps.attach import background_models, copy_datasets
 from gpwf.steps.base import Step, StepContext, input_file
 from gpwf.steps.builtin.models import ModelsStep
+from gpwf.steps.dataset_parts import require_counts
 from gpwf.steps.drawing import add_counts, draw_counts, expect_counts
 from gpwf.steps.settings import Field, InputPath, StepSettings
 from gpwf.steps.virtual import VirtualObservation, expected_datasets
@@ -127,6 +128,7 @@ class SimulateStep(Step):
             measured = inputs["datasets"]
         else:
             measured = expected_datasets(settings.observation, ctx.step)
+        require_counts(measured, ctx.step)
         datasets = copy_datasets(measured)
         injected = _injected(settings, ctx)
         kept = _kept(inputs.get("models"), settings, datasets.names, ctx.step)

@@ -252,6 +252,10 @@ def test_steps_that_need_counts_say_so() -> None:
         run("plot", {"kind": "counts"}, inputs)
     with pytest.raises(StepError, match="works on counts"):
         run("excess-map", {"correlation_radius": "0.1 deg"}, {"datasets": [points]})
+    with pytest.raises(StepError, match="works on counts"):
+        run("simulate", {"seed": 1}, inputs)
+    with pytest.raises(StepError, match="works on counts"):
+        run("goodness-of-fit", {}, {"datasets": [points], "models": power_law()})
     table = run("collect", {}, {"items": [points]})["table"]
     assert list(table["name"]) == ["sed"]
 
