@@ -87,7 +87,7 @@ class PythonStep(Step):
     default takes may be left out. It returns a mapping of the `outputs`, or the value itself where
     there is one output:
 
-    observations, datasets, models, flux-points, light-curve, flux-maps
+    observations, datasets, models, flux-points, light-curve, flux-profile, flux-maps, map, maps
     : the objects of gammapy; a single observation, dataset or model will do.
 
     table, figure
