@@ -25,7 +25,7 @@ __all__ = ["dnde_label", "draw_points", "draw_sed", "limit_y", "points_of", "sca
 
 _N_CURVE = 200
 _MARGIN = 1.25  # the curve goes on beyond the points by this factor
-# none looks like the head of an arrow; not as many as colours, so that 30 differ in one or the other
+# none looks like the head of an arrow; fewer than colours, so that 30 pairs of them differ
 _MARKERS = "os^DP"
 _DEPTH = 30.0  # a curve that falls steeply is cut this factor below the lowest point
 

@@ -60,8 +60,8 @@ def test_a_log_parabola_has_its_decadic_curvature() -> None:
     row = run("collect", config, {"items": [summary(0.1)]})["table"][0]
     assert row["beta_log10"] == pytest.approx(0.2302585)  # Nigro et al. 2019: beta is decadic there
     assert row["beta_log10_err"] == pytest.approx(0.02302585)
+    other = summary(curvature="index2")
     with pytest.raises(StepError, match="no column 'beta_log10'"):
-        other = summary(curvature="index2")
         run("collect", {"columns": ["beta_log10"]}, {"items": [other]})
 
 
