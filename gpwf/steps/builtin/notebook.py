@@ -82,7 +82,7 @@ class NotebookStep(Step):
     The kernel is a process of its own, with few environment variables (see `command`), an empty
     configuration of Jupyter and IPython, and no need of a network. It ends with the step. A cell
     that fails is a failure of the step; the notebook as far as it came stays in the folder of the
-    attempt.
+    attempt. A cell may raise `gpwf.errors.NoDataError` where there is nothing to work on.
 
     The result is taken from the store as long as the notebook, the settings, the content of the
     inputs and the versions of the packages that cells import are the same.

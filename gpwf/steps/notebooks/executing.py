@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from gpwf.errors import StepError, TransientStepError
+from gpwf.errors import NoDataError, StepError, TransientStepError
 from gpwf.steps.base import StepContext
 from gpwf.steps.commands.environment import command_environment
 from gpwf.steps.commands.processes import Budget, Output, run_program, signal_name
@@ -64,6 +64,8 @@ def execute(
 
     Raises
     ------
+    NoDataError
+        Where a cell raised one.
     StepError
         For a cell that fails, a kernel that does not start or dies.
     """
@@ -157,6 +159,8 @@ def _failure(error: Mapping[str, Any], name: str, ctx: StepContext) -> StepError
         )
     if "no_kernel" in error:
         return StepError(f"{name}: {error['no_kernel']}", hint="correct `kernel`")
+    if error["name"] == "NoDataError":
+        return NoDataError(error["value"] or f"{name} has no data", hint=kept)
     count = f" (In [{error['count']}])" if error.get("count") else ""
     source = "\n".join(f"  | {line}" for line in error["source"])
     raised = f"{error['name']}: {error['value']}".rstrip(": ")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from notebooks_made import code, text, write_notebook
 
-from gpwf.errors import StepError, TransientStepError
+from gpwf.errors import NoDataError, StepError, TransientStepError
 from gpwf.steps.base import StepContext
 from gpwf.steps.registry import load_catalog
 from gpwf.steps.settle import restore, settle
@@ -173,6 +173,13 @@ def test_a_kernel_that_dies_leaves_nothing(tmp_path: Path) -> None:
             break
         time.sleep(0.02)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_notebook_may_say_that_there_is_no_data(tmp_path: Path) -> None:
+    source = "from gpwf.errors import NoDataError\nraise NoDataError('no night is clear')"
+    write_notebook(tmp_path / "n.ipynb", [code(source)])
+    with pytest.raises(NoDataError, match="no night is clear"):
+        run(tmp_path / "t")
 
 
 def test_an_output_that_is_not_written(tmp_path: Path) -> None:
