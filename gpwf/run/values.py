@@ -28,7 +28,7 @@ __all__ = [
 
 _SHELF_BYTES = 128 * 2**20
 # what files of another kind, or a part of them, make a reader raise
-_NOT_OF_THE_KIND = (OSError, ValueError, KeyError, TypeError, AttributeError, StoreError)
+_NOT_OF_THE_KIND = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 class DamagedInputError(Exception):
@@ -237,6 +237,11 @@ def in_memory(
 def _read_written(kind: str, folder: Path, formats: Any, files: ExternalFiles) -> Any:
     try:
         return formats.read(kind, folder, files.locate)
+    except StoreError as error:
+        elsewhere = "use the store of the run that made it" if kind == "observations" else None
+        raise StepError(
+            f"{folder} cannot be read as {kind!r}: {error.message}", hint=elsewhere or error.hint
+        ) from error
     except _NOT_OF_THE_KIND as error:
         reason = str(error) or type(error).__name__
         raise StepError(

@@ -95,7 +95,7 @@ class ReadProductStep(Step):
         except _NOT_OF_THE_KIND as error:
             raise StepError(
                 f"{path} holds no product of kind {settings.kind!r}: "
-                f"{type(error).__name__}: {error}",
+                f"{str(error).partition(chr(10))[0] or type(error).__name__}",
                 hint="give the file that gammapy wrote, or the folder of a product",
             ) from error
 
@@ -126,9 +126,13 @@ def _read(kind: str, path: Path) -> Any:
 
         return Models.read(path)
     if kind == "table":
+        from astropy.io.registry import IORegistryError
         from astropy.table import Table
 
-        return Table.read(path)
+        try:
+            return Table.read(path)
+        except IORegistryError:
+            raise ValueError("astropy knows no format of tables like this") from None
     if kind == "fit-result":
         import json
 

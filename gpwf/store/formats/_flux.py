@@ -104,9 +104,18 @@ def flux_table(flux: Any, sed_type: str, layout: str) -> Any:
 
 
 def _as_models(model: Any) -> Any:
-    """Return the reference model as a list of models with one entry."""
+    """Return the reference model as a list of models with one entry.
+
+    Fluxes from FITS without a model have a template made of them, whose numbers gammapy can write
+    in the byte order of the machine only.
+    """
     from gammapy.modeling.models import Models
 
+    spectrum = model.spectral_model
+    for name in ("energy", "values"):
+        numbers = getattr(spectrum, name, None)
+        if hasattr(numbers, "dtype") and not numbers.dtype.isnative:
+            setattr(spectrum, name, native(numbers))
     return Models([model])
 
 
