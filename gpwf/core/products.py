@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FIT_FORMAT", "DatasetStat", "FitSummary", "FittedParameter", "MadeFile", "WrittenProduct"]
+__all__ = [
+    "FIT_FORMAT",
+    "DatasetStat",
+    "FitSummary",
+    "FittedParameter",
+    "MadeFile",
+    "WrittenProduct",
+]
 
 FIT_FORMAT = "gpwf-fit-result/1"
 

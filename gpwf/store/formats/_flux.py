@@ -113,8 +113,9 @@ def _as_models(model: Any) -> Any:
 
     spectrum = model.spectral_model
     for name in ("energy", "values"):
-        numbers = getattr(spectrum, name, None)
-        if hasattr(numbers, "dtype") and not numbers.dtype.isnative:
+        numbers: Any = getattr(spectrum, name, None)
+        dtype = getattr(numbers, "dtype", None)
+        if dtype is not None and not dtype.isnative:
             setattr(spectrum, name, native(numbers))
     return Models([model])
 
