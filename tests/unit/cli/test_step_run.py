@@ -13,6 +13,7 @@ from gpwf.api.one_step import OneStep
 from gpwf.api.step_inputs import find_port, source_of
 from gpwf.core.spec import Port
 from gpwf.errors import DocumentError, UsageError
+from gpwf.steps.registry import load_catalog
 
 MODELS = """\
 components:
@@ -186,6 +187,20 @@ def test_a_dry_run_prints_the_workflow(folder: Path, gpwf: Any) -> None:
     assert result.exit_code == 0
     assert result.stdout.startswith("# one step, written by `gpwf step run`\ngpwf: 1\n")
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize("tag", load_catalog().tags())
+def test_every_step_type_says_what_it_needs(folder: Path, tag: str) -> None:
+    """Without settings and inputs: nothing is missing, or it is told in the words of a user."""
+    step, found = OneStep(tag, output="out"), ""
+    try:
+        found = step.check()
+    except DocumentError as caught:
+        found = str(caught)
+    except UsageError as caught:
+        found = f"{caught.message} {caught.hint}"
+    needs = f"the step {tag} needs the input" in found and "--input" in found
+    assert f"tag: {tag}" in found or needs or found.startswith("GP"), found
 
 
 # ---- runs ----------------------------------------------------------------------------------------
