@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -153,14 +154,16 @@ def assign_datasets(models: Any, names: Mapping[str, Sequence[str]], step: str) 
 
 
 def link_parameters(models: Any, links: Sequence[Sequence[str]], step: str) -> None:
-    """Make parameters one, in place: that which stands first, with its value and bounds.
+    """Make parameters one, in place: that which stands first, with its value, bounds and state.
 
-    The others' part of the covariance becomes that of the first.
+    The others' part of the covariance becomes that of the first. A free parameter that becomes a
+    frozen one, or the other way round, is warned of.
 
     Raises
     ------
     StepError
-        For a parameter that is not there, that stands in two links, or that has another unit.
+        For a parameter that is not there, that stands in two links, or that has another name or
+        unit.
     """
     import numpy as np
 
@@ -178,12 +181,7 @@ def link_parameters(models: Any, links: Sequence[Sequence[str]], step: str) -> N
                     f"{step}: '{setting}': {other} is linked already, to {taken[id(parameter)]}",
                     hint="put all parameters that are one into one list",
                 )
-            if not parameter.unit.is_equivalent(first.unit):
-                raise StepError(
-                    f"{step}: '{setting}': {other} is in {_unit(parameter)}, and {label} is in "
-                    f"{_unit(first)}: they cannot be one parameter",
-                    hint="link parameters of one kind",
-                )
+            _check_alike((label, first), (other, parameter), f"{step}: '{setting}'")
             taken[id(parameter)] = label
         for _, parameter in found[1:]:
             source[id(parameter)] = source[id(first)]
@@ -191,6 +189,27 @@ def link_parameters(models: Any, links: Sequence[Sequence[str]], step: str) -> N
     if links:
         rows = [source[id(item)] for item in before]
         models.covariance = covariance[np.ix_(rows, rows)]
+
+
+def _check_alike(first: tuple[str, Any], other: tuple[str, Any], where: str) -> None:
+    """Refuse to make one of two parameters that differ in kind; warn where one is frozen."""
+    (label, kept), (name, lost) = first, other
+    if not lost.unit.is_equivalent(kept.unit):
+        raise StepError(
+            f"{where}: {name} is in {_unit(lost)}, and {label} is in {_unit(kept)}: they cannot be "
+            "one parameter",
+            hint="link parameters of one kind",
+        )
+    if lost.name != kept.name:
+        # models hand their parameters to the formula by the names that these have themselves
+        raise StepError(
+            f"{where}: {name} and {label} have different names; gammapy cannot make them one "
+            "parameter",
+            hint=f"link '{kept.name}' with '{kept.name}', of models of one type",
+        )
+    if lost.frozen != kept.frozen:
+        state = "frozen, as" if kept.frozen else "free, as"
+        warnings.warn(f"{where}: {name} becomes {state} {label} is", stacklevel=3)
 
 
 def _unit(parameter: Any) -> str:

@@ -71,6 +71,20 @@ def test_links_make_one_parameter_of_two() -> None:
     np.testing.assert_array_equal(covariance, covariance.T)
 
 
+def test_a_link_of_two_names_is_refused_and_one_of_two_states_is_told() -> None:
+    from gammapy.modeling.models import LogParabolaSpectralModel, Models, SkyModel
+
+    curved = Models([SkyModel(LogParabolaSpectralModel(), name="curved")])
+    # gammapy would evaluate it with a parameter that it does not have
+    with pytest.raises(StepError, match=r"'links.0': curved.alpha and a.index have different"):
+        merge({"links": [["a.index", "curved.alpha"]]}, fitted("a"), curved)
+    one, two = fitted("a"), fitted("b")
+    one["a"].spectral_model.index.frozen = True
+    with pytest.warns(UserWarning, match=r"'links.0': b.index becomes frozen, as a.index is"):
+        merged = merge({"links": [["a.index", "b.index"]]}, one, two)
+    assert merged["b"].spectral_model.index.frozen
+
+
 def test_the_same_merger_has_the_same_bytes(tmp_path: Path) -> None:
     """Labels of links are gammapy's only random part, and those of inputs are alike."""
     config = {"links": [["a.index", "b.index"], ["c.index", "d.index"]]}
