@@ -315,6 +315,8 @@ def _add_position(found: Component, source: SourceModel) -> None:
         margin = source.position_margin.value
         longitude |= _range(position.lon.value, margin * stretch, stretch)
         latitude |= _range(position.lat.value, margin, 1.0)
+        # there is nothing beyond the poles, and astropy refuses such a latitude
+        latitude["min"], latitude["max"] = max(latitude["min"], -90.0), min(latitude["max"], 90.0)
     else:
         longitude["frozen"] = latitude["frozen"] = True
     start = len(spatial["parameters"])

@@ -48,11 +48,13 @@ def _bound(
     if parameter.frozen:
         return
     scale = (1 * u.deg).to_value(parameter.unit)
-    pole = math.inf if pole_deg is None else pole_deg * scale * (1 - 1e-12)
+    end = math.inf if pole_deg is None else pole_deg * scale
+    pole = end * (1 - 1e-12)
     start, margin = parameter.value, margin_deg * scale
+    # there is nothing beyond a pole: astropy refuses such a latitude, in the midst of a fit
     if math.isnan(parameter.min) or parameter.min <= -pole:
-        parameter.min = start - margin
+        parameter.min = max(start - margin, -end)
     if math.isnan(parameter.max) or parameter.max >= pole:
-        parameter.max = start + margin
+        parameter.max = min(start + margin, end)
     if not parameter.error > 0:
         parameter.error = step_deg * scale

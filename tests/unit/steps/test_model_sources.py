@@ -110,6 +110,10 @@ def test_a_position_is_frozen_or_stays_near() -> None:
     # a degree of longitude is half as long at 60 deg
     assert (free.lon_0.min, free.lon_0.max) == (pytest.approx(83.233), pytest.approx(84.033))
     assert free.lon_0.error == pytest.approx(0.02)
+    near_pole = {"lon": "10 deg", "lat": "-89.8 deg"}
+    polar = models({"spectral": POWER_LAW, "position": near_pole, "free_position": True})
+    latitude = polar["crab"].spatial_model.lat_0
+    assert (latitude.min, latitude.max) == (-90, pytest.approx(-89.3))
 
 
 @pytest.mark.parametrize(
