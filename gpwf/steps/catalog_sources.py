@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,14 +76,20 @@ def find_sources(
         passed &= separation <= settings.cone.radius.value
     for number, cut in enumerate(settings.cuts):
         passed &= rows_by_value(catalog, cut, number, step)
-    passed[rows_by_name(catalog, settings.exclude, step, "exclude")] = False
+    for excluded in rows_by_name(catalog, settings.exclude, step, "exclude"):
+        passed[excluded] = False
     left_out = {}
     if settings.names is not None:
         named = rows_by_name(catalog, settings.names, step, "names")
-        for name, row in zip(settings.names, named, strict=True):
-            if not passed[row]:
-                left_out[name] = "the other settings leave it out"
-        passed &= np.isin(np.arange(size), named)
+        for name, several in zip(settings.names, named, strict=True):
+            own = [catalog.source_name(row) for row in several]
+            if len(own) > 1:
+                text = f"{step}: '{name}' is a name of {len(own)} sources: {', '.join(own)}"
+                warnings.warn(text, stacklevel=2)
+            for label, row in zip(own if len(own) > 1 else [name], several, strict=True):
+                if not passed[row]:
+                    left_out[label] = "the other settings leave it out"
+        passed &= np.isin(np.arange(size), [row for several in named for row in several])
     inside = np.nonzero(passed)[0]
     if separation is not None:
         inside = inside[np.argsort(separation[inside], kind="stable")]
@@ -95,8 +102,9 @@ def find_sources(
             left_out[name] = made
             continue
         for model in made:
-            copy = model.copy(name=f"{settings.prefix}{model.name}") if settings.prefix else model
-            found.append(Found(row=row, source=name, model=copy, separation_deg=distance))
+            # a copy would not be linked with the other components of its source
+            model._name = f"{settings.prefix}{model.name}"
+            found.append(Found(row=row, source=name, model=model, separation_deg=distance))
     return found, left_out
 
 
@@ -210,11 +218,9 @@ def sources_table(found: list[Found], catalog: Any, settings: Any, step: str) ->
     if settings.cone is not None:
         table["separation"] = [item.separation_deg for item in found] * u.deg
     low, high = settings.flux_range.min, settings.flux_range.max
-    if low is not None and high is not None:
-        table["flux"] = [_flux(item.model, low.quantity, high.quantity) for item in found] * u.Unit(
-            "cm-2 s-1"
-        )
-        table["flux"].description = f"{low} to {high}"
+    fluxes = [_flux(item.model, low.quantity, high.quantity) for item in found]
+    table["flux"] = fluxes * u.Unit("cm-2 s-1")
+    table["flux"].description = f"{low} to {high}"
     table["n_free"] = [len(item.model.parameters.free_parameters) for item in found]
     for name in settings.columns:
         column = table_column(catalog, name, f"{step}: 'columns'")

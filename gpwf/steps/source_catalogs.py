@@ -176,25 +176,33 @@ def _not_that(name: str, path: Path, step: str, reason: str) -> StepError:
     )
 
 
-def rows_by_name(catalog: Any, names: Sequence[str], step: str, setting: str) -> list[int]:
+def rows_by_name(catalog: Any, names: Sequence[str], step: str, setting: str) -> list[list[int]]:
     """Return the rows of sources by their names or by other names that the catalogue has for them.
+
+    Parameters
+    ----------
+    catalog : `gammapy.catalog.SourceCatalog`
+    names : sequence of str
+    step, setting : str
+        For the message.
+
+    Returns
+    -------
+    rows : list of list of int
+        For each name at least one; several where another name is that of several sources, as
+        ``Crab`` is of pulsar and nebula in 3FGL.
 
     Raises
     ------
     StepError
         Where no source has a name, with the nearest ones.
     """
-    known: Mapping[str, int] = catalog._name_to_index_cache
-    folded = {name.casefold(): index for name, index in known.items()}
-    rows, unknown = [], []
-    for name in names:
-        text = name.strip()
-        # gammapy has an empty name for sources that have no other one in a column
-        index = known.get(text, folded.get(text.casefold())) if text else None
-        if index is None:
-            unknown.append(name)
-        else:
-            rows.append(int(index))
+    known = _rows_of_names(catalog) if names else {}
+    folded: dict[str, list[int]] = {}
+    for key, numbers in known.items():
+        folded.setdefault(key.casefold(), []).extend(numbers)
+    rows = [known.get(name.strip()) or folded.get(name.strip().casefold(), []) for name in names]
+    unknown = [name for name, found in zip(names, rows, strict=True) if not found]
     if unknown:
         near = list(dict.fromkeys(item for name in unknown for item in _near(name, known)))
         hint = f"did you mean {' or '.join(repr(item) for item in near)}?" if near else ""
@@ -203,10 +211,35 @@ def rows_by_name(catalog: Any, names: Sequence[str], step: str, setting: str) ->
             f"{', '.join(repr(item) for item in unknown)}",
             hint=hint or "leave 'names' out and set 'cone' to see the sources around a position",
         )
-    return rows
+    return [sorted(set(found)) for found in rows]
 
 
-def _near(name: str, known: Mapping[str, int]) -> list[str]:
+def _rows_of_names(catalog: Any) -> dict[str, list[int]]:
+    """Return the rows that each name stands for: the source's own name stands for it alone.
+
+    gammapy's table of names has the last source of a name, and names for what is masked.
+    """
+    import numpy as np
+
+    found: dict[str, list[int]] = {}
+    for column in catalog._source_name_alias:
+        values = catalog.table[column]
+        masks = np.broadcast_to(getattr(values, "mask", False), len(values))
+        for row, (value, is_masked) in enumerate(zip(values, masks, strict=True)):
+            texts = [] if is_masked else [text.strip() for text in str(value).split(",")]
+            for text in dict.fromkeys(filter(None, texts)):
+                rows = found.setdefault(text, [])
+                if row not in rows:
+                    rows.append(row)
+    own = [str(value).strip() for value in catalog.table[catalog._source_name_key]]
+    for text in own:
+        found.pop(text, None)
+    for row, text in enumerate(own):
+        found.setdefault(text, []).append(row)
+    return found
+
+
+def _near(name: str, known: Mapping[str, Any]) -> list[str]:
     """Return names like one: spelt nearly so, or with more words."""
     inside = [item for item in known if name.strip() and name.strip().casefold() in item.casefold()]
     return [*difflib.get_close_matches(name, known, n=2), *sorted(inside, key=len)[:2]]

@@ -146,6 +146,20 @@ def test_around_the_crab(tmp_path: Path) -> None:
     assert found["catalog"].at(name="gamma-cat").models.read().names == ["Crab nebula"]
 
 
+def test_components_stay_linked_under_another_name(tmp_path: Path) -> None:
+    from gpwf.steps.base import StepContext
+    from gpwf.steps.registry import load_catalog
+    from gpwf.steps.settle import restore, settle
+
+    step = load_catalog().step("catalog-models")
+    config = {"catalog": "hgps", "names": ["HESS J1825-137"], "components": "linked"}
+    settings = restore(step, settle(step, config | {"prefix": "x-"}, base=tmp_path).settings)
+    found = step.run(settings, {}, StepContext(step="s", task_id="s", work_dir=tmp_path))["models"]
+    assert found.names == ["x-HGPSC 065", "x-HGPSC 066", "x-HGPSC 067"]
+    # three amplitudes, and index and cut-off that all of them share
+    assert len(found.parameters.free_parameters.unique_parameters) == 5
+
+
 @pytest.mark.parametrize(
     ("catalog", "which", "modelled", "left_out", "reason"),
     [

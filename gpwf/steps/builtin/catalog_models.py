@@ -80,7 +80,7 @@ class CatalogModelsSettings(StepSettings):
     )
     cone: SkyCircle | None = Field(None, description="Sources whose position is inside")
     names: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Sources with these names, or known under them"
+        None, min_length=1, description="Sources with these names; all that are known under one"
     )
     cuts: tuple[Cut, ...] = Field((), description="Cuts on columns, all of which a source passes")
     exclude: tuple[str, ...] = Field((), description="Names of sources to leave out")
@@ -167,6 +167,8 @@ class CatalogModelsStep(Step):
             tell("'components' are those of the catalogue 'hgps'", "components")
         if settings.free.within is not None and settings.cone is None:
             tell("'within' counts from the centre of 'cone', which is not given", "free", "within")
+        if settings.flux_range.min is None or settings.flux_range.max is None:
+            tell("a flux needs 'min' and 'max'", "flux_range")
         return problems
 
     def external_files(self, settings: CatalogModelsSettings) -> tuple[ExternalFile, ...]:

@@ -96,6 +96,23 @@ def test_names_cuts_and_exclusions(file: Path) -> None:
     assert list(table["ts"]) == [35736.5, 28.8, 34.2]
 
 
+def test_a_name_of_several_sources_takes_all_of_them(file: Path) -> None:
+    from astropy.table import MaskedColumn
+
+    from gpwf.steps.source_catalogs import open_catalog, rows_by_name
+
+    catalog = open_catalog("3hwc", file, "step")
+    shared = ["Crab, A", f"Crab,{NAMES[2]}", "", "Crab"]
+    catalog.table["other"] = MaskedColumn(shared, mask=[False, False, False, True])
+    catalog._source_name_alias = ("other",)
+    names = ["Crab", "crab", "A", NAMES[2]]
+    # a source's own name is not that of another one
+    assert rows_by_name(catalog, names, "step", "names") == [[0, 1], [0, 1], [0], [2]]
+    for name in ("--", ""):  # what is masked, or empty, is no name
+        with pytest.raises(StepError, match="no source"):
+            rows_by_name(catalog, [name], "step", "names")
+
+
 def test_a_source_without_a_model_is_named(file: Path) -> None:
     with pytest.warns(UserWarning, match=r"sources without a model: 3HWC J1825-134: no value of"):
         found = made(file, names=[NAMES[0], NAMES[3]])
@@ -267,6 +284,7 @@ def test_files_are_where_gammapy_looks_for_them() -> None:
         ({"cone": CONE, "which": "pl"}, {"which": "GP306"}),
         ({"cone": CONE, "components": "merged"}, {"components": "GP306"}),
         ({"names": ["a"], "free": {"within": "1 deg"}}, {"free.within": "GP306"}),
+        ({"names": ["a"], "flux_range": {"min": "1 TeV"}}, {"flux_range": "GP306"}),
         ({"cuts": [{"column": "ts"}]}, {"cuts.0": "GP306"}),
         ({"cuts": [{"column": "ts", "equals": []}]}, {"cuts.0.equals": "GP304"}),
     ],
