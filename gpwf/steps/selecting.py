@@ -14,6 +14,9 @@ __all__ = ["Interval", "cut_gti", "parent_of", "part_of"]
 Interval = tuple[Any, Any]
 """Start and stop, `astropy.time.Time`, or None for a side that does not limit."""
 
+# instants of different scales that mean the same differ by some ns: gammapy's tolerance for GTIs
+_SAME_S = 1e-6
+
 
 def parent_of(observation: Any) -> int:
     """Return the id of an observation, or of the one that it is a part of."""
@@ -87,7 +90,8 @@ def cut_gti(gti: Any, intervals: Sequence[Interval]) -> Any:
     -------
     gti : `gammapy.data.GTI` or None
         On the scale and with the reference of the given one. Edges inside are those of the
-        intervals to the last bit, so that neighbours touch.
+        intervals to the last bit, so that neighbours touch. What is shorter than 1 us is rounding:
+        an interval that ends where good time begins has none.
     """
     from astropy.table import Table
     from astropy.time import Time
@@ -98,7 +102,7 @@ def cut_gti(gti: Any, intervals: Sequence[Interval]) -> Any:
         for low, high in intervals:
             first = start if low is None or low <= start else getattr(low, start.scale)
             last = stop if high is None or high >= stop else getattr(high, stop.scale)
-            if first < last:
+            if (last - first).to_value("s") > _SAME_S:
                 starts.append(first)
                 stops.append(last)
     if not starts:

@@ -91,9 +91,18 @@ class ColumnRange(Section):
     def _check(self) -> Self:
         if self.min is None and self.max is None:
             raise problem("GP306", "'min' or 'max' is needed")
-        if isinstance(self.min, float) and isinstance(self.max, float) and self.min >= self.max:
-            raise problem("GP306", f"min ({self.min:g}) must be less than max ({self.max:g})")
+        low, high = _number_and_unit(self.min), _number_and_unit(self.max)
+        if low and high and low[1] == high[1] and low[0] >= high[0]:
+            raise problem("GP306", f"min ({self.min}) must be less than max ({self.max})")
         return self
+
+
+def _number_and_unit(bound: float | AnyQuantity | None) -> tuple[float, str] | None:
+    """Return a settled bound in parts: the same physical type has the same unit."""
+    if bound is None or isinstance(bound, float):
+        return None if bound is None else (bound, "")
+    number, _, unit = bound.partition(" ")
+    return float(number), unit
 
 
 class FilterEventsSettings(StepSettings):
@@ -176,6 +185,7 @@ class FilterEventsStep(Step):
         if intervals is not None:
             cuts.insert(0, TimeCut(intervals=tuple(intervals)))
         _warn_of_response(settings, ctx.step)
+        _warn_of_ids(ids or {}, inputs["observations"], ctx.step)
         kept = []
         for observation in inputs["observations"]:
             own = [] if ids is None else [IdCut(ids=ids.get(parent_of(observation), ()))]
@@ -255,6 +265,17 @@ def _warn_of_response(settings: FilterEventsSettings, step: str) -> None:
         )
 
 
+def _warn_of_ids(ids: Mapping[int, Any], observations: Any, step: str) -> None:
+    """Warn of listed events whose observations are not among those that are filtered."""
+    absent = sorted(set(ids) - {parent_of(observation) for observation in observations})
+    if absent:
+        shown = ", ".join(map(str, absent[:5])) + (" …" if absent[5:] else "")
+        warnings.warn(
+            f"{step}: event_ids: events are listed of observations that are not there: {shown}",
+            stacklevel=2,
+        )
+
+
 def _read_ids(path: InputPath, step: str) -> dict[int, tuple[int, ...]]:
     """Return the ids of events by observation.
 
@@ -313,13 +334,35 @@ def _number(observation: Any, settings: FilterEventsSettings, step: str) -> int:
             f"{at}: the event list has no column {', '.join(missing)}",
             hint=f"its columns are {', '.join(columns)}",
         )
+    if _PHASE in settings.columns:
+        _require_phases(observation._events.table[_PHASE], at)
     try:
         return len(observation.events.table)
     except UnitConversionError as error:
         raise StepError(f"{at}: 'columns': {error}", hint="use the unit of the column") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
         what = "'region' or 'columns'"
         raise StepError(f"{at}: {what} cannot be applied: {error}", hint=_REGION_HINT) from error
+
+
+def _require_phases(phases: Any, at: str) -> None:
+    """Refuse phases of another range: the part of the time that a cut leaves would be wrong.
+
+    Raises
+    ------
+    StepError
+        With the range that was found.
+    """
+    import numpy as np
+
+    values = np.asarray(phases, dtype=float)
+    known = values[np.isfinite(values)]
+    if known.size and (known.min() < 0 or known.max() > 1):
+        raise StepError(
+            f"{at}: the column {_PHASE} runs from {known.min():.4g} to {known.max():.4g}, not from "
+            "0 to 1: how much time the cut leaves is not known",
+            hint="write phases from 0 to 1 into the event list",
+        )
 
 
 _REGION_HINT = (

@@ -105,6 +105,18 @@ def test_events_of_a_table(observations: Any, tmp_path: Path) -> None:
     assert [ids(item) for item in found] == [[5, 7], [3]]
 
 
+def test_events_of_observations_that_are_not_there_are_told(
+    observations: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "wanted.csv"
+    path.write_text("OBS_ID,EVENT_ID\n1,7\n33,3\n")
+    with (
+        pytest.warns(UserWarning, match="observations that are not there: 33$"),
+        pytest.warns(UserWarning, match="the cut of event ids does not change"),
+    ):
+        run("filter-events", {"event_ids": str(path)}, {"observations": observations})
+
+
 def test_a_table_that_is_none_is_told(observations: Any, tmp_path: Path) -> None:
     path = tmp_path / "wanted.csv"
     path.write_text("RUN,EVENT\n1,7\n")
@@ -143,6 +155,32 @@ def test_phases_count_as_time(observations: Any) -> None:
     assert found[0].observation_live_time_duration.to_value("s") == pytest.approx(0.4 * 0.9 * 1800)
     found = filtered(found, columns={"PHASE": {"min": 0.5, "max": 0.9}, "GAMMANESS": {"max": 1}})
     assert found[0].observation_live_time_duration.to_value("s") == pytest.approx(0.1 * 0.9 * 1800)
+
+
+def test_phases_of_another_range_are_refused(observations: Any) -> None:
+    """From -0.5 to 0.5, a cut around 0 would count half of its time."""
+    events = observations[0]._events
+    events.table["PHASE"] -= 0.5
+    observations[0].events = events
+    with pytest.raises(
+        StepError, match=r"observation 1: the column PHASE runs from -0\.5 to 0\.45"
+    ):
+        filtered(observations, columns={"PHASE": {"min": -0.1, "max": 0.1}})
+
+
+def test_an_interval_that_ends_where_a_run_begins_has_nothing_of_it(observations: Any) -> None:
+    """The instants of UTC and TT differ by some ns: no exposure, but an observation of it."""
+    config = {"start": ["2003-12-26T23:00:00"], "stop": ["2003-12-27T00:58:55.816"]}
+    assert filtered(observations, time=config).ids == ["1"]
+
+
+def test_columns_of_several_numbers_are_told(observations: Any) -> None:
+    events = observations[0]._events
+    events.table["TELESCOPES"] = np.ones((N_EVENTS, 4), dtype=bool)
+    observations[0].events = events
+    with pytest.raises(StepError, match="cannot be applied") as caught:
+        filtered(observations[:1], columns={"TELESCOPES": {"min": 1}})
+    assert "one number per event" in str(caught.value.hint)
 
 
 def test_the_fraction_of_phases() -> None:
@@ -193,6 +231,7 @@ def test_what_cannot_be_applied_names_what_to_change(observations: Any) -> None:
         ({"offset": {"min": "2 deg", "max": "1 deg"}}, "offset"),
         ({"columns": {"GAMMANESS": {}}}, "columns.GAMMANESS"),
         ({"columns": {"GAMMANESS": {"min": 2.0, "max": 1.0}}}, "columns.GAMMANESS"),
+        ({"columns": {"ENERGY": {"min": "2 TeV", "max": "1000 GeV"}}}, "columns.ENERGY"),
     ],
 )
 def test_settings_that_contradict_each_other(config: dict[str, Any], path: str) -> None:

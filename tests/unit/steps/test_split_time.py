@@ -125,6 +125,14 @@ def test_edges_leave_out_what_lies_outside(observations: Any) -> None:
     assert [ids(item)[-1] for item in found] == [60, 90, 15]
 
 
+def test_an_edge_on_the_end_of_a_run_makes_no_empty_piece(observations: Any) -> None:
+    """It made a piece of some ns and without events, where UTC and TT differ by rounding."""
+    edges = ["2003-12-26T23:58:55.816", "2003-12-27T00:28:55.816", "2003-12-27T00:58:55.816"]
+    found = split(observations, edges=[*edges, "2003-12-27T02:00:00"])
+    assert times(found) == [LENGTH_S, LENGTH_S]
+    assert [item.obs_id for item in found] == [701, 1201]
+
+
 def test_gaps_of_good_time_stay_gaps(observations: Any, tmp_path: Path, place: Path) -> None:
     hole = {"start": ["2003-12-27T00:03:55.816"], "stop": ["2003-12-27T00:13:55.816"]}
     one = run("filter-events", {"time": hole | {"inverted": True}}, {"observations": observations})[
