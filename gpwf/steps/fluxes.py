@@ -9,16 +9,18 @@ from gpwf.errors import NoDataError, StepError
 
 __all__ = ["settle_flux"]
 
+_COUNTING = ("cash", "wstat")  # fit statistics of counts
+
 
 def settle_flux(flux: Any, source: str, step: str, datasets: Any = None) -> None:
     """Take the flux out of bins without counts, and name the reference model after the source.
 
     gammapy gives bins without counts a flux of about -1e-30 times the model: their upper limits
-    mean something, their fluxes do not. With a known background (Cash) the limits do not either:
-    the fit runs to minus infinity, and limits count from there, so that some are negative. The
-    likelihood of no counts is exact: it falls with the expected number of gamma rays alone, which
-    gives the limit. The statistics of the bin stay as they are. And gammapy gives the reference
-    model a random name. Fits that failed are warned of.
+    mean something, their fluxes do not. Nor do the limits: the fit runs to a negative flux, and
+    limits count from there, so that some are too low and some negative. The likelihood of no counts
+    is exact: it falls with the expected number of gamma rays alone, which gives the limit. The
+    statistics of the bin stay as they are. And gammapy gives the reference model a random name.
+    Fits that failed are warned of.
 
     Parameters
     ----------
@@ -29,8 +31,8 @@ def settle_flux(flux: Any, source: str, step: str, datasets: Any = None) -> None
     step : str
         Name of the step, for the message.
     datasets : `gammapy.datasets.Datasets`, optional
-        What the flux was measured in; with a known background in all of them, the limits of bins
-        without counts are made anew.
+        What the flux was measured in; where all of them count, with a known background (Cash) or a
+        measured one (WStat), the limits of bins without counts are made anew.
 
     Raises
     ------
@@ -52,7 +54,7 @@ def settle_flux(flux: Any, source: str, step: str, datasets: Any = None) -> None
             f"{step}: there are no counts in any bin ({_range(flux)})",
             hint="check the energy range, and the safe range of the datasets",
         )
-    if datasets is not None and all(item.stat_type == "cash" for item in datasets):
+    if datasets is not None and all(item.stat_type in _COUNTING for item in datasets):
         _limit_without_counts(flux, empty, axis)
     for name in ("norm", "norm_err", "norm_errn", "norm_errp"):
         if name in flux._data:
@@ -81,9 +83,9 @@ def _range(flux: Any) -> str:
 def _limit_without_counts(flux: Any, empty: Any, axis: int) -> None:
     """Give bins without counts the upper limit of the flux that their likelihood has.
 
-    For no counts and a known background the fit statistic is twice the expected counts: it rises
-    from its minimum at no flux by the square of the number of sigma where half that square is
-    expected.
+    For no counts the fit statistic is twice the expected gamma rays and what does not depend on
+    them: twice the known background, or what OFF counts alone say. It rises from its minimum at no
+    flux by the square of the number of sigma where half that square is expected.
 
     Parameters
     ----------
@@ -96,7 +98,7 @@ def _limit_without_counts(flux: Any, empty: Any, axis: int) -> None:
 
     References
     ----------
-    Cash (1979), ApJ 228, 939.
+    Cash (1979), ApJ 228, 939; XSPEC manual, appendix B (W statistic, no ON counts).
     """
     import numpy as np
 

@@ -64,7 +64,7 @@ class FluxPointsStep(Step):
     """
 
     tag: ClassVar[str] = "flux-points"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     title: ClassVar[str] = "Measure fluxes in energy bins"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = FluxPointsSettings

@@ -115,7 +115,7 @@ class LightCurveStep(Step):
     """
 
     tag: ClassVar[str] = "light-curve"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     title: ClassVar[str] = "Measure fluxes in time intervals"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = LightCurveSettings

@@ -1,4 +1,4 @@
-"""Upper limits of flux points and light curves in bins without counts, with a known background."""
+"""Upper limits of flux points and light curves in bins without counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from response_files import spectrum_of, write_irfs
-from spectra import make_models, run
+from spectra import make_datasets, make_models, run
 
 pytestmark = pytest.mark.gammapy
 
@@ -57,3 +57,33 @@ def test_a_bin_without_counts_has_the_limit_of_its_likelihood(datasets: Any) -> 
     assert np.isnan(points.norm.data.ravel()[-1])
     assert limit[-1] == pytest.approx(2 / signal(datasets[0])[-1], rel=1e-5)
     assert (limit > 0).all()
+
+
+@pytest.mark.parametrize("n_off", [0, 5, 50])
+def test_off_counts_do_not_change_the_limit_of_no_counts(n_off: int) -> None:
+    """WStat without ON counts rises with the gamma rays alone; gammapy's limit may be negative."""
+    from scipy.optimize import brentq
+
+    datasets = make_datasets(0)
+    spectrum = datasets[0]
+    spectrum.counts.data[6] = 0
+    spectrum.counts_off.data[6] = n_off
+    edges = spectrum.counts.geom.axes["energy"].edges[[5, 6, 7]]
+    energy = {"edges": [str(edge) for edge in edges]}
+    config = {"energy": energy, "n_sigma_ul": 3.0}
+    points = run("flux-points", config, {"datasets": [datasets], "models": make_models()})
+    limit = points["flux_points"].norm_ul.data.ravel()
+    assert limit[1] == pytest.approx(4.5 / signal(spectrum)[6], rel=1e-5)
+
+    by_hand = spectrum.copy(name="by-hand")
+    by_hand.models = make_models()
+    amplitude = by_hand.models[0].spectral_model.amplitude
+    reference = amplitude.value
+
+    def rise(norm: float) -> float:
+        amplitude.value = norm * reference
+        return float(by_hand.stat_array()[6, 0, 0])
+
+    lowest = rise(0.0)
+    assert limit[1] == pytest.approx(brentq(lambda x: rise(x) - lowest - 9, 0, 1e4), rel=1e-4)
+    assert limit[0] > 0
