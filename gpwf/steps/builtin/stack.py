@@ -244,7 +244,7 @@ def _sum(datasets: Sequence[Any], name: str, step: str) -> Any:
     StepError
         Where they cannot be added.
     """
-    unknown = [item for item in datasets if not hasattr(item, "mask_safe") or item.counts is None]
+    unknown = [item for item in datasets if getattr(item, "counts", None) is None]
     if unknown:
         raise StepError(
             f"{step}: dataset '{unknown[0].name}' ({unknown[0].tag}) has no counts to add up",
@@ -255,9 +255,32 @@ def _sum(datasets: Sequence[Any], name: str, step: str) -> Any:
             f"{step}: no bin of {name} is in the safe range of a dataset",
             hint="change 'safe_mask' of the reduction",
         )
+    for item in datasets:  # copies; gammapy ends in an IndexError where all good time is empty
+        if item.gti is not None and not len(item.gti.table):
+            item.gti = None
     if any(item.counts.geom.is_region for item in datasets):
         return stack_spectra(datasets, name, step)
+    _require_same_parts(datasets, step)
     return _with_background(stack_maps(datasets, name, step), datasets)
+
+
+def _require_same_parts(datasets: Sequence[Any], step: str) -> None:
+    """Refuse maps some of which lack a response: the sum would lose that of the others.
+
+    Raises
+    ------
+    StepError
+        With the dataset and what it lacks.
+    """
+    parts = {item.name: set(item.geoms) for item in datasets}
+    for name, own in parts.items():
+        lacking = sorted(set().union(*parts.values()) - own)
+        if lacking:
+            what = ", ".join(part.removeprefix("geom_") for part in lacking)
+            raise StepError(
+                f"{step}: dataset '{name}' has no {what}, others have",
+                hint="reduce all of them alike, or put them in sums of their own with 'groups'",
+            )
 
 
 def _with_background(total: Any, datasets: Sequence[Any]) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from spectra import make_dataset, make_datasets, problems, run
+from spectra import make_dataset, make_datasets, make_models, problems, run
 
 from gpwf.errors import NoDataError, StepError
 from gpwf.store import formats
@@ -193,6 +193,36 @@ def test_maps_are_those_of_a_reduction_that_stacks() -> None:
     np.testing.assert_allclose(found[0].counts.data, 3)
     np.testing.assert_allclose(found[0].npred_background().data, 3)
     assert found.models[0].spectral_model.norm.value == 1
+
+
+def test_maps_that_lack_a_response_are_told() -> None:
+    """The sum had no PSF at all, and a source in it was as wide as the PSF."""
+    from gammapy.datasets import Datasets, MapDataset
+    from gammapy.maps import MapAxis, WcsGeom
+
+    energy = MapAxis.from_energy_bounds("1 TeV", "10 TeV", 2)
+    true = MapAxis.from_energy_bounds("1 TeV", "10 TeV", 2, name="energy_true")
+    geom = WcsGeom.create(skydir=(83.63, 22.01), width=1, binsz=0.1, axes=[energy])
+    maps = [MapDataset.create(geom, energy_axis_true=true, name=name) for name in ("one", "two")]
+    for dataset in maps:
+        dataset.mask_safe.data[...] = True
+        dataset.counts.data += 1
+    both = stack(Datasets(maps))  # gammapy fails where no dataset has good time
+    assert both[0].counts.data.min() == 2
+    maps[1].psf = None
+    with pytest.raises(StepError, match="dataset 'two' has no psf, others have"):
+        stack(Datasets(maps))
+
+
+def test_flux_points_are_told() -> None:
+    from gammapy.datasets import Datasets, FluxPointsDataset
+
+    models = make_models()
+    config = {"source": "crab", "energy": {"edges": ["1 TeV", "10 TeV", "100 TeV"]}}
+    points = run("flux-points", config, {"datasets": make_datasets(0), "models": models})
+    catalog = FluxPointsDataset(data=points["flux_points"], name="catalog")
+    with pytest.raises(StepError, match=r"dataset 'catalog' .* has no counts to add up"):
+        stack(Datasets([catalog, *make_datasets(0)]))
 
 
 @pytest.mark.parametrize(
