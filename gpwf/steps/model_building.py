@@ -170,6 +170,8 @@ def build_models(data: Any, folder: Path, step: str, *, quiet: bool = False) -> 
             except _MODEL_ERRORS as error:
                 raise StepError(f"{step}: gammapy cannot build the models: {error}") from error
     _check_redshifts(models, step)
+    for model, component in zip(models, resolved["components"], strict=True):
+        _check_frame(model, component.get("spatial"), step)
     return settle_templates(models)
 
 
@@ -281,6 +283,35 @@ def _check_parameters(data: Mapping[str, Any], built: Any, what: str) -> None:
                 f"{what} has no parameter '{name}'; it has {', '.join(known)}",
                 hint=f"did you mean '{near[0]}'?" if near else None,
             )
+
+
+def _check_frame(model: Any, data: Any, step: str) -> None:
+    """Refuse a position of a map that is in another frame than the map.
+
+    gammapy takes its numbers as coordinates of the map, whatever ``frame`` says.
+
+    Raises
+    ------
+    StepError
+        With the position in the frame of the map.
+    """
+    from astropy.coordinates import SkyCoord
+
+    spatial = getattr(model, "spatial_model", None)
+    if not hasattr(spatial, "map") or not isinstance(data, Mapping):
+        return
+    given, frame = data.get("frame"), spatial.map.geom.frame
+    moved = {item.get("name") for item in data.get("parameters") or ()} & {"lon_0", "lat_0"}
+    if not moved or given is None or given == frame:
+        return
+    lon, lat = (spatial.parameters[name].quantity for name in ("lon_0", "lat_0"))
+    place = SkyCoord(lon, lat, frame=str(given)).transform_to(frame)
+    raise StepError(
+        f"{step}: model '{model.name}': its position is {given}, and its map is {frame}: gammapy "
+        "would take one for the other",
+        hint=f"write the position as frame: {frame}, lon: {place.data.lon.deg:.6g} deg, "
+        f"lat: {place.data.lat.deg:.6g} deg; left out, it is that of the map",
+    )
 
 
 def _check_redshifts(models: Any, step: str) -> None:

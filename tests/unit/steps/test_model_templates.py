@@ -49,6 +49,23 @@ def test_isotropic_emission_is_that_of_gammapy(tmp_path: Path) -> None:
     assert wrong(misspelt) == {"spectral.nrm": "GP304"}
 
 
+def test_a_position_in_another_frame_than_the_map_is_refused(tmp_path: Path) -> None:
+    from gammapy.maps import Map
+
+    image = Map.create(skydir=(184.5, -5.8), frame="galactic", npix=(20, 20), binsz=0.1)
+    image.data[8:12, 8:12] = 1
+    image.write(tmp_path / "map.fits")
+    source = {"spectral": POWER_LAW, "spatial_template": "map.fits"}
+    there = {"frame": "galactic", "lon": "184.56 deg", "lat": "-5.78 deg"}
+    spatial = models(source | {"position": there}, base=tmp_path)["crab"].spatial_model
+    assert (spatial.lon_0.value, spatial.lat_0.value) == (184.56, -5.78)
+    assert models(source, base=tmp_path)["crab"].spatial_model.lon_0.value == 184.5
+    # gammapy would put it at 83.6 deg, 22 deg of the Galaxy
+    with pytest.raises(StepError, match="its position is icrs, and its map is galactic") as caught:
+        models(source | {"position": {"lon": "83.633 deg", "lat": "22.014 deg"}}, base=tmp_path)
+    assert "lon: 184.558 deg, lat: -5.78469 deg" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize(
     "text", ["", "1 2\n", "no numbers\n", "2 1\n1 1\n", "1 0\n2 1\n", "1\n2\n"]
 )
