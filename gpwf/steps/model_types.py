@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import metadata
@@ -160,6 +161,12 @@ def _parameter_problems(
             hint = f"did you mean {near[0]!r}?" if near else None
             message = f"{what}, parameter '{name}': unknown key {str(key)!r}"
             yield SettingProblem(path=(*at, str(key)), message=message, code="GP301", hint=hint)
+    message = _outside(entry)
+    if message:
+        path = (*at, "value") if "value" in entry else at
+        yield SettingProblem(
+            path=path, message=f"{what}, parameter '{name}': {message}", code="GP304"
+        )
     if units is None:
         return
     if name not in units:
@@ -179,6 +186,20 @@ def _parameter_problems(
             message = f"{what}, parameter '{name}': unit {unit!r} is not a unit of {wanted}"
             hint = f"its unit by default is {units[str(name)]!r}" if units[str(name)] else None
             yield SettingProblem(path=(*at, "unit"), message=message, code="GP303", hint=hint)
+
+
+def _outside(entry: Mapping[str, Any]) -> str:
+    """Return what is wrong with the bounds of a parameter: a fit would start from another value."""
+    low, value, high = (
+        item if isinstance(item, (int, float)) else math.nan
+        for item in (entry.get("min"), entry.get("value"), entry.get("max"))
+    )
+    slack = 1e-9 * abs(value)  # a fit may end on a bound; nothing is true of NaN, that of no bound
+    if low >= high:
+        return f"'min' ({low:g}) is not less than 'max' ({high:g})"
+    if value < low - slack or value > high + slack:
+        return f"the value {value:g} is outside its bounds, {low:g} to {high:g}"
+    return ""
 
 
 def make_table() -> dict[str, Any]:

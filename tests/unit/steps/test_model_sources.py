@@ -161,6 +161,23 @@ def test_light_curve_responses_and_datasets() -> None:
             {"spectral": {"type": "pl", "index": {"value": 2, "min": "1 TeV"}}},
             {"spectral.index.min": "GP303"},
         ),
+        (
+            {"spectral": {"type": "pl", "index": {"value": 2, "min": 3, "max": 5}}},
+            {"spectral.index": "GP304"},
+        ),
+        (
+            {
+                "spectral": {
+                    "type": "pl",
+                    "amplitude": {"value": "2 m-2 s-1 eV-1", "max": "1 m-2 s-1 eV-1"},
+                }
+            },
+            {"spectral.amplitude": "GP304"},
+        ),
+        (
+            {"spectral": {"type": "pl", "index": {"value": 4, "min": 5, "max": 3}}},
+            {"spectral.index": "GP304"},
+        ),
         ({"spectral": {"type": "pl"}, "spatial": {"type": "gauss"}}, {"spatial": "GP306"}),
         ({"spectral": {"type": "pl"}, "free_position": True}, {"free_position": "GP306"}),
         (

@@ -33,6 +33,9 @@ AT = "inline.0.spectral.parameters.0"
         (sky({"name": "amplitude", "value": 1, "unit": "cm-2 s-1"}), {f"{AT}.unit": "GP303"}),
         (sky({"name": "amplitude", "value": 1, "unit": "no unit at all"}), {}),  # gammapy's to say
         (sky({"name": "reference", "value": 1, "unit": "deg"}), {f"{AT}.unit": "GP303"}),
+        (sky({"name": "index", "value": 5.0000000001, "max": 5}), {}),
+        (sky({"name": "index", "value": 5.1, "max": 5}), {f"{AT}.value": "GP304"}),
+        (sky({"name": "index", "min": 3, "max": 3}), {AT: "GP304"}),
         (sky({"name": "indx", "value": 2}), {f"{AT}.name": "GP304"}),
         (sky({"value": 2}), {AT: "GP304"}),
         (sky({"name": "index", "vlaue": 2}), {f"{AT}.vlaue": "GP301"}),
