@@ -34,7 +34,8 @@ class FindPeaksSettings(StepSettings):
         5.0, description="Value that a peak must exceed, in the unit of the map"
     )
     min_distance: Radius = Field(
-        Radius("0.3 deg"), description="Distance from every higher peak, in both coordinates"
+        Radius("0.3 deg"),
+        description="Distance from every higher peak, in both coordinates; a pixel at least",
     )
     energy: Energy | None = Field(
         None, description="An energy in the bin to search; left out: there is only one bin"
@@ -51,7 +52,9 @@ class FindPeaksSettings(StepSettings):
         None, description="Index to start from; left out: that of the flux maps, or 2"
     )
     amplitude: DiffFlux | None = Field(
-        None, description="Flux at 1 TeV to start from; left out: that of the flux maps"
+        None,
+        description="Flux at 1 TeV to start from; left out: that of the flux maps, which have one "
+        "where the datasets have exposure",
     )
 
 
@@ -122,25 +125,25 @@ def _peaks(image: Any, settings: FindPeaksSettings, step: str) -> Any:
     ------
     NoDataError
         Where there is none.
+    StepError
+        Where every pixel would be one.
     """
     import numpy as np
     from astropy.coordinates import SkyCoord
     from gammapy.estimators.utils import find_peaks
 
-    values = image.data
-    if not np.isfinite(values).any():
+    if not np.isfinite(image.data).any():
         raise NoDataError(f"{step}: the map has no value anywhere")
+    pixel = float(np.mean(image.geom.pixel_scales.to_value("deg")))
+    if settings.min_distance.value < pixel * (1 - 1e-6):
+        raise StepError(
+            f"{step}: 'min_distance' ({settings.min_distance}) is less than a pixel of the map "
+            f"({pixel:.4g} deg): every pixel would be a peak",
+            hint="set it to the width of the point spread function, or more",
+        )
     found = find_peaks(image, settings.threshold, settings.min_distance.quantity)
     if not len(found):
-        where = np.unravel_index(np.nanargmax(values), values.shape)
-        at = SkyCoord.from_pixel(where[-1], where[-2], wcs=image.geom.wcs)
-        lon, lat = at.data.lon.deg, at.data.lat.deg
-        limit = f"{settings.threshold:g} {image.unit}".strip()
-        raise NoDataError(
-            f"{step}: no peak of '{settings.quantity}' is above {limit}; the largest value is "
-            f"{float(values[where]):.4g}, at {lon:.3f} deg, {lat:.3f} deg ({image.geom.frame})",
-            hint="lower 'threshold', or use more data",
-        )
+        raise _no_peak(image, settings, step)
     place = SkyCoord(found["ra"], found["dec"])
     distance = settings.min_distance.quantity
     kept: list[int] = []
@@ -149,6 +152,29 @@ def _peaks(image: Any, settings: FindPeaksSettings, step: str) -> Any:
         if not any(place[number].separation(place[k]) <= distance for k in equal):
             kept.append(number)
     return found[kept][: settings.max_peaks]
+
+
+def _no_peak(image: Any, settings: FindPeaksSettings, step: str) -> NoDataError:
+    """Return what to say of a map without a peak."""
+    import numpy as np
+    from astropy.coordinates import SkyCoord
+
+    values = image.data
+    where = np.unravel_index(np.nanargmax(values), values.shape)
+    highest = float(values[where])
+    if highest > settings.threshold:
+        return NoDataError(
+            f"{step}: '{settings.quantity}' has no peak: its value is {highest:.4g} wherever it "
+            "has one"
+        )
+    at = SkyCoord.from_pixel(where[-1], where[-2], wcs=image.geom.wcs)
+    lon, lat = at.data.lon.deg, at.data.lat.deg
+    limit = f"{settings.threshold:g} {image.unit}".strip()
+    return NoDataError(
+        f"{step}: no peak of '{settings.quantity}' is above {limit}; the largest value is "
+        f"{highest:.4g}, at {lon:.3f} deg, {lat:.3f} deg ({image.geom.frame})",
+        hint="lower 'threshold', or use more data",
+    )
 
 
 def _table(found: Any, image: Any, flux_maps: Any, index: int) -> Any:
@@ -206,7 +232,12 @@ def _start(
     reference = maps.reference_model.spectral_model
     if settings.spectral_index is None and "index" in reference.parameters.names:
         slope = float(reference.parameters["index"].value)
-    norm = float(maps.norm.data[index, peak["y"], peak["x"]]) if _has_flux(maps) else 0.0
+    if "norm" not in maps._data:
+        raise StepError(
+            f"{step}: the flux maps have no flux: the datasets have no exposure",
+            hint="set 'amplitude', the flux at 1 TeV to start from",
+        )
+    norm = float(maps.norm.data[index, peak["y"], peak["x"]])
     amplitude = (norm * reference(1 * u.TeV)).to("cm-2 s-1 TeV-1")
     if not amplitude.value > 0:
         raise StepError(
@@ -215,7 +246,3 @@ def _start(
             hint="set 'amplitude', the flux at 1 TeV to start from",
         )
     return slope, amplitude
-
-
-def _has_flux(maps: Any) -> bool:
-    return "norm" in maps._data

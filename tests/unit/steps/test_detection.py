@@ -101,8 +101,13 @@ def test_no_peak_is_no_data_and_the_largest_value_is_told() -> None:
         run("find-peaks", {"threshold": 20}, {"flux_maps": make_flux_maps(two_peaks())})
     with pytest.raises(NoDataError, match="no value anywhere"):
         run("find-peaks", {}, {"flux_maps": make_flux_maps(np.full((5, 5), np.nan))})
-    with pytest.raises(NoDataError, match="largest value is 7"):
+    with pytest.raises(NoDataError, match=r"has no peak: its value is 7 wherever"):
         run("find-peaks", {}, {"flux_maps": make_flux_maps(np.full((5, 5), 7.0))})
+    # gammapy would take every pixel above the threshold for a peak
+    with pytest.raises(StepError, match=r"'min_distance' \(0.01 deg\) is less than a pixel .*0.1"):
+        run("find-peaks", {"min_distance": "0.01 deg"}, {"flux_maps": make_flux_maps(two_peaks())})
+    with pytest.raises(NoDataError, match="largest value is 7"):
+        run("find-peaks", {"threshold": 7}, {"flux_maps": make_flux_maps(np.full((5, 5), 7.0))})
 
 
 def test_an_energy_bin_is_chosen() -> None:
@@ -132,6 +137,10 @@ def test_maps_without_a_flux_need_an_amplitude() -> None:
     negative = make_flux_maps(two_peaks(), norm=-1.0)
     with pytest.raises(StepError, match="no flux above zero at source-1"):
         run("find-peaks", {}, {"flux_maps": negative})
+    del negative._data["norm"]  # as excess-map makes them of counts alone
+    with pytest.raises(StepError, match="no flux: the datasets have no exposure") as caught:
+        run("find-peaks", {}, {"flux_maps": negative})
+    assert "'amplitude'" in (caught.value.hint or "")
 
 
 # ---- ts-map --------------------------------------------------------------------------------------
