@@ -297,7 +297,7 @@ def _check_frame(model: Any, data: Any, step: str) -> None:
     """
     from astropy.coordinates import SkyCoord
 
-    spatial = getattr(model, "spatial_model", None)
+    spatial: Any = getattr(model, "spatial_model", None)
     if not hasattr(spatial, "map") or not isinstance(data, Mapping):
         return
     given, frame = data.get("frame"), spatial.map.geom.frame
