@@ -117,7 +117,7 @@ def completions(words: str, folder) -> list[str]:
     ("words", "offered"),
     [
         ("gpwf sta", ["status"]),
-        ("gpwf steps flux", ["flux-points"]),
+        ("gpwf steps flux", ["flux-points", "flux-profile"]),
         ("gpwf run w.yaml -p e_", ["e_min=", "e_max="]),
         ("gpwf run w.yaml --profile q", ["quick"]),
         ("gpwf run w.yaml --target ", ["observations", "last-fit"]),
