@@ -98,9 +98,23 @@ def flux_table(flux: Any, sed_type: str, layout: str) -> Any:
     """Return gammapy's table of flux estimates."""
     import numpy as np
 
+    if sed_type == "likelihood" and not flux.is_convertible_to_flux_sed_type:
+        return _table_without_bins(flux)
     # the energy flux of an index of exactly 2 is computed twice, by a formula for others as well
     with np.errstate(divide="ignore", invalid="ignore"):
         return flux.to_table(sed_type=sed_type, format=layout)
+
+
+def _table_without_bins(flux: Any) -> Any:
+    """Return the table of flux points at energies that have no bins.
+
+    gammapy reads it, but writes none: it would have the integral fluxes of the reference as well.
+    """
+    table = flux.to_table(sed_type="dnde", format="gadf-sed")
+    table.keep_columns([name for name in ("e_ref", "norm_scan") if name in table.colnames])
+    table.meta["SED_TYPE"] = "likelihood"
+    table["ref_dnde"] = flux.dnde_ref[..., 0, 0].to("TeV-1 cm-2 s-1")
+    return table
 
 
 def _as_models(model: Any) -> Any:

@@ -100,6 +100,36 @@ def test_gammapy_reads_it(tmp_path: Path) -> None:
             assert np.ravel(one.mask_fit).tolist() == np.ravel(two.mask_fit).tolist()
 
 
+@pytest.mark.parametrize("profiles", [False, True])
+def test_points_without_bins_keep_their_energies(profiles: bool, tmp_path: Path) -> None:
+    """Published points often have ``e_ref`` alone, at distances that no bins would give."""
+    from gammapy.datasets import Datasets, FluxPointsDataset
+
+    def make() -> Any:
+        table = make_flux().to_table(sed_type="dnde", format="gadf-sed")
+        table.remove_columns(["e_min", "e_max"])
+        table["e_ref"] = [0.6, 1, 3, 20, 21]
+        table["e_ref"].unit = "TeV"
+        if profiles:
+            table["norm_scan"] = np.tile(np.linspace(0.2, 5, 11), (5, 1))
+            table["stat_scan"] = (table["norm_scan"] - 1) ** 2
+            table["stat"] = np.zeros(5)
+        kind = "profile" if profiles else "chi2"
+        return Datasets([FluxPointsDataset(data=to_flux(table), name="sed", stat_type=kind)])
+
+    back, folder = store_twice("datasets", make, tmp_path)
+    one, two = make()[0].data, back[0].data
+    assert one.geom.axes == two.geom.axes
+    # gammapy takes the logarithm of nodes and back
+    np.testing.assert_allclose(two.energy_ref.value, [0.6, 1, 3, 20, 21], rtol=1e-14)
+    assert one.available_quantities == two.available_quantities
+    for quantity in one.available_quantities:
+        np.testing.assert_array_equal(getattr(one, quantity).data, getattr(two, quantity).data)
+    found = Datasets.read(folder / "datasets.yaml", lazy=False)[0].data
+    np.testing.assert_allclose(found.dnde.data, one.dnde.data, rtol=1e-12)
+    np.testing.assert_allclose(found.energy_ref.value, one.energy_ref.value, rtol=1e-12)
+
+
 def test_profiles_of_the_likelihood_are_kept(tmp_path: Path) -> None:
     from gammapy.datasets import Datasets, FluxPointsDataset
     from gammapy.modeling.models import PowerLawSpectralModel, SkyModel
