@@ -3,6 +3,7 @@
 Numbers are plain: fluxes in any one unit, times in days. `gammapy.stats.variability` has the same
 formulas for the excess variance and the doubling time. It takes the absolute value of a negative
 excess variance, and names a doubling time where nothing doubles; here these are 0 and not a number.
+Its point-to-point variance lacks the 1/2 of squared differences, so noise alone is one.
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ def excess_variance(points: Points) -> dict[str, float]:
     values : dict
         ``excess_variance``: variance beyond that of the errors, in units of flux squared; less than
         0 where points scatter less than their errors. ``nxs``, ``nxs_err``: the same over the
-        squared mean. ``fvar``, ``fvar_err``: its square root, 0 where it is negative.
+        squared mean. ``fvar``, ``fvar_err``: its square root, 0 where it is negative. Not a number
+        where the mean is not positive: there is nothing to be a fraction of.
 
     References
     ----------
@@ -165,6 +167,10 @@ def excess_variance(points: Points) -> dict[str, float]:
 def point_to_point(points: Points) -> dict[str, float]:
     """Return the fractional point-to-point variance ``fpp`` and its error.
 
+    The squared difference of two points has twice the variance of one: with half of it noise alone
+    gives 0, and white noise of a source what ``fvar`` gives. `gammapy.stats.compute_fpp` of gammapy
+    2.1 takes all of it.
+
     References
     ----------
     Edelson et al. (2002), ApJ 568, 610, equation 3.
@@ -173,7 +179,7 @@ def point_to_point(points: Points) -> dict[str, float]:
 
     n = len(points.flux)
     noise = float(np.mean(points.error**2))
-    excess = float(np.sum(np.diff(points.flux) ** 2)) / (n - 1) - noise
+    excess = float(np.mean(np.diff(points.flux) ** 2)) / 2 - noise
     found = _fractional(excess, noise, float(np.mean(points.flux)), n, "", "fpp")
     return {name: found[name] for name in ("fpp", "fpp_err")}
 
@@ -182,10 +188,12 @@ def _fractional(
     excess: float, noise: float, mean: float, n: int, squared: str, root: str
 ) -> dict[str, float]:
     """Return a variance over the squared mean, and its square root, with errors."""
+    if mean <= 0:
+        return dict.fromkeys((squared, f"{squared}_err", root, f"{root}_err"), math.nan)
     nxs = excess / mean**2
     fraction = math.sqrt(max(nxs, 0.0))
     error = math.hypot(
-        math.sqrt(2 / n) * noise / mean**2, math.sqrt(noise / n) * 2 * fraction / abs(mean)
+        math.sqrt(2 / n) * noise / mean**2, math.sqrt(noise / n) * 2 * fraction / mean
     )
     # that of first order where it holds, as gammapy; it diverges at 0
     root_err = error / (2 * fraction) if fraction > 0 else math.sqrt(error)

@@ -84,9 +84,11 @@ class VariabilityStep(Step):
 
     Of the points with a flux and an error: chi2 of a constant flux with p-value and significance;
     excess variance and fractional excess variance (`fvar`, `gammapy.stats.compute_fvar`) and from
-    point to point (`fpp`, `gammapy.stats.compute_fpp`); shortest times of doubling and halving
+    point to point (`fpp`; `gammapy.stats.compute_fpp` lacks the factor 1/2 of squared differences,
+    so that it takes errors for variability); shortest times of doubling and halving
     (`gammapy.stats.compute_flux_doubling`). Where points scatter less than their errors, the excess
-    variance is negative and `fvar` is 0. A time that no two neighbours give is not a number.
+    variance is negative and `fvar` is 0. A time that no two neighbours give is not a number, nor is
+    a fraction of a mean flux that is not positive.
 
     Errors are taken for Gaussian: points need enough counts. Points without flux or error are left
     out and counted (`n_left_out`); a band with less than two points has numbers of points alone,
@@ -94,7 +96,7 @@ class VariabilityStep(Step):
     """
 
     tag: ClassVar[str] = "variability"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Measure variability"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = VariabilitySettings
@@ -133,7 +135,7 @@ class VariabilityStep(Step):
         found = {"variability": _summary(bands, settings)}
         usable = [(band, points) for band, points in bands if band["n_points"] >= _FEWEST]
         if "structure-function" in settings.selection_optional:
-            found["structure_function"] = _structure(usable, settings)
+            found["structure_function"] = _structure(usable, settings, ctx.step)
         if "correlation" in settings.selection_optional:
             found["correlation"] = _correlations(usable, settings, ctx.step)
         if "blocks" in settings.selection_optional:
@@ -233,7 +235,14 @@ def _measure(points: Points, settings: VariabilitySettings) -> dict[str, float]:
     return found
 
 
-def _structure(bands: _Bands, settings: VariabilitySettings) -> Any:
+def _structure(bands: _Bands, settings: VariabilitySettings, step: str) -> Any:
+    """Return the structure functions of all bands.
+
+    Raises
+    ------
+    NoDataError
+        Where no two points have a flux that is positive.
+    """
     import numpy as np
 
     rows = []
@@ -243,6 +252,11 @@ def _structure(bands: _Bands, settings: VariabilitySettings) -> Any:
             width = settings.lag_width.value / 86400
         edges = {name: band[name] for name in ("e_min", "e_max")}
         rows += [edges | row for row in structure_function(points, width)]
+    if not rows:
+        raise NoDataError(
+            f"{step}: no two points of a band have a flux above 0: there is no structure function",
+            hint="leave 'structure-function' out of 'selection_optional'",
+        )
     return _table(rows, settings)
 
 

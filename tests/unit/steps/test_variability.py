@@ -15,7 +15,9 @@ from gpwf.steps.variation import (
     bayesian_blocks,
     constancy,
     correlation,
+    excess_variance,
     fastest_change,
+    point_to_point,
     structure_function,
 )
 from gpwf.store import formats
@@ -63,10 +65,13 @@ def test_numbers_are_those_of_gammapy(curve: Any) -> None:
     assert list(table["n_points"]) == [6, 6]
     assert list(table["n_left_out"]) == [0, 0]
     np.testing.assert_allclose(table["e_min"], curve.geom.axes["energy"].edges.value[:2])
-    for name, function in (("fvar", compute_lightcurve_fvar), ("fpp", compute_lightcurve_fpp)):
-        theirs = function(curve)
-        for column in (name, f"{name}_err"):
-            np.testing.assert_allclose(table[column], theirs[column].squeeze(), rtol=1e-10)
+    theirs = compute_lightcurve_fvar(curve)
+    for column in ("fvar", "fvar_err"):
+        np.testing.assert_allclose(table[column], theirs[column].squeeze(), rtol=1e-10)
+    # gammapy leaves out the 1/2 of the mean squared difference
+    noise = np.mean(curve.flux_err.data.squeeze() ** 2, axis=0) / np.array(table["mean"]) ** 2
+    squared = compute_lightcurve_fpp(curve)["fpp"].squeeze() ** 2 + noise
+    np.testing.assert_allclose(table["fpp"], np.sqrt(squared / 2 - noise), rtol=1e-10)
     with np.errstate(invalid="ignore"):  # the logarithm of a flux below 0
         theirs = compute_lightcurve_doublingtime(curve)
     for ours, name in (("doubling", "doubling"), ("halving", "halving")):
@@ -115,12 +120,40 @@ def test_significances_beyond_the_smallest_number(chi2: float, ndf: int) -> None
 
 def test_points_that_scatter_less_than_their_errors_vary_by_nothing(curve: Any) -> None:
     """gammapy takes the absolute value: a very steady source is as variable as a flare."""
-    from gpwf.steps.variation import excess_variance
-
     found = excess_variance(points([2, 2.1, 1.9, 2], 1))
     assert found["excess_variance"] == pytest.approx(0.02 / 3 - 1)
     assert found["fvar"] == 0
     assert 0 < found["fvar_err"] < 1
+
+
+def test_white_noise_varies_from_point_to_point_as_it_does_at_all() -> None:
+    """gammapy's formula lacks 1/2 and takes the errors of a steady source for variability."""
+    random = np.random.default_rng(1)
+    error, spread = 0.1, 0.3
+    noise = random.normal(10, error, 20_000)
+    steady = points(noise, error)
+    # 3 standard deviations: the variance of n normal numbers is known to sqrt(2 / n)
+    limit = 3 * error**2 * math.sqrt(4 / 20_000)
+    assert point_to_point(steady)["fpp"] ** 2 < limit / 10**2
+    varying = points(noise + random.normal(0, spread, 20_000), error)
+    assert point_to_point(varying)["fpp"] == pytest.approx(spread / 10, rel=0.03)
+    assert excess_variance(varying)["fvar"] == pytest.approx(spread / 10, rel=0.03)
+
+
+@pytest.mark.parametrize("flux", [[0, 0, 0], [-1, 1, -2]])
+def test_a_mean_that_is_not_positive_has_no_fraction(flux: list[float]) -> None:
+    """It ended in a division by zero where nothing was counted."""
+    found = excess_variance(points(flux, 1)) | point_to_point(points(flux, 1))
+    assert all(math.isnan(found[name]) for name in ("nxs", "fvar", "fvar_err", "fpp", "fpp_err"))
+    assert math.isfinite(found["excess_variance"])
+
+
+def test_fluxes_below_zero_have_no_structure_function(curve: Any) -> None:
+    changed = curve.copy()
+    changed._data["norm"].data *= -1
+    changed._data["norm"].data[-1] = -1  # that of an upper limit was below 0
+    with pytest.raises(NoDataError, match="no two points of a band have a flux above 0"):
+        measure(changed, selection_optional=["structure-function"])
 
 
 def test_a_time_that_no_two_points_give_is_not_a_number() -> None:
