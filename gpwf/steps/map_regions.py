@@ -6,7 +6,23 @@ from typing import Any
 
 from gpwf.errors import StepError
 
-__all__ = ["require_region"]
+__all__ = ["covered_sr", "require_region"]
+
+
+def covered_sr(geom: Any, region: Any) -> float:
+    """Return the solid angle in sr of the pixels in a region: those with their centre inside.
+
+    What is summed in a region, counts and background, is that of these pixels.
+
+    Parameters
+    ----------
+    geom : `gammapy.maps.WcsGeom`
+        Of a map, without other axes.
+    region : `regions.SkyRegion`
+        The region.
+    """
+    inside = geom.region_mask([region]).data
+    return float(geom.solid_angle().to_value("sr")[inside].sum())
 
 
 def require_region(dataset: Any, region: Any, what: str, step: str) -> None:

@@ -18,7 +18,7 @@ from gpwf.steps.binning import align_edges, common_energy_axis, usable_edges
 from gpwf.steps.dataset_parts import require_counts
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
 from gpwf.steps.fluxes import settle_flux
-from gpwf.steps.map_regions import require_region
+from gpwf.steps.map_regions import covered_sr, require_region
 from gpwf.steps.settings import (
     EnergyEdges,
     Field,
@@ -242,14 +242,13 @@ def _solid_angles(regions: Sequence[Any], geom: Any, step: str) -> list[float]:
     """
     found = []
     for number, region in enumerate(regions):
-        inside = geom.region_mask([region]).data
-        if not inside.any():
+        found.append(covered_sr(geom, region))
+        if not found[-1] > 0:
             raise StepError(
                 f"{step}: region {number + 1} of {len(regions)} holds no pixel of the map",
                 hint="move the regions into the map, or make them wider: fewer 'nbins', more "
                 "'height'",
             )
-        found.append(float(geom.solid_angle().to_value("sr")[inside].sum()))
     return found
 
 

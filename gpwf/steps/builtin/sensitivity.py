@@ -13,7 +13,7 @@ from gpwf.steps.attach import copy_datasets, join_datasets, measured_source
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges, common_energy_axis
 from gpwf.steps.dataset_parts import require_counts
-from gpwf.steps.map_regions import require_region
+from gpwf.steps.map_regions import covered_sr, require_region
 from gpwf.steps.settings import EnergyEdges, Field, Fraction, SkyCircle, StepSettings
 from gpwf.steps.virtual import resize_region
 
@@ -265,6 +265,7 @@ def _in_region(dataset: Any, settings: SensitivitySettings, step: str) -> Any:
     dataset.models = None
     circle = CircleSkyRegion(center, radius)
     require_region(dataset, circle, "'on_region'", step)
+    covered = _covered(dataset, circle, step)
     spectrum = dataset.to_spectrum_dataset(
         circle,
         containment_correction=settings.containment_correction and fixed,
@@ -277,7 +278,35 @@ def _in_region(dataset: Any, settings: SensitivitySettings, step: str) -> Any:
             position=center,
         )
         resize_region(spectrum, settings.containment, radii.reshape(-1), radius)
+    _divide_background(spectrum, covered)
     return spectrum
+
+
+def _covered(dataset: Any, circle: Any, step: str) -> float:
+    """Return how many times the area of a circle its pixels have, which are no circle.
+
+    Raises
+    ------
+    StepError
+        Where there is no pixel.
+    """
+    import numpy as np
+
+    covered = covered_sr(dataset.counts.geom.to_image(), circle)
+    if not covered > 0:
+        raise StepError(
+            f"{step}: 'on_region' holds no pixel of the map '{dataset.name}'",
+            hint="set a larger 'on_region.radius', or make the map with smaller pixels",
+        )
+    return float(covered / (2 * np.pi * (1 - np.cos(circle.radius.to_value("rad")))))
+
+
+def _divide_background(spectrum: Any, covered: float) -> None:
+    """Make the background, summed over pixels, that of the circle."""
+    if spectrum.tag == "SpectrumDatasetOnOff":
+        spectrum.acceptance.data = spectrum.acceptance.data / covered
+    else:
+        spectrum.background.data /= covered
 
 
 def _resampled(dataset: Any, energy: EnergyEdges, step: str) -> Any:

@@ -117,6 +117,23 @@ def test_a_map_gives_what_a_spectrum_gives(irf_file: str) -> None:
     assert maps.models.names == ["simulated-1-bkg"]
 
 
+@pytest.mark.parametrize("containment", [None, 0.68])
+@pytest.mark.parametrize("lat", ["22.014 deg", "22.038 deg"])
+def test_large_pixels_do_not_change_the_background(
+    irf_file: str, lat: str, containment: float | None
+) -> None:
+    """Four pixels of 0.05 deg cover 65% of a radius of 0.07 deg, six of them 97%."""
+    region = {"center": TARGET | {"lat": lat}, "radius": "0.07 deg"}
+    coarse = map_of(irf_file)
+    exact = spectrum_of(irf_file, geom={"axes": coarse["geom"]["axes"]}, on_region=region)
+    config = {"on_region": region} | ({} if containment is None else {"containment": containment})
+    table = sensitivity(config, observed(coarse))
+    expected = sensitivity({}, observed(exact | {"containment": containment}))
+    # the radius of the PSF is looked up on the map's coarser grid
+    np.testing.assert_allclose(table["background"], expected["background"], rtol=0.02)
+    np.testing.assert_allclose(table["e2dnde"], expected["e2dnde"], rtol=0.01)
+
+
 def test_bins_where_no_flux_is_enough_are_marked(irf_file: str) -> None:
     (dataset,) = observed(spectrum_of(irf_file))
     dataset.exposure.data[:9] = 0
@@ -148,6 +165,7 @@ def test_what_cannot_be_used_is_told(irf_file: str, tmp_path: Path) -> None:
         ({}, (maps,), "'simulated-1' is a map, and no region"),
         ({"on_region": REGION}, (spectra,), "'on_region' is for maps"),
         ({"on_region": far}, (maps,), "'on_region' lies outside the map"),
+        ({"on_region": REGION | {"radius": "0.001 deg"}}, (maps,), "holds no pixel of the map"),
         ({}, (spectra, on_off), "different kinds cannot be added"),
     ]
     for config, datasets, message in cases:
