@@ -80,7 +80,9 @@ class Facts:
         return self.n_events / self.livetime if self.livetime > 0 else math.nan
 
 
-def look_at(observation: Any, target: Any, aeff_percent: float) -> Facts:
+def look_at(
+    observation: Any, target: Any, aeff_percent: float, *, may_be_empty: bool = False
+) -> Facts:
     """Return the facts of an observation; what cannot be read is a problem, not an error.
 
     Parameters
@@ -90,13 +92,15 @@ def look_at(observation: Any, target: Any, aeff_percent: float) -> Facts:
         What offsets are from; None for the target that the header names.
     aeff_percent : float
         Part of the largest effective area that counts as the threshold, in per cent.
+    may_be_empty : bool
+        True where no events are no problem.
     """
     facts = Facts(obs_id=int(observation.obs_id), irfs=" ".join(observation.available_irfs))
     facts.name = getattr(observation.obs_filter, "name", "") or str(observation.obs_id)
     _read(facts, "header", lambda: _header(facts, observation, target))
     _read(facts, "good time", lambda: _good_time(facts, observation))
     _read(facts, "pointing", lambda: _zenith(facts, observation))
-    _read(facts, "events", lambda: _events(facts, observation))
+    _read(facts, "events", lambda: _events(facts, observation, may_be_empty))
     if "aeff" in observation.available_irfs:
         _read(facts, "aeff", lambda: _area(facts, observation.aeff, aeff_percent))
     for name in ("edisp", "psf", "bkg", "rad_max"):
@@ -164,14 +168,15 @@ def _zenith(facts: Facts, observation: Any) -> None:
         facts.zenith = round(90.0 - float(altaz.alt.deg), 4)
 
 
-def _events(facts: Facts, observation: Any) -> None:
+def _events(facts: Facts, observation: Any, may_be_empty: bool) -> None:
     import numpy as np
     from astropy.table import unique
 
     events = observation.events
     facts.n_events = len(events.table)
     if not facts.n_events:
-        facts.problems.append("no events")
+        if not may_be_empty:
+            facts.problems.append("no events")
         return
     if facts.n_gti:
         facts.n_outside = int((~_inside(events.time, observation.gti)).sum())
@@ -226,12 +231,15 @@ def _response(facts: Facts, observation: Any, name: str) -> None:
 def find_duplicates(found: Sequence[Facts]) -> None:
     """Add problems to observations that are there twice, or seen by one telescope at one time.
 
-    The first of them stays without a problem.
+    The first of them stays without a problem. What is left out for another reason leaves out no
+    other one.
     """
     ordered = sorted(range(len(found)), key=lambda number: (found[number].start_mjd, number))
     for place, later in enumerate(ordered):
         for earlier in ordered[:place]:
             one, two = found[earlier], found[later]
+            if one.problems:
+                continue
             if one.obs_id == two.obs_id:
                 two.problems.append(f"id {two.obs_id} is there twice")
                 break

@@ -53,7 +53,9 @@ class CheckDataSettings(StepSettings):
     max_offset: Angle | None = Field(
         None, description="Largest separation of the pointing from the target"
     )
-    min_events: int = Field(1, ge=0, description="Fewest events")
+    min_events: int = Field(
+        1, ge=0, description="Fewest events; 0 for short pieces, whose exposure counts also without"
+    )
     max_threshold: Energy | None = Field(
         None, description="Highest energy threshold, see 'aeff_percent'"
     )
@@ -78,14 +80,15 @@ class CheckDataStep(Step):
     The table has a row per observation: target, pointing, zenith angle, offset, times, dead time,
     events and their rate, energy threshold, responses, whether it is `ok`, and if not, why
     (`reasons`). Left out are observations that are broken (files that cannot be read, no events, no
-    or wrong good time, a response of zeros, events there twice), repeated, or beyond a limit of the
-    settings. A value that is not known is no reason. The steps below take the good ones.
+    or wrong good time, a response of zeros, events there twice), beyond a limit of the settings, or
+    repeated while the other is good. A value that is not known is no reason. The steps below take
+    the good ones.
 
     Files that are not there at all are found by `observations`, before anything runs.
     """
 
     tag: ClassVar[str] = "check-data"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Check observations"
     group: ClassVar[str] = "data"
     Settings: ClassVar[type[StepSettings]] = CheckDataSettings
@@ -110,13 +113,15 @@ class CheckDataStep(Step):
             raise NoDataError(f"{ctx.step}: there is no observation")
         target = settings.target and settings.target.skycoord
         found = ctx.map(
-            lambda item: look_at(item, target, settings.aeff_percent),
+            lambda item: look_at(
+                item, target, settings.aeff_percent, may_be_empty=not settings.min_events
+            ),
             observations,
             label="observations",
         )
-        find_duplicates(found)
         for facts in found:
             facts.problems.extend(_beyond(settings, facts))
+        find_duplicates(found)
         deviations = robust_deviations(found)
         for facts, deviation in zip(found, deviations, strict=True):
             if settings.rate_sigma is not None and abs(deviation) > settings.rate_sigma:

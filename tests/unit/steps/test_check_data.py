@@ -199,6 +199,30 @@ def test_an_observation_that_is_there_twice(place: Path, tmp_path: Path) -> None
     assert found["observations"].ids == ["1", "2"]
 
 
+def test_a_broken_observation_does_not_leave_out_a_good_one(place: Path, tmp_path: Path) -> None:
+    """Both were left out: the first as broken, the second as one that overlaps with it."""
+    from astropy.io import fits
+    from gammapy.data import Observations
+
+    broken = make_datastore(tmp_path / "other", obs_ids=(5,))
+    with fits.open(tmp_path / "other" / "run-5.fits", mode="update") as hdulist:
+        _energies(hdulist)
+    with pytest.warns(UserWarning, match="left out: 5: events without an energy$"):
+        found = check(Observations([*broken, *opened(place)]))
+    assert found["observations"].ids == ["1", "2"]
+
+
+def test_pieces_without_events_may_stay(place: Path) -> None:
+    """Their exposure counts: without them a faint source is too bright."""
+    config = {"observations": opened(place)}
+    pieces = run("split-time", {"width": "10 s", "remainder": "keep"}, config)["observations"]
+    found = check(pieces[:4], min_events=0)
+    assert list(found["table"]["n_events"]) == [1, 0, 1, 0]
+    assert found["table"]["ok"].all()
+    with pytest.warns(UserWarning, match="left out: 1-002: no events; 1-004: no events"):
+        check(pieces[:4])
+
+
 def test_rates_far_from_the_others(tmp_path: Path) -> None:
     from astropy.io import fits
 
