@@ -81,7 +81,7 @@ class PlotStep(Step):
     """
 
     tag: ClassVar[str] = "plot"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     title: ClassVar[str] = "Draw a figure"
     group: ClassVar[str] = "results"
     Settings: ClassVar[type[StepSettings]] = PlotSettings
