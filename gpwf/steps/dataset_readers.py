@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,11 @@ from gpwf.steps.dataset_files import FLUX_POINTS, DatasetFile
 __all__ = ["flux_dataset", "isotropic_model", "read_dataset"]
 
 _ERRORS = (KeyError, ValueError, TypeError, IndexError, AttributeError, OSError)
+_SHIFT = 1e-3  # energies in tables are rounded
+
+
+class _UnusableFluxError(ValueError):
+    """Flux points that were read well, and cannot be compared with models."""
 
 
 def read_dataset(
@@ -49,6 +55,11 @@ def read_dataset(
         else:
             kind = getattr(gammapy.datasets, item.type)
             dataset = kind.read(item.path, name=name, format="gadf")
+    except _UnusableFluxError as error:
+        raise StepError(
+            f"{step}: {item.path.name}: {error}",
+            hint="add what is missing to the table, choose another 'stat_type', or leave it out",
+        ) from error
     except _ERRORS as error:
         raise StepError(
             f"{step}: gammapy cannot read {item.path.name} as a {item.type}: {error!r}",
@@ -105,12 +116,15 @@ def _flux_points(item: DatasetFile, name: str, stat_type: str) -> Any:
                 table.replace_column(column.name, column.astype(column.dtype.newbyteorder("=")))
             if "GTI" in hdulist:
                 gti = GTI.from_table_hdu(hdulist["GTI"])
+    if keys := [key for key in ("e_ref", "e_min") if key in table.colnames]:
+        table.sort(keys[0])  # an axis rises
     masks = {
         key: np.asarray(table[key], dtype=bool)
         for key in ("mask_safe", "mask_fit")
         if key in table.colnames
     }
     table.remove_columns(list(masks))
+    _keep_energies(table, name)
     if str(table.meta.get("SED_TYPE", "")) == "likelihood" or "norm" in table.colnames:
         flux = FluxPoints.from_table(table, gti=gti)  # its reference is a part of the table
         reference = flux.reference_spectral_model
@@ -120,6 +134,44 @@ def _flux_points(item: DatasetFile, name: str, stat_type: str) -> Any:
         reference = PowerLawSpectralModel(index=2)  # gammapy's own, without a random name
     flux = FluxPoints.from_table(table, reference_model=_named(reference), gti=gti)
     return flux_dataset(flux, name, stat_type, **masks)
+
+
+def _keep_energies(table: Any, name: str) -> None:
+    """Drop the bins of a table where gammapy would move fluxes to other energies because of them.
+
+    It takes the energy of a flux to be the geometric mean of its bin, whatever ``e_ref`` says, and
+    the end of a bin to be the beginning of the next.
+
+    Raises
+    ------
+    ValueError
+        Where bins leave gaps, and fluxes are integrals over them.
+    """
+    import numpy as np
+
+    if not {"e_min", "e_max"} <= set(table.colnames):
+        return
+    low, high = table["e_min"].quantity, table["e_max"].quantity
+    middle = np.sqrt(low * high)
+    given = table["e_ref"].quantity if "e_ref" in table.colnames else middle
+    gaps = np.any(np.abs((high[:-1] / low[1:]).to_value("") - 1) > _SHIFT)
+    if not gaps and np.all(np.abs((given / middle).to_value("") - 1) <= _SHIFT):
+        return
+    kind = str(table.meta.get("SED_TYPE", ""))
+    if not (kind.endswith("dnde") or (not kind and {"dnde", "e2dnde"} & set(table.colnames))):
+        if gaps:
+            raise _UnusableFluxError(
+                "the energy bins leave gaps or overlap, and the fluxes are integrals over them; "
+                "give differential fluxes ('dnde') at energies 'e_ref'"
+            )
+        return  # an integral is one over its bin, wherever 'e_ref' is
+    table["e_ref"] = given
+    table.remove_columns(["e_min", "e_max"])
+    warnings.warn(
+        f"{name}: the fluxes are those at 'e_ref'; their bins are not used, for they "
+        + ("leave gaps" if gaps else "have other centres"),
+        stacklevel=2,
+    )
 
 
 def _named(spectrum: Any) -> Any:
@@ -157,10 +209,65 @@ def flux_dataset(flux: Any, name: str, stat_type: str, **masks: Any) -> Any:
     if axes != ["energy"]:
         raise ValueError(f"the flux points have the axes {', '.join(axes)}, not energy alone")
     if stat_type == "profile" and "stat_scan" not in flux.available_quantities:
-        raise ValueError("'stat_type: profile' needs profiles of the likelihood (stat_scan)")
+        raise _UnusableFluxError(
+            "'stat_type: profile' needs profiles of the likelihood (stat_scan)"
+        )
+    if stat_type == "distrib" and not flux.has_ul:
+        raise _UnusableFluxError("'stat_type: distrib' needs upper limits, and there is no column")
     shape = flux.dnde.data.shape
     shaped = {key: mask.reshape(shape) for key, mask in masks.items()}
-    return FluxPointsDataset(data=flux, name=name, stat_type=stat_type, **shaped)
+    dataset = FluxPointsDataset(data=flux, name=name, stat_type=stat_type, **shaped)
+    if stat_type != "profile":
+        _leave_out_without_errors(dataset)
+    if stat_type == "chi2":
+        _tell_of_limits(dataset)
+    return dataset
+
+
+def _leave_out_without_errors(dataset: Any) -> None:
+    """Take points without an error out of the safe range, with a warning.
+
+    Raises
+    ------
+    ValueError
+        Where none has one.
+    """
+    import numpy as np
+
+    flux, pair = dataset.data, ("norm_errn", "norm_errp")
+    found = set(flux.available_quantities)
+    error = flux.norm_err.data if "norm_err" in found else np.full(flux.norm.data.shape, np.nan)
+    if set(pair) <= found and (dataset.stat_type == "distrib" or "norm_err" not in found):
+        low, high = (getattr(flux, key).data for key in pair)
+        both = np.minimum(low, high)
+        error = np.where(np.isfinite(both), both, error)
+    value = np.isfinite(flux.norm.data) & ~flux.is_ul.data.astype(bool)
+    without = value & dataset.mask_safe & ~((error > 0) & np.isfinite(error))
+    if not without.any():
+        return
+    if without.sum() == (value & dataset.mask_safe).sum():
+        raise _UnusableFluxError("the fluxes have no errors, as in a column 'dnde_err'")
+    dataset.mask_safe = dataset._mask_safe & ~without
+    energies = ", ".join(f"{item:.3g}" for item in flux.energy_ref[without[:, 0, 0]])
+    warnings.warn(
+        f"{dataset.name}: left out, for they have no error: the fluxes at {energies}", stacklevel=2
+    )
+
+
+def _tell_of_limits(dataset: Any) -> None:
+    """Warn where gammapy takes a flux for an upper limit only because a limit is there as well."""
+    import numpy as np
+
+    flux = dataset.data
+    if "is_ul" in flux._data or flux.has_any_ts or not flux.has_ul:
+        return
+    taken = flux.is_ul.data.astype(bool) & np.isfinite(flux.norm.data)
+    if taken.any():
+        warnings.warn(
+            f"{dataset.name}: {int(taken.sum())} of {taken.size} fluxes are left out as upper "
+            "limits, for they have one and no column 'is_ul' tells which it is",
+            stacklevel=2,
+        )
 
 
 def isotropic_model(path: Path, dataset: str, step: str) -> Any:

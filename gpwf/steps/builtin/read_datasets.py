@@ -173,7 +173,8 @@ class ReadDatasetsStep(Step):
         if not any(mask_of(item).any() for item in datasets):
             raise StepError(
                 f"{ctx.step}: no energy bin is left in any dataset",
-                hint="widen 'energy'; the safe range is that of the files",
+                hint="widen 'energy'; the safe range is that of the files, and upper limits among "
+                "flux points take no part with 'stat_type: chi2'",
             )
         empty = [item.name for item in datasets if not mask_of(item).any()]
         if empty:
