@@ -146,7 +146,7 @@ class FilterEventsStep(Step):
     """
 
     tag: ClassVar[str] = "filter-events"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Keep a part of the events"
     group: ClassVar[str] = "data"
     Settings: ClassVar[type[StepSettings]] = FilterEventsSettings

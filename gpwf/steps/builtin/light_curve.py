@@ -257,7 +257,9 @@ def _equal_intervals(width: Any, spans: Sequence[tuple[str, Any, Any]]) -> list[
 def _check_coverage(
     intervals: Sequence[Any], spans: Sequence[tuple[str, Any, Any]], step: str
 ) -> None:
-    """Warn of datasets that lie in no interval as a whole; gammapy leaves them out silently.
+    """Warn of datasets that lie in no interval as a whole, and of intervals that hold none.
+
+    gammapy leaves out both silently.
 
     Raises
     ------
@@ -267,11 +269,11 @@ def _check_coverage(
     from astropy import units as u
 
     margin = _TOLERANCE_S * u.s
-    left_out = [
-        name
-        for name, start, stop in spans
-        if not any(start >= low - margin and stop <= high + margin for low, high in intervals)
+    inside = [
+        [start >= low - margin and stop <= high + margin for low, high in intervals]
+        for _, start, stop in spans
     ]
+    left_out = [name for (name, _, _), found in zip(spans, inside, strict=True) if not any(found)]
     if len(left_out) == len(spans):
         raise NoDataError(
             f"{step}: no dataset lies inside a time interval as a whole",
@@ -282,5 +284,16 @@ def _check_coverage(
         warnings.warn(
             f"{step}: left out, because no time interval holds them as a whole: "
             f"{', '.join(left_out)}",
+            stacklevel=2,
+        )
+    empty = [
+        f"{low.utc.isot} to {high.utc.isot}"
+        for (low, high), found in zip(intervals, zip(*inside, strict=True), strict=True)
+        if not any(found)
+    ]
+    if empty:
+        shown = ", ".join(empty[:5]) + (f" … ({len(empty)} in all)" if empty[5:] else "")
+        warnings.warn(
+            f"{step}: no point for time intervals that hold no dataset as a whole: {shown}",
             stacklevel=2,
         )

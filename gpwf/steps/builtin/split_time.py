@@ -99,7 +99,7 @@ class SplitTimeStep(Step):
     """
 
     tag: ClassVar[str] = "split-time"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Split observations into pieces of time"
     group: ClassVar[str] = "data"
     Settings: ClassVar[type[StepSettings]] = SplitTimeSettings

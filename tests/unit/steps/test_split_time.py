@@ -179,6 +179,20 @@ def test_a_light_curve_keeps_pieces_that_touch_apart() -> None:
     assert found["light_curve"].geom.axes["time"].nbin == 3
 
 
+def test_an_interval_without_a_dataset_is_told() -> None:
+    """Two intervals were asked for, and one point came without a word."""
+    intervals = {
+        "start": ["2020-01-01T10:00:00", "2020-01-01T19:00:00"],
+        "stop": ["2020-01-01T11:00:00", "2020-01-02T12:00:00"],
+    }
+    config = {"source": "crab", "selection_optional": [], "time_intervals": intervals}
+    inputs = {"datasets": make_datasets(0.0, 1.0), "models": make_models()}
+    message = r"hold no dataset as a whole: 2020-01-01T10:00:00\.000 to 2020-01-01T11:00:00\.000$"
+    with pytest.warns(UserWarning, match=message):
+        found = run("light-curve", config, inputs)
+    assert found["light_curve"].geom.axes["time"].nbin == 1
+
+
 def _second() -> Any:
     from astropy import units as u
 
