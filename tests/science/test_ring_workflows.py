@@ -83,6 +83,8 @@ def rings_by_hand(
         with np.errstate(invalid="ignore", divide="ignore"):
             for maker in makers:
                 dataset = maker.run(dataset, observation)
+            # counts, but for the rounding errors of a Fourier transform
+            dataset.counts_off.data = np.rint(dataset.counts_off.data)
             total.stack(dataset)
     return total
 
@@ -167,9 +169,7 @@ def assert_same_rings(ours: Any, theirs: Any) -> None:
     for name in ("counts_off", "acceptance", "acceptance_off"):
         one, two = getattr(ours, name).data[safe], getattr(theirs, name).data[safe]
         np.testing.assert_allclose(one, two, rtol=RTOL, atol=1e-6, err_msg=name)
-    np.testing.assert_array_equal(
-        np.rint(ours.counts_off.data[safe]), np.rint(theirs.counts_off.data[safe])
-    )
+    np.testing.assert_array_equal(ours.counts_off.data[safe], theirs.counts_off.data[safe])
 
 
 def assert_same_maps(ours: Any, theirs: Any) -> None:

@@ -14,6 +14,7 @@ from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
+from gpwf.steps.off_counts import keep_acceptance
 from gpwf.steps.settings import EnergyEdges, Field, Radius, Section, StepSettings, problem
 from gpwf.steps.summed import map_datasets, sum_maps
 
@@ -124,7 +125,8 @@ class AsmoothMapStep(Step):
         from gammapy.estimators import ASmoothMapEstimator
         from gammapy.modeling.models import PowerLawSpectralModel
 
-        dataset = sum_maps(map_datasets(inputs["datasets"], None, ctx.step), None, ctx.step)
+        datasets = map_datasets(inputs["datasets"], None, ctx.step)
+        dataset = keep_acceptance(sum_maps(datasets, None, ctx.step))
         widths = settings.scales.widths_deg
         _check_widths(widths, dataset, ctx.step)
         edges = None

@@ -55,7 +55,7 @@ class DataReductionStep(Step):
     """
 
     tag: ClassVar[str] = "data-reduction"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     title: ClassVar[str] = "Select observations and reduce them to datasets"
     group: ClassVar[str] = "reduction"
     Settings: ClassVar[type[StepSettings]] = DataReductionSettings

@@ -50,7 +50,7 @@ class DatasetsStep(Step):
     """
 
     tag: ClassVar[str] = "datasets"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     title: ClassVar[str] = "Reduce observations to datasets"
     group: ClassVar[str] = "reduction"
     Settings: ClassVar[type[StepSettings]] = DatasetsSettings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -12,6 +11,7 @@ from gpwf.errors import StepError
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges
 from gpwf.steps.estimators import EstimatorParameters, estimator_problems, make_estimator
+from gpwf.steps.off_counts import drop_unknown, keep_acceptance, warn_of_rings
 from gpwf.steps.settings import EnergyEdges, Field, Radius, StepSettings
 from gpwf.steps.significances import (
     significance_histogram,
@@ -49,7 +49,6 @@ _TABLES = (
     ),
 )
 _FEW = 5  # counts
-_RING = 20  # how many times the ON counts the OFF counts of all pixels are at least with a ring
 _OFF_MAPS = {"alpha", "acceptance_on", "acceptance_off"}
 
 
@@ -104,11 +103,11 @@ class ExcessMapStep(Step):
     of 1, if the background is right. With `distribution: true`, `summary` has mean and standard
     deviation of the pixels outside of the `exclusion_mask`, per energy bin, and `distribution` is a
     histogram of all pixels. Circles in which nothing was counted or expected say nothing and are
-    left out.
+    left out. With `correlate_off`, circles without OFF counts have no significance.
     """
 
     tag: ClassVar[str] = "excess-map"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Compute maps of excess and significance"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = ExcessMapSettings
@@ -139,9 +138,9 @@ class ExcessMapStep(Step):
 
         models = inputs.get("models")
         datasets = map_datasets(inputs["datasets"], models, ctx.step)
-        dataset = sum_maps(datasets, models, ctx.step)
+        dataset = keep_acceptance(sum_maps(datasets, models, ctx.step))
         _check_selection(dataset, settings, ctx.step)
-        _check_ring(dataset, settings, ctx.step)
+        warn_of_rings(dataset, correlate_off=settings.correlate_off, step=ctx.step)
         edges = None
         if settings.energy_edges is not None:
             axis = dataset.counts.geom.axes["energy"]
@@ -161,6 +160,7 @@ class ExcessMapStep(Step):
         )
         with np.errstate(invalid="ignore", divide="ignore"):  # NaN where nothing is known
             found = estimator.run(dataset)
+        drop_unknown(found._data, estimator, dataset, ctx.step)
         # gammapy gives the reference model a random name
         reference = SkyModel(spectrum, name="reference")
         maps = {name: found._data[name] for name in sorted(found._data, key=_order(found._data))}
@@ -199,21 +199,6 @@ def _order(names: Mapping[str, Any]) -> Any:
     """Return a sort key: gammapy's order, except that it takes some names from a set."""
     fixed = [name for name in names if name not in _OFF_MAPS]
     return lambda name: (fixed.index(name), "") if name in fixed else (len(fixed), name)
-
-
-def _check_ring(dataset: Any, settings: ExcessMapSettings, step: str) -> None:
-    """Warn of OFF counts that are added up twice.
-
-    Every event is in the rings of hundreds of pixels, but in the OFF phase of one.
-    """
-    if dataset.tag != "MapDatasetOnOff" or not settings.correlate_off:
-        return
-    if dataset.counts_off.data.sum() > _RING * dataset.counts.data.sum():
-        warnings.warn(
-            f"{step}: the OFF counts seem to come from rings, which add them up already: "
-            "significances come out a little too high; set 'correlate_off: false'",
-            stacklevel=2,
-        )
 
 
 def _check_selection(dataset: Any, settings: ExcessMapSettings, step: str) -> None:

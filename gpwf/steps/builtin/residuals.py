@@ -13,6 +13,7 @@ from gpwf.steps.base import Step, StepContext
 from gpwf.steps.binning import align_edges
 from gpwf.steps.deviances import bins_of
 from gpwf.steps.fit_ranges import inherited_fit_range, set_fit_range
+from gpwf.steps.off_counts import drop_unknown, keep_acceptance, warn_of_rings
 from gpwf.steps.settings import EnergyEdges, EnergyRange, Field, Radius, SkyCircle, StepSettings
 from gpwf.steps.significances import (
     significance_histogram,
@@ -55,7 +56,8 @@ class ResidualsSettings(StepSettings):
     )
     correlate_off: bool = Field(
         True,
-        description="Add up OFF counts in the circle, too; set false where they come from a ring",
+        description="Add up OFF counts in the circle, too; set false where they come from a ring, "
+        "which did that already",
     )
     region: SkyCircle | None = Field(
         None, description="Circle of which the spectra are; left out: the whole maps"
@@ -109,6 +111,7 @@ class ResidualsStep(Step):
         """Return ``maps`` (`gammapy.maps.Maps`) and three tables."""
         fit_range = inherited_fit_range(settings.fit_range, inputs.get("fit_result"))
         total = _total(inputs, fit_range, ctx.step)
+        warn_of_rings(total, correlate_off=settings.correlate_off, step=ctx.step)
         spectrum = _spectrum(settings, inputs, fit_range, ctx.step)
         edges = None
         if settings.energy_edges is not None:
@@ -116,7 +119,7 @@ class ResidualsStep(Step):
             edges = align_edges(settings.energy_edges.quantity, axis, ctx.step, "energy_edges")
         image = _rebinned(total, edges)
         maps = _maps(image, settings)
-        maps["sqrt_ts"] = significance = _significance(total, edges, settings)
+        maps["sqrt_ts"] = significance = _significance(total, edges, settings, ctx.step)
         usable = usable_pixels(significance, inputs.get("exclusion_mask"), ctx.step)
         summary = _summary(image, significance, usable, settings)
         return {
@@ -166,7 +169,7 @@ def _total(inputs: Mapping[str, Any], fit_range: Any, step: str) -> Any:
     for dataset in datasets:
         # adding up, and adding up energies, look at the safe range alone
         dataset.mask_safe, dataset.mask_fit = dataset.mask, None
-    return sum_maps(datasets, inputs["models"], step)
+    return keep_acceptance(sum_maps(datasets, inputs["models"], step))
 
 
 def _rebinned(total: Any, edges: Any) -> Any:
@@ -200,8 +203,9 @@ def _maps(image: Any, settings: ResidualsSettings) -> Any:
     return maps
 
 
-def _significance(total: Any, edges: Any, settings: ResidualsSettings) -> Any:
+def _significance(total: Any, edges: Any, settings: ResidualsSettings, step: str) -> Any:
     """Return the significance of what the models leave, in a circle around each pixel."""
+    import numpy as np
     from gammapy.estimators import ExcessMapEstimator
 
     estimator = ExcessMapEstimator(
@@ -210,7 +214,10 @@ def _significance(total: Any, edges: Any, settings: ResidualsSettings) -> Any:
         selection_optional=[],
         correlate_off=settings.correlate_off,
     )
-    return estimator.run(total).sqrt_ts
+    with np.errstate(invalid="ignore", divide="ignore"):  # NaN where nothing is known
+        found = estimator.run(total)
+    drop_unknown(found._data, estimator, total, step)
+    return found.sqrt_ts
 
 
 def _summary(image: Any, significance: Any, usable: Any, settings: ResidualsSettings) -> Any:

@@ -16,6 +16,9 @@ class RingBackground:
     observations; and where an adaptive ring never gets large enough, OFF counts are NaN. Both are
     taken out of the safe mask here, and set to zero; so are pixels beyond the response.
 
+    Where no event is in the ring, OFF counts are about 1e-7 of either sign, and the significance is
+    infinite or not a number. They are rounded here to the whole numbers that they are.
+
     Parameters
     ----------
     maker : `gammapy.makers.RingBackgroundMaker` or `gammapy.makers.AdaptiveRingBackgroundMaker`
@@ -37,6 +40,7 @@ class RingBackground:
             good &= self._has_ring(dataset)
         for name in parts:
             getattr(found, name).data[~good] = 0
+        found.counts_off.data = np.rint(found.counts_off.data) + 0.0  # no negative zero
         found.mask_safe.data &= good
         return found
 

@@ -185,3 +185,21 @@ def test_sources_need_an_exposure(tag: str) -> None:
     inputs = {"datasets": [sky], "models": make_point(lat=22.01)}
     with pytest.raises(StepError, match="dataset 'hess-1' has no exposure, so that the counts of"):
         run(tag, config, inputs)
+
+
+def test_off_counts_of_rings_are_not_added_up_again() -> None:
+    from gammapy.datasets import Datasets, MapDatasetOnOff
+    from gammapy.maps import Map
+
+    geom = make_map().counts.geom
+    dataset = MapDatasetOnOff.from_map_dataset(
+        make_map(),
+        acceptance=Map.from_geom(geom, data=np.ones(geom.data_shape)),
+        acceptance_off=Map.from_geom(geom, data=np.full(geom.data_shape, 300.0)),
+        counts_off=Map.from_geom(geom, data=np.full(geom.data_shape, 600.0)),
+        name="ring",
+    )
+    inputs = {"datasets": [Datasets([dataset])], "models": make_point()}
+    run("residuals", {"correlate_off": False}, inputs)
+    with pytest.warns(UserWarning, match="residuals: .* set 'correlate_off: false'"):
+        run("residuals", {}, inputs)

@@ -143,6 +143,38 @@ def test_off_counts_of_rings_are_not_added_up_again(n_off: float) -> None:
         run("excess-map", {}, inputs)
 
 
+def make_on_off(counts_off: Any) -> Any:
+    """Return maps whose background was counted, five times as long as the source."""
+    from gammapy.datasets import Datasets, MapDatasetOnOff
+    from gammapy.maps import Map
+
+    geom = make_geom()
+    dataset = MapDatasetOnOff.from_map_dataset(
+        make_datasets(np.ones((1, 30, 40)))[0],
+        acceptance=Map.from_geom(geom, data=np.ones(geom.data_shape)),
+        acceptance_off=Map.from_geom(geom, data=np.full(geom.data_shape, 5.0)),
+        counts_off=Map.from_geom(geom, data=counts_off),
+        name="phases",
+    )
+    return Datasets([dataset])
+
+
+def test_a_circle_without_off_counts_has_no_significance() -> None:
+    """gammapy divides rounding errors there, and may find any significance."""
+    counts_off = np.zeros((1, 30, 40))
+    counts_off[:, :, ::20] = 3.0
+    inputs = {"datasets": [make_on_off(counts_off)]}
+    with pytest.warns(UserWarning, match="of 1200 circles hold no OFF counts"):
+        found = run("excess-map", {"correlation_radius": "0.25 deg"}, inputs)["flux_maps"]
+    known = np.isfinite(found.sqrt_ts.data)
+    assert known[0, 15, 20]
+    assert not known[0, 15, 10]
+    assert 0.1 < known.mean() < 0.9
+    assert found.counts.data[0, 15, 10] == 21
+    one = run("excess-map", {"correlate_off": False}, inputs)["flux_maps"]
+    assert np.isfinite(one.sqrt_ts.data).all()
+
+
 # ---- the figure ----------------------------------------------------------------------------------
 
 
