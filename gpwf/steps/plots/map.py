@@ -7,7 +7,7 @@ from typing import Any
 
 from gpwf.errors import StepError
 from gpwf.steps.map_quantities import energy_plane, quantity_map, quantity_names
-from gpwf.steps.plots.overlay import Overlay, draw_legend, draw_overlay
+from gpwf.steps.plots.overlay import Overlay, draw_legend, draw_names, draw_overlay
 from gpwf.steps.plots.sky import (
     Palette,
     bin_labels,
@@ -187,6 +187,7 @@ def draw_maps(
         name_axes(figure, item.geom.frame)
     if title:
         put_title(all_axes[0], title)
+    draw_names(figure, all_axes, overlay, item.geom, columns=columns)
     return figure
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gpwf.errors import StepError
 from gpwf.steps.map_quantities import quantity_map
 from gpwf.steps.plots.map import draw_colorbar, draw_image, one_bin, overlay_of, smoothed
+from gpwf.steps.plots.overlay import draw_names
 from gpwf.steps.plots.sky import palette
 from gpwf.steps.plots.style import new_figure, put_title
 
@@ -82,4 +83,6 @@ def _draw(items: Mapping[str, Any], third: str, overlay: Any, settings: Any, ste
         )
     if settings.title:
         put_title(columns[0][0][0], settings.title)
+    panels = [axes for column in columns for axes, _ in column]
+    draw_names(figure, panels, overlay, geom, columns=3)
     return figure

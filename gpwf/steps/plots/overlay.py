@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gpwf.steps.plots.names import Name, write_names
 from gpwf.steps.plots.sky import outlined
 
-__all__ = ["Overlay", "draw_legend", "draw_overlay"]
+__all__ = ["Overlay", "draw_legend", "draw_names", "draw_overlay"]
 
 _NAMED = 25  # with more sources, no names are written
+_NAMED_IN_SMALL = 5  # images, of which there are many
 _LINE = {"linewidth": 1.2, "fill": False, "edgecolor": "black"}
 
 
@@ -37,10 +39,10 @@ def draw_overlay(axes: Any, overlay: Overlay, number: int, geom: Any, columns: i
         _draw_contours(axes, overlay, number)
     for region in overlay.regions:
         _draw_region(axes, region, image.wcs, "--")
-    for model in overlay.models or ():
-        _draw_model(axes, model, image, columns, len(overlay.models))
-    if overlay.peaks is not None:
-        _draw_peaks(axes, overlay.peaks, image, columns)
+    for place, _ in _peaks(overlay, image):
+        _mark(axes, place, "v", columns)
+    for model in _inside(overlay, image):  # after the peaks, whose outlines would hide them
+        _draw_model(axes, model, image, columns)
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])
 
@@ -73,14 +75,11 @@ def _draw_region(axes: Any, region: Any, wcs: Any, style: str) -> None:
     axes.add_artist(artist)
 
 
-def _draw_model(axes: Any, model: Any, image: Any, columns: int, n_models: int) -> None:
+def _draw_model(axes: Any, model: Any, image: Any, columns: int) -> None:
     """Mark the position of a source, and outline it where it is extended."""
-    place = _position(model)
-    if place is None or not image.contains(place).all():
-        return
     if model.spatial_model.tag[0] != "PointSpatialModel":
         _draw_region(axes, model.spatial_model.to_region(), image.wcs, "-")
-    _mark(axes, place, "+", model.name if n_models <= _NAMED else "", columns)
+    _mark(axes, _position(model), "+", columns)
 
 
 def _position(model: Any) -> Any:
@@ -91,44 +90,75 @@ def _position(model: Any) -> Any:
     return spatial.position
 
 
-def _draw_peaks(axes: Any, peaks: Any, image: Any, columns: int) -> None:
-    """Mark peaks, with their names."""
+def _inside(overlay: Overlay, image: Any) -> list[Any]:
+    """Return the models whose position is on an image."""
+    found = [(model, _position(model)) for model in overlay.models or ()]
+    return [model for model, place in found if place is not None and image.contains(place).all()]
+
+
+def _peaks(overlay: Overlay, image: Any) -> list[tuple[Any, str]]:
+    """Return positions and names of the peaks on an image."""
     from astropy.coordinates import SkyCoord
 
-    for peak in peaks:
-        place = SkyCoord(peak["lon"], peak["lat"], unit="deg", frame=str(peak["frame"]))
-        if image.contains(place).all():
-            name = str(peak["name"]) if "name" in peaks.colnames and len(peaks) <= _NAMED else ""
-            _mark(axes, place, "v", name, columns)
+    if overlay.peaks is None:
+        return []
+    named = "name" in overlay.peaks.colnames
+    found = [
+        (
+            SkyCoord(peak["lon"], peak["lat"], unit="deg", frame=str(peak["frame"])),
+            str(peak["name"]) if named else "",
+        )
+        for peak in overlay.peaks
+    ]
+    return [(place, name) for place, name in found if image.contains(place).all()]
 
 
-def _mark(axes: Any, place: Any, marker: str, name: str, columns: int) -> None:
-    """Draw a marker, and a name to the right: of a peak above it, of a model below."""
-    small = columns > 2
+def _mark(axes: Any, place: Any, marker: str, columns: int) -> None:
+    """Draw a marker: a cross that is seen where it lies on a peak."""
+    size = 70 if columns < 3 else 30 if columns < 5 else 12
     axes.scatter(
         place.data.lon.deg,
         place.data.lat.deg,
         transform=axes.get_transform(place.frame.name),
         marker=marker,
-        s=30 if small else 70,
+        s=1.6 * size if marker == "+" else size,
         facecolors="black" if marker == "+" else "none",
         edgecolors=None if marker == "+" else "black",
         linewidths=1.2,
-        path_effects=outlined(3),
+        path_effects=outlined(3 if marker == "v" else 2.4),
         zorder=5,
     )
-    if name:
-        x, y = axes.wcs.world_to_pixel(place)
-        axes.annotate(
-            name,
-            (float(x), float(y)),
-            xytext=(5, 5 if marker == "v" else -11),
-            textcoords="offset points",
-            fontsize=6 if small else 8.5,
-            path_effects=outlined(2),
-            zorder=6,
-            annotation_clip=True,
-        )
+
+
+def draw_names(
+    figure: Any, panels: Sequence[Any], overlay: Overlay, geom: Any, *, columns: int
+) -> None:
+    """Write the names of sources and peaks, unless they are too many, when all else is drawn.
+
+    Parameters
+    ----------
+    figure : `matplotlib.figure.Figure`
+    panels : sequence of `astropy.visualization.wcsaxes.WCSAxes`
+        Images of the same pixels.
+    overlay : Overlay
+        What `draw_overlay` drew on them.
+    geom : `gammapy.maps.WcsGeom`
+        Of the images.
+    columns : int
+        Images beside each other.
+    """
+    most = _NAMED if columns < 5 else _NAMED_IN_SMALL
+    image = geom.to_image()
+    models = [(_position(model), model.name, False) for model in _inside(overlay, image)]
+    peaks = [(place, name, True) for place, name in _peaks(overlay, image) if name]
+    names = []
+    for place, text, above in (
+        *(models if len(models) <= most else ()),
+        *(peaks if len(peaks) <= most else ()),
+    ):
+        x, y = image.wcs.world_to_pixel(place)
+        names.append(Name(text=text, x=float(x), y=float(y), above=above))
+    write_names(figure, panels, names, small=columns > 2)
 
 
 def draw_legend(axes: Any, overlay: Overlay) -> None:

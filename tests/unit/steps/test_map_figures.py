@@ -128,6 +128,32 @@ def test_sources_peaks_circles_and_contours_are_marked() -> None:
     assert draw(maps, {"levels": [5.0]}, contours=maps) is not None
 
 
+def test_a_peak_and_its_model_have_their_name_once() -> None:
+    maps = make_flux_maps(two_peaks())
+    found = run("find-peaks", {}, {"flux_maps": maps})
+    axes = images(draw(maps, models=found["models"], peaks=found["peaks"]))[0]
+    assert sorted(texts(axes))[1:] == ["source-1", "source-2"]  # the first is the energy
+
+
+def test_names_cover_neither_each_other_nor_marks_nor_the_frame() -> None:
+    from gammapy.modeling.models import Models, PointSpatialModel
+
+    models = Models()
+    places = [(83 + 0.12 * (n % 4), 22 + 0.1 * (n // 4)) for n in range(12)]
+    for number, (lon, lat) in enumerate([*places, (81.5, 22.9)]):
+        point = PointSpatialModel(lon_0=f"{lon} deg", lat_0=f"{lat} deg")
+        models.extend(make_models(f"a long name ${number}", spatial_model=point))
+    figure = draw(make_flux_maps(two_peaks()), models=models)
+    axes = images(figure)[0]
+    boxes = [item.get_window_extent() for item in axes.texts]
+    assert 4 < len(boxes) < 14  # some are left out
+    assert "a long name $12" in texts(axes)  # at the right edge: to the left of its mark
+    for number, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:number])
+        assert axes.bbox.containsx(box.x0)
+        assert axes.bbox.containsx(box.x1)
+
+
 def test_what_cannot_be_drawn_is_told() -> None:
     from astropy.table import Table
     from gammapy.maps import Maps, RegionNDMap
