@@ -7,13 +7,17 @@ from typing import Any
 
 from gpwf.steps.base import StepContext
 from gpwf.steps.plots.profile import parameter_label
-from gpwf.steps.plots.style import COLORS, GREY, new_figure, style_axes
+from gpwf.steps.plots.style import COLORS, GREY, MARKERS, new_figure, style_axes
 from gpwf.steps.plots.tables import labels, made_by
 
 __all__ = ["contours", "draw_contours"]
 
 _STYLES = ("-", "--", ":", "-.")
-_MARKERS = "+xo^sD"
+_BEST = {
+    "markersize": 4.5,
+    "markeredgecolor": "white",
+    "markeredgewidth": 0.6,
+}  # contours are small
 
 
 def contours(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
@@ -61,7 +65,9 @@ def _put_legend(figure: Any, first: Any, contours: Sequence[Any], names: Sequenc
 
     several = len(contours) > 1
     handles = [
-        Line2D([], [], color=COLORS[number % len(COLORS)], marker=_marker(number), label=name)
+        Line2D(
+            [], [], color=COLORS[number % len(COLORS)], marker=_marker(number), label=name, **_BEST
+        )
         for number, name in enumerate(names)
         if several
     ]
@@ -79,7 +85,7 @@ def _put_legend(figure: Any, first: Any, contours: Sequence[Any], names: Sequenc
     ]
     if not several:
         handles.append(
-            Line2D([], [], color=color, marker=_marker(0), linestyle="none", label="best fit")
+            Line2D([], [], color=color, marker=_marker(0), ls="none", label="best fit", **_BEST)
         )
     if len(figure.axes) == 1 and len(handles) < 5:
         first.legend(handles=handles, fontsize=9, frameon=False, loc="best")
@@ -94,7 +100,8 @@ def _put_legend(figure: Any, first: Any, contours: Sequence[Any], names: Sequenc
 
 
 def _marker(number: int) -> str:
-    return _MARKERS[number % len(_MARKERS)]
+    """Return the marker that a figure of spectra has for the same number."""
+    return MARKERS[number % len(MARKERS)]
 
 
 def _draw_pair(axes: Any, contours: Sequence[Any], pair: tuple[str, str], *, few: bool) -> None:
@@ -168,10 +175,10 @@ def _draw_one(axes: Any, table: Any, facts: Any, units: Any, scales: Any, number
     axes.plot(
         *best,
         marker=_marker(number),
-        markersize=8,
         linestyle="none",
         color=color,
         zorder=3,
+        **_BEST,
     )
 
 

@@ -11,6 +11,7 @@ from gpwf.steps.plots.style import (
     BAND,
     COLORS,
     GREY,
+    MARKERS,
     draw_limits,
     energy_axis,
     error_label,
@@ -25,8 +26,6 @@ __all__ = ["dnde_label", "draw_points", "draw_sed", "limit_y", "points_of", "sca
 
 _N_CURVE = 200
 _MARGIN = 1.25  # the curve goes on beyond the points by this factor
-# none looks like the head of an arrow; fewer than colours, so that 30 pairs of them differ
-_MARKERS = "os^DP"
 _DEPTH = 30.0  # a curve that falls steeply is cut this factor below the lowest point
 
 
@@ -193,7 +192,7 @@ def draw_points(
             points["flux"][use],
             xerr=_widths(points, use),
             yerr=np.nan_to_num([down[use], points["errp"][use]]),
-            marker=_MARKERS[number % len(_MARKERS)],
+            marker=MARKERS[number % len(MARKERS)],
             markersize=size,
             label=f"{_text(name) or 'flux points'}{error_label(flux)}",
             color=color,

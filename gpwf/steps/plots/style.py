@@ -10,6 +10,7 @@ __all__ = [
     "BAND",
     "COLORS",
     "GREY",
+    "MARKERS",
     "draw_limits",
     "energy_axis",
     "error_label",
@@ -23,6 +24,8 @@ __all__ = [
 
 # Okabe & Ito, Color Universal Design (2008): blue, vermilion, green, purple, orange, sky blue
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# none looks like the head of an arrow; fewer than colours, so that 30 pairs of them differ
+MARKERS = "os^DP"
 GREY = "#555555"
 BAND = "#E69F00"
 

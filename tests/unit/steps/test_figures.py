@@ -230,6 +230,30 @@ def test_contours(number: int, n_pairs: int, n_fits: int, tmp_path: Path) -> Non
     assert len([item for item in legend_of(figure) if "sigma" in item]) == 2
 
 
+def test_an_instrument_has_one_look_in_spectra_and_contours() -> None:
+    from types import SimpleNamespace
+
+    from matplotlib.colors import to_hex
+    from matplotlib.figure import Figure
+
+    from gpwf.steps.plots.contours import draw_contours
+    from gpwf.steps.plots.spectrum import draw_points
+
+    names = [f"instrument {item}" for item in range(5)]
+    figure = draw_contours([make_contours(9)] * 5, names, title="")
+    (legend,) = figure.legends
+    contours = [(line.get_marker(), to_hex(line.get_color())) for line in legend.get_lines()[:5]]
+    one = {"energy": 1.0, "low": 0.5, "high": 2.0, "flux": 1.0, "errn": 0.1, "errp": 0.1}
+    points = {name: np.array([value]) for name, value in one.items()}
+    points |= {"is_flux": np.array([True]), "is_limit": np.array([False])}
+    flux = SimpleNamespace(n_sigma=1, _data={})
+    axes = Figure().add_subplot()
+    for number, name in enumerate(names):
+        draw_points(axes, points, flux, name, number)
+    lines = [container.lines[0] for container in axes.containers]
+    assert [(line.get_marker(), to_hex(line.get_color())) for line in lines] == contours
+
+
 # ---- maps ----------------------------------------------------------------------------------------
 
 
