@@ -13,11 +13,8 @@ from gpwf.steps.plots.tables import labels, made_by
 __all__ = ["contours", "draw_contours"]
 
 _STYLES = ("-", "--", ":", "-.")
-_BEST = {
-    "markersize": 4.5,
-    "markeredgecolor": "white",
-    "markeredgewidth": 0.6,
-}  # contours are small
+# small, since contours are
+_BEST: dict[str, Any] = {"markersize": 5.5, "markeredgecolor": "white", "markeredgewidth": 0.6}
 
 
 def contours(settings: Any, inputs: Mapping[str, Any], ctx: StepContext) -> Any:
