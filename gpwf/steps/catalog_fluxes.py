@@ -61,10 +61,16 @@ def catalog_flux(item: CatalogSource, step: str, setting: str) -> Any:
         Where the catalogue has no such source, or no flux points of it.
     """
     catalog = open_catalog(item.catalog, item.path.path, step)
-    row = rows_by_name(catalog, [item.source], step, f"{setting}.source")[0]
+    rows = rows_by_name(catalog, [item.source], step, f"{setting}.source")[0]
+    if len(rows) > 1:
+        raise StepError(
+            f"{step}: '{setting}': the catalogue '{item.catalog}' has {len(rows)} sources "
+            f"'{item.source}'",
+            hint="give a name that one of them alone has",
+        )
     try:
         with quiet_units():
-            flux = catalog[row].flux_points
+            flux = catalog[rows[0]].flux_points
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise StepError(
             f"{step}: the catalogue '{item.catalog}' has no flux points of '{item.source}': "
