@@ -96,7 +96,7 @@ def test_what_a_catalogue_does_not_have_is_told() -> None:
     with pytest.raises(StepError, match="there is a dataset '3fhl-3fhl-j0534-5-2201' already"):
         run("read-datasets", {"catalog_sources": [FERMI, FERMI]}, {})
     several = {"catalog_sources": [{"catalog": "3fgl", "source": "Crab"}]}
-    with pytest.raises(StepError, match="'3fgl' has [23] sources 'Crab'"):
+    with pytest.raises(StepError, match=r"'3fgl' has [23] sources 'Crab'"):
         run("read-datasets", several, {})
     step = load_catalog().step("read-datasets")
     settled = settle(step, {"catalog_sources": [FERMI]}, base=Path("/nowhere"))
