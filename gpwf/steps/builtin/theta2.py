@@ -18,6 +18,7 @@ __all__ = ["Theta2Step"]
 
 _SAME_OFFSET_DEG = 0.1  # within this, the acceptance of ON and OFF is the same
 _SHOWN = 5  # observations in a message
+_WIDEST_DEG = 5.0  # field of view where no response tells it
 
 
 class Theta2Settings(StepSettings):
@@ -59,7 +60,8 @@ class Theta2Step(Step):
     opposite to the source as seen from the pointing (or at several around it), where the acceptance
     is the same by symmetry: the ratio alpha is one over their number. The excess in each bin and
     within `theta_cut`, its errors and the significance are those of Li & Ma (1983). The same
-    numbers come from `gammapy.makers.utils.ThetaSquaredTable`.
+    numbers come from `gammapy.makers.utils.ThetaSquaredTable`. Observations whose field of view
+    does not reach the source are left out.
 
     `distribution` has a row per bin. `summary` has one row, the counts within `theta_cut`.
     """
@@ -99,6 +101,7 @@ class Theta2Step(Step):
         observations = sorted(inputs["observations"], key=observation_order)
         if not observations:
             raise NoDataError(f"{ctx.step}: there are no observations")
+        observations = _in_view(observations, settings.position.skycoord, ctx.step)
         _check_regions(settings, observations, ctx.step)
         edges = np.linspace(0, settings.theta_max.value**2, settings.nbins + 1)
         cut = np.array([0, settings.theta_cut.value**2])
@@ -144,6 +147,40 @@ def _pointing(observation: Any) -> Any:
     return observation.get_pointing_icrs(observation.tmid)
 
 
+def _in_view(observations: Sequence[Any], position: Any, step: str) -> list[Any]:
+    """Return the observations that see the source, warn of the others.
+
+    An observation sees as far as its effective area is known, unless that is for one offset alone,
+    as a point-like response may be. (Single events may seem to come from very far off.)
+
+    Raises
+    ------
+    NoDataError
+        Where none does.
+    """
+    found = []
+    for observation in observations:
+        pointing = _pointing(observation)
+        offset, reach = float(pointing.separation(position).deg), _WIDEST_DEG
+        if "aeff" in observation.available_irfs:
+            axis = observation.aeff.axes["offset"]
+            reach = float(axis.edges.to_value("deg").max()) if axis.nbin > 1 else _WIDEST_DEG
+        if offset <= reach:
+            found.append(observation)
+            continue
+        warnings.warn(
+            f"{step}: observation {observation.obs_id} is left out: the source is {offset:.2f} deg "
+            f"from its pointing, its field of view ends at {reach:.2f} deg",
+            stacklevel=2,
+        )
+    if not found:
+        raise NoDataError(
+            f"{step}: the source is outside the field of view of every observation",
+            hint="check 'position', or choose observations that point at it",
+        )
+    return found
+
+
 def _check_regions(settings: Theta2Settings, observations: Sequence[Any], step: str) -> None:
     """Refuse regions that overlap, warn of OFF positions with another acceptance.
 
@@ -165,11 +202,12 @@ def _check_regions(settings: Theta2Settings, observations: Sequence[Any], step: 
             if len(close) > _SHOWN:
                 listed = f"{len(close)} observations, the nearest {min(close.values()):.2f} deg"
             at_most = min(close.values()) * half
+            smaller = f"set 'theta_max' to less than {at_most:.3g} deg, " if at_most > 0.01 else ""
             raise StepError(
                 f"{step}: source and {number} background region(s) of radius "
                 f"{settings.theta_max} overlap: the pointing is too near to the source: {listed}",
-                hint=f"set 'theta_max' to less than {at_most:.3g} deg, take fewer background "
-                "regions, give 'positions_off', or leave these observations out",
+                hint=f"{smaller}take fewer background regions, give 'positions_off', or leave "
+                "these observations out",
             )
         return
     places = [position, *(item.skycoord.icrs for item in settings.positions_off)]

@@ -42,6 +42,7 @@ def make_observation(
         events=EventList(table),
         get_pointing_icrs=lambda _: center,
         observation_live_time_duration=100 * u.s,
+        available_irfs=[],
     )
 
 
@@ -159,6 +160,26 @@ def test_another_acceptance_is_told() -> None:
     off = [{"lon": "10 deg", "lat": "2 deg"}]
     with pytest.warns(UserWarning, match=r"up to 1\.00 deg nearer to the pointing"):
         theta2({"positions_off": off})
+
+
+def test_observations_that_do_not_see_the_source_are_left_out() -> None:
+    """Their livetime does not count; gammapy fails on a source at the antipode."""
+    far = make_observation(EVENTS, pointing=(190.0, 0.5), obs_id=2)
+    with pytest.warns(UserWarning, match="observation 2 is left out: the source is 179.50 deg"):
+        found = theta2({}, make_observation(EVENTS), far)["summary"][0]
+    assert (found["counts"], found["n_observations"], found["livetime"]) == (8, 1, 100)
+    with (
+        pytest.warns(UserWarning, match="observation 2 is left out"),
+        pytest.raises(NoDataError, match="outside the field of view of every observation"),
+    ):
+        theta2({}, far)
+
+
+def test_a_pointing_at_the_source_has_no_smaller_theta() -> None:
+    with pytest.raises(StepError, match="too near to the source") as caught:
+        theta2({}, make_observation(EVENTS, pointing=(10.0, 0.0)))
+    assert caught.value.hint is not None
+    assert "theta_max" not in caught.value.hint
 
 
 def test_nothing_is_no_data() -> None:
