@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 
+from gpwf.core.map_headers import guard_geometry
 from gpwf.steps.hasten import hasten_gammapy
 
 __all__ = ["prepare_process"]
@@ -36,7 +37,9 @@ def _import_and_set_up() -> None:
     import gammapy.makers
     import gammapy.modeling.models  # noqa: F401 - imported for the workers forked from here
     from astropy.utils import data, iers
+    from gammapy.maps import WcsGeom
 
+    guard_geometry(WcsGeom)
     hasten_gammapy()
     iers.conf.auto_download = False
     iers.conf.auto_max_age = None

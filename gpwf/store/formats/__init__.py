@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from gpwf.core.digests import Digest
+from gpwf.core.map_headers import guard_geometry
 from gpwf.errors import StoreError
 from gpwf.store.formats._kept import Kept
 from gpwf.store.formats._kept import keep as _keep
@@ -61,6 +62,7 @@ _IN_MEMORY = frozenset(
         "table",
     )
 )
+_WITHOUT_MAPS = frozenset(("datastore", "observations", "fit-result", "table", "figure", "file"))
 _AS_READ = frozenset(("fit-result",))  # their modules have a function ``as_read``
 
 
@@ -158,7 +160,12 @@ def read(kind: str, directory: Path, locate: Callable[[Digest], Path]) -> Any:
     StoreError
         For an unknown kind, and for files that are not what the kind needs.
     """
-    return _module(kind).read(directory, locate)
+    module = _module(kind)
+    if kind not in _WITHOUT_MAPS:  # models may have maps as templates
+        from gammapy.maps import WcsGeom
+
+        guard_geometry(WcsGeom)
+    return module.read(directory, locate)
 
 
 def keep(kind: str, value: Any) -> Kept | None:

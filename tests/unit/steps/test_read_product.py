@@ -80,6 +80,65 @@ def test_a_file_of_something_else_is_named(kind: str, tmp_path: Path) -> None:
         read(kind, tmp_path / "x.fits")
 
 
+@pytest.mark.parametrize("kind", ["map", "maps", "flux-maps", "models"])
+def test_headers_are_never_run(kind: str, tmp_path: Path) -> None:
+    """gammapy evaluates a card of headers, of templates of models as well."""
+    from astropy.io import fits
+    from gammapy.maps import Map, MapAxis, Maps
+
+    axis = MapAxis.from_energy_bounds("1 TeV", "10 TeV", nbin=1)
+    item = Map.create(npix=3, unit="s", axes=[axis])
+    (Maps(norm=item) if "maps" in kind else item).write(tmp_path / "map.fits")
+    with fits.open(tmp_path / "map.fits") as hdulist:
+        for hdu in hdulist:
+            hdu.header["WCSSHAPE"] = f"open({str(tmp_path / 'ran')!r}, 'w')"
+        hdulist.writeto(tmp_path / "x.fits")
+    path = tmp_path / "x.fits"
+    if kind == "models":
+        path = tmp_path / "x.yaml"
+        path.write_text(
+            "components: [{name: x, type: SkyModel, spectral: {type: PowerLawSpectralModel}, "
+            "spatial: {type: TemplateSpatialModel, filename: x.fits}}]"
+        )
+    with pytest.raises(StepError, match="WCSSHAPE"):
+        read(kind, path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_models_refer_to_counts(tmp_path: Path) -> None:
+    """A template that has changed makes another task, and one that is gone is told before."""
+    (tmp_path / "x.yaml").write_text(
+        "components: [{name: x, type: SkyModel, spatial: {filename: t.fits}}]"
+    )
+    settled = settle(STEP, {"kind": "models", "path": "x.yaml"}, base=tmp_path)
+    settings = restore(STEP, settled.settings)
+    with pytest.raises(StepInputError, match=r"no such file: .*t\.fits"):
+        STEP.external_files(settings)
+    (tmp_path / "t.fits").write_text("")
+    assert [item.name for item in STEP.external_files(settings)] == ["x.yaml", "t.fits"]
+
+
+def test_flux_maps_have_the_model_beside_them(tmp_path: Path) -> None:
+    """Wherever they were written: the header has the full path of there."""
+    from gammapy.estimators import FluxMaps
+    from gammapy.maps import Map, MapAxis
+
+    axis = MapAxis.from_energy_bounds("1 TeV", "10 TeV", nbin=1)
+    norm = Map.create(npix=3, axes=[axis])
+    (tmp_path / "there").mkdir()
+    made = FluxMaps.from_maps(
+        {"norm": norm + 2.0}, sed_type="likelihood", reference_model=make_source()[0]
+    )
+    made.write(tmp_path / "there" / "f.fits")
+    (tmp_path / "there").rename(tmp_path / "here")
+    found = read("flux-maps", tmp_path / "here" / "f.fits")
+    assert found.reference_model.name == "crab"
+    np.testing.assert_array_equal(found.dnde.data, made.dnde.data)
+    (tmp_path / "here" / "f.fits_model.yaml").unlink()
+    with pytest.raises(StepError, match=r"no file f\.fits_model\.yaml beside it"):
+        read("flux-maps", tmp_path / "here" / "f.fits")
+
+
 def test_what_is_a_folder_needs_one(tmp_path: Path) -> None:
     (tmp_path / "datasets.yaml").write_text("")
     with pytest.raises(StepError, match="a product of kind 'datasets' is a folder") as caught:
