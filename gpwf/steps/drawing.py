@@ -9,6 +9,8 @@ from gpwf.errors import StepError
 
 __all__ = ["add_counts", "draw_counts", "expect_counts"]
 
+_TOO_MANY = 1e15  # of a bin: beyond, counts in floating point are not whole numbers any more
+
 
 def draw_counts(dataset: Any, random: Any, step: str) -> None:
     """Draw the counts of one dataset in place.
@@ -25,7 +27,7 @@ def draw_counts(dataset: Any, random: Any, step: str) -> None:
     Raises
     ------
     StepError
-        Where there is nothing to draw from.
+        Where there is nothing to draw from, or what is expected cannot be drawn.
 
     References
     ----------
@@ -33,7 +35,9 @@ def draw_counts(dataset: Any, random: Any, step: str) -> None:
     """
     import numpy as np
 
-    if _has_off(dataset, step):
+    has_off = _has_off(dataset, step)
+    _check_expected(dataset, step, dataset.npred_signal() if has_off else dataset.npred())
+    if has_off:
         expected = _background(dataset)
         dtype = dataset.counts_off.data.dtype, dataset.counts.data.dtype
         with np.errstate(invalid="ignore", divide="ignore"):  # bins without acceptance
@@ -59,10 +63,12 @@ def expect_counts(dataset: Any, step: str) -> None:
     Raises
     ------
     StepError
-        Where nothing is expected.
+        Where nothing is expected, or what is no number of counts.
     """
     counts = _counts(dataset)
-    if _has_off(dataset, step):
+    has_off = _has_off(dataset, step)
+    _check_expected(dataset, step, dataset.npred_signal() if has_off else dataset.npred())
+    if has_off:
         counts.data = dataset.npred_signal().data + _background(dataset).data
     else:
         counts.data = dataset.npred().data
@@ -86,7 +92,7 @@ def add_counts(dataset: Any, names: Sequence[str], random: Any, step: str) -> No
     Raises
     ------
     StepError
-        Where the dataset has no counts to add to.
+        Where the dataset has no counts to add to, or what is expected cannot be drawn.
     """
     import numpy as np
 
@@ -95,9 +101,40 @@ def add_counts(dataset: Any, names: Sequence[str], random: Any, step: str) -> No
     own = [name for name in names if name in (dataset.models.names if dataset.models else ())]
     if not own:
         return
-    expected = np.nan_to_num(dataset.npred_signal(model_names=own).data, nan=0.0)
-    drawn = random.poisson(np.clip(expected, 0, None))
+    signal = dataset.npred_signal(model_names=own)
+    _check_expected(dataset, step, signal)
+    drawn = random.poisson(np.nan_to_num(signal.data, nan=0.0))
     dataset.counts.data = (dataset.counts.data + drawn).astype(dataset.counts.data.dtype)
+
+
+def _check_expected(dataset: Any, step: str, expected: Any) -> None:
+    """Check that counts can be drawn; gammapy takes what is no number for no counts.
+
+    Raises
+    ------
+    StepError
+        Where less than nothing is expected, what is no number, or too much.
+    """
+    import numpy as np
+
+    names = ", ".join(dataset.models.names) if dataset.models else "none"
+    values = expected.data
+    if dataset.mask_safe is not None:
+        values = values[dataset.mask_safe.data.astype(bool)]
+    numbers = [item.value for item in dataset.models.parameters] if dataset.models else []
+    if not (np.isfinite(values).all() and np.isfinite(numbers).all()):  # gammapy sums without NaN
+        what = "is not a finite number in every bin"
+    elif (expected.data < 0).any():
+        what = "is negative in some bins"
+    elif (expected.data > _TOO_MANY).any():
+        what = f"is more than {_TOO_MANY:.0e} in some bins"
+    else:
+        return
+    raise StepError(
+        f"{step}: what is expected in dataset '{dataset.name}' {what} (models: {names})",
+        hint="check the values and units of the models' parameters, and the safe range of the "
+        "dataset",
+    )
 
 
 def _has_off(dataset: Any, step: str) -> bool:
@@ -115,7 +152,12 @@ def _has_off(dataset: Any, step: str) -> bool:
             "counts cannot be drawn pixel by pixel, neighbours share most of their events",
             hint="simulate from datasets with a modelled background (fov_background)",
         )
-    if is_on_off and dataset.counts_off is not None:
+    if is_on_off and dataset.counts_off is None:
+        raise StepError(
+            f"{step}: dataset '{dataset.name}' has no OFF counts to draw from",
+            hint="connect the datasets after the background is measured",
+        )
+    if is_on_off:
         return True
     if dataset.background is None and not dataset.models:
         raise StepError(

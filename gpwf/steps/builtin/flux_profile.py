@@ -46,6 +46,12 @@ class ProfileLine(Section):
     height: Radius = Field(description="Extent of the rectangles across the line")
     nbins: int = Field(11, ge=2, le=1000, description="Number of rectangles")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.start == self.stop:
+            raise problem("GP306", "'start' and 'stop' are the same position")
+        return self
+
 
 class ProfileRings(Section):
     """Rings around a point, one outside the other."""

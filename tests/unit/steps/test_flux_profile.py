@@ -153,6 +153,7 @@ def test_what_is_no_map_is_refused(maps: Any) -> None:
         ({}, {"line": "GP305"}),
         ({"line": LINE, "rings": RINGS}, {"rings": "GP306"}),
         ({"rings": RINGS | {"radius_min": "1 deg"}}, {"rings": "GP306"}),
+        ({"line": LINE | {"stop": LINE["start"]}}, {"line": "GP306"}),
         ({"rings": RINGS | {"nbins": 1}}, {"rings.nbins": "GP304"}),
         ({"rings": RINGS, "parameters": {"regions": []}}, {"parameters.regions": "GP306"}),
         ({"rings": RINGS, "parameters": {"norms": 1}}, {"parameters.norms": "GP301"}),

@@ -209,6 +209,29 @@ def test_maps_are_drawn_from_their_background_and_its_model(tmp_path: Path) -> N
             simulate(config, datasets=datasets)
 
 
+@pytest.mark.parametrize(
+    ("amplitude", "message"),
+    [
+        (np.nan, "'hess-1' is not a finite number in every bin .models: crab"),
+        (-3e-11, "'hess-1' is negative in some bins"),
+        (1e12, r"'hess-1' is more than 1e\+15 in some bins"),
+    ],
+)
+@pytest.mark.parametrize("counts", ["drawn", "expected"])
+def test_what_cannot_be_drawn_is_told(amplitude: float, message: str, counts: str) -> None:
+    """gammapy takes NaN for no counts, so that the background would be lost, too."""
+    config = {"sources": "all", "counts": counts}
+    with pytest.raises(StepError, match=message):
+        simulate(config, datasets=make_datasets(0), models=make_models(amplitude=amplitude))
+
+
+def test_no_off_counts_to_draw_from() -> None:
+    datasets = make_datasets(0)
+    datasets[0].counts_off = None
+    with pytest.raises(StepError, match="'hess-1' has no OFF counts to draw from"):
+        simulate({"sources": "all"}, datasets=datasets, models=make_models())
+
+
 def test_a_ring_background_is_refused() -> None:
     from gammapy.datasets import Datasets, MapDatasetOnOff
 
