@@ -171,6 +171,9 @@ class FilterEventsStep(Step):
         if settings.outside_cone and settings.cone is None:
             message = "'outside_cone' needs a 'cone'"
             found.append(SettingProblem(path=("outside_cone",), message=message, code="GP306"))
+        if "TIME" in settings.columns:  # events would be cut, and not their exposure
+            message = "times are cut with 'time', which cuts the exposure as well"
+            found.append(SettingProblem(path=("columns", "TIME"), message=message, code="GP306"))
         return found
 
     def run(

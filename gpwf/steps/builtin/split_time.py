@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from gpwf.core.selections import TimeCut
 from gpwf.core.spec import Port
-from gpwf.errors import NoDataError
+from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import Step, StepContext
 from gpwf.steps.selecting import Interval, cut_gti, part_of
 from gpwf.steps.settings import Duration, Field, Instant, StepSettings, problem
@@ -130,6 +130,7 @@ class SplitTimeStep(Step):
             kept.append(pieces)
             dropped += [f"{seconds:.4g} s of {observation.obs_id}" for seconds in short]
         _tell(settings, dropped, ctx.step)
+        _tell_outside(settings, whole, goods, ctx.step)
         # as many digits for all, or pieces of two observations could have one id
         digits = max(2, *(len(str(len(pieces))) for pieces in kept))
         found: list[Any] = []
@@ -165,7 +166,7 @@ def _even_edges(
 
     Raises
     ------
-    NoDataError
+    StepError
         Where these are too many.
     """
     import math
@@ -184,7 +185,7 @@ def _even_edges(
         length = (stop - first).to_value("s")
     after = math.ceil((length - _SAME_S) / seconds)
     if after - before > _MOST_PIECES:
-        raise NoDataError(
+        raise StepError(
             f"{step}: 'width: {settings.width}' makes {after - before} pieces of an observation",
             hint="give a longer width",
         )
@@ -241,3 +242,20 @@ def _tell(settings: SplitTimeSettings, dropped: Sequence[str], step: str) -> Non
             f"{step}: left out, shorter than {settings.shortest_s:g} s of good time: {shown}",
             stacklevel=2,
         )
+
+
+def _tell_outside(
+    settings: SplitTimeSettings, whole: Sequence[Any], goods: Sequence[Any], step: str
+) -> None:
+    """Warn of observations that lie outside of 'edges' altogether."""
+    if settings.edges is None:
+        return
+    span = [(settings.edges[0].time, settings.edges[-1].time)]
+    outside = [
+        str(item.obs_id)
+        for item, gti in zip(whole, goods, strict=True)
+        if cut_gti(gti, span) is None
+    ]
+    if outside:
+        shown = ", ".join(outside[:5]) + (f" … ({len(outside)} in all)" if outside[5:] else "")
+        warnings.warn(f"{step}: outside of 'edges': {shown}", stacklevel=2)

@@ -29,7 +29,7 @@ from gpwf.steps.reduction.rings import RingBackground
 from gpwf.steps.reduction.settings import DatasetsSettings, Wcs
 from gpwf.steps.settings import SkyPosition
 
-__all__ = ["reduce_maps"]
+__all__ = ["reduce_maps", "scale_background"]
 
 # the response that a map is made of
 _IRFS = {"exposure": "aeff", "background": "bkg", "psf": "psf", "edisp": "edisp"}
@@ -206,11 +206,28 @@ class _Reduction:
             return None
         try:
             dataset = self._maps.run(dataset, observation)
+            scale_background(dataset, observation)
             if self._safe is not None:
                 dataset = self._safe.run(dataset, observation)
             return self._background.run(dataset, observation)
         except ValueError as error:
             raise StepError(f"{self._step}: observation {observation.obs_id}: {error}") from error
+
+
+def scale_background(dataset: Any, observation: Any) -> None:
+    """Bring the background to the phases that a filter of the observation leaves.
+
+    gammapy's maker does so for the exposure alone, and takes the background of all of the time.
+
+    Parameters
+    ----------
+    dataset : `gammapy.datasets.MapDataset`
+        Is changed.
+    observation : `gammapy.data.Observation`
+    """
+    fraction = observation.obs_filter.livetime_fraction
+    if fraction != 1 and dataset.background is not None:
+        dataset.background.data *= fraction
 
 
 def _geoms(settings: DatasetsSettings, wcs: Wcs, center: SkyPosition) -> dict[str, Any]:

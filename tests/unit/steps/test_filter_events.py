@@ -13,6 +13,7 @@ from spectra import problems, run
 
 from gpwf.core.selections import ColumnCut, EventSelection, phase_fraction
 from gpwf.errors import NoDataError, StepError, StoreError
+from gpwf.steps.reduction.maps import scale_background
 from gpwf.store import formats
 
 pytestmark = pytest.mark.gammapy
@@ -157,6 +158,21 @@ def test_phases_count_as_time(observations: Any) -> None:
     assert found[0].observation_live_time_duration.to_value("s") == pytest.approx(0.1 * 0.9 * 1800)
 
 
+def test_phases_count_for_the_background_of_maps_as_well(observations: Any) -> None:
+    """gammapy's maker takes that of all of the time, and the exposure of the phases."""
+    from gammapy.datasets import MapDataset
+    from gammapy.maps import MapAxis, WcsGeom
+
+    energy = MapAxis.from_energy_bounds("1 TeV", "10 TeV", 2)
+    geom = WcsGeom.create(skydir=(RA, 22.01), width=1, binsz=0.5, axes=[energy])
+    found = filtered(observations, columns={"PHASE": {"min": 0.2, "max": 0.6}})
+    for observation, expected in ((found[0], 4.0), (observations[0], 10.0)):
+        dataset = MapDataset.create(geom)
+        dataset.background.data += 10
+        scale_background(dataset, observation)
+        np.testing.assert_allclose(dataset.background.data, expected, rtol=1e-6)
+
+
 def test_phases_of_another_range_are_refused(observations: Any) -> None:
     """From -0.5 to 0.5, a cut around 0 would count half of its time."""
     events = observations[0]._events
@@ -232,6 +248,7 @@ def test_what_cannot_be_applied_names_what_to_change(observations: Any) -> None:
         ({"columns": {"GAMMANESS": {}}}, "columns.GAMMANESS"),
         ({"columns": {"GAMMANESS": {"min": 2.0, "max": 1.0}}}, "columns.GAMMANESS"),
         ({"columns": {"ENERGY": {"min": "2 TeV", "max": "1000 GeV"}}}, "columns.ENERGY"),
+        ({"columns": {"TIME": {"max": 100.0}}}, "columns.TIME"),
     ],
 )
 def test_settings_that_contradict_each_other(config: dict[str, Any], path: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from observed import LENGTH_S, ids, locate_in, make_datastore
 from spectra import make_datasets, make_models, problems, run
 
-from gpwf.errors import NoDataError
+from gpwf.errors import NoDataError, StepError
 from gpwf.steps.reduction.common import dataset_names
 from gpwf.store import formats
 
@@ -150,10 +150,22 @@ def test_gaps_of_good_time_stay_gaps(observations: Any, tmp_path: Path, place: P
 
 
 def test_nothing_left_is_no_data(observations: Any) -> None:
-    with pytest.raises(NoDataError, match="no piece has good time enough"):
+    with (
+        pytest.warns(UserWarning, match="outside of 'edges': 7, 12$"),
+        pytest.raises(NoDataError, match="no piece has good time enough"),
+    ):
         split(observations, edges=["2020-01-01", "2020-01-02"])
-    with pytest.raises(NoDataError, match="makes 1800000 pieces"):
+
+
+def test_a_width_in_a_wrong_unit_is_a_failure(observations: Any) -> None:
+    with pytest.raises(StepError, match="makes 1800000 pieces"):
         split(observations, width="1 ms")
+
+
+def test_observations_outside_of_the_edges_are_named(observations: Any) -> None:
+    with pytest.warns(UserWarning, match="my-split-time: outside of 'edges': 12$"):
+        found = split(observations, edges=["2003-12-26T23:00:00", "2003-12-27T00:30:00"])
+    assert [item.obs_id for item in found] == [701]
 
 
 @pytest.mark.parametrize(
