@@ -177,7 +177,10 @@ def open_likelihood(
     summary = inputs.get("fit_result")
     set_fit_range(datasets, inherited_fit_range(fit_range, summary), step)
     if not any(_has_counts(dataset) for dataset in datasets):
-        raise NoDataError(f"{step}: the datasets have no counts in the range of the fit")
+        raise NoDataError(
+            f"{step}: the datasets have no counts in the range of the fit",
+            hint="check the region, 'fit_range', and the safe range of the datasets",
+        )
     bound_positions(models, _MARGIN_DEG)
     likelihood = Likelihood(datasets, models, step)
     if not math.isfinite(likelihood.stat):

@@ -108,7 +108,8 @@ class DarkMatterLimitsStep(Step):
 
     The table has a row per channel and mass: best value `sigma_v` and limit `sigma_v_ul` of the
     velocity-averaged cross section, or the limit from below `lifetime_ll` of the lifetime for
-    decay; `ts`, the test statistic of an excess; `npred_ul`, the expected gamma rays at the limit.
+    decay; `ts`, the test statistic of an excess; `npred_ul`, the expected gamma rays at the limit
+    with `jfactor` as it is given.
     Masses whose gamma rays all lie outside the energies of the data have no limit.
 
     The spectra come from a table that `gammapy download datasets --src dark_matter_spectra` brings.
@@ -133,9 +134,13 @@ class DarkMatterLimitsStep(Step):
         """Check the unit of the J factor, and that masses and channels come once."""
         found = []
         unit = _UNITS[settings.process]
-        if settings.jfactor.partition(" ")[2] != unit:  # settled in this one
+        value, _, given = settings.jfactor.partition(" ")
+        if given != unit:  # settled in this one
             message = f"expected a quantity such as '1e19 {unit}' for '{settings.process}'"
             found.append(SettingProblem(path=("jfactor",), message=message, code="GP303"))
+        if not float(value) > 0:
+            message = "the J factor must be more than zero"
+            found.append(SettingProblem(path=("jfactor",), message=message, code="GP304"))
         for name in ("channels", "masses"):
             values = getattr(settings, name)
             if isinstance(values, tuple) and len(set(values)) < len(values):

@@ -155,6 +155,34 @@ def test_every_channel_and_mass_has_a_row(table: str, datasets: Any) -> None:
         limits({"table": table, "masses": ["100 GeV"], "fit_range": {"min": "1 TeV"}}, datasets)
 
 
+@pytest.mark.parametrize(
+    ("process", "mass", "factor"),
+    [  # 8 pi for a pair of Majorana particles; a particle that decays has the spectrum of half of it
+        ("annihilation", 5000, 3e-26 * 1e21 / (8 * np.pi * 5000**2)),
+        ("decay", 10000, 1e21 / (4 * np.pi * 4.3e17 * 10000)),
+    ],
+)
+def test_the_spectrum_is_that_of_the_formula(
+    table: str, process: str, mass: float, factor: float
+) -> None:
+    """In GeV and cm, at a tenth of 5 TeV, where the table has a row."""
+    from gpwf.steps.dark_matter import dark_matter_spectrum
+
+    unit = "GeV2 cm-5" if process == "annihilation" else "GeV cm-2"
+    found = dark_matter_spectrum(
+        process,
+        Path(table),
+        "by-hand",
+        mass=_quantity(f"{mass} GeV"),
+        channel="b",
+        jfactor=_quantity(f"1e21 {unit}"),
+    )
+    # the logarithm to base ten of x cancels that of the table
+    per_gev = 0.73 * np.exp(-0.78) / np.sqrt(0.1) * 0.9 / 500
+    dnde = found(_quantity("500 GeV")).to_value("cm-2 s-1 GeV-1").item()
+    assert dnde == pytest.approx(factor * per_gev, rel=1e-5)
+
+
 def test_decay_has_a_lifetime(table: str, datasets: Any) -> None:
     config = {"table": table, "process": "decay", "jfactor": "1e21 GeV cm-2"}
     found = limits(config, datasets)
@@ -227,6 +255,8 @@ def test_a_missing_table_says_where_it_comes_from(
         ({}, {}),
         ({"jfactor": "1e21 GeV cm-2"}, {"jfactor": "GP303"}),
         ({"process": "decay"}, {"jfactor": "GP303"}),
+        ({"jfactor": "0 GeV2 cm-5"}, {"jfactor": "GP304"}),
+        ({"jfactor": "-1e21 GeV2 cm-5"}, {"jfactor": "GP304"}),
         ({"process": "decay", "jfactor": "1e17 TeV/m2"}, {}),
         ({"masses": ["1 TeV", "1000 GeV"]}, {"masses": "GP306"}),
         ({"masses": []}, {"masses": "GP304"}),

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.gammapy
 
 np = pytest.importorskip("numpy")
 
-N_FAKES = 200
+N_FAKES = 100
 
 
 def simulate(config: dict[str, Any], stream: tuple[int, ...] = (), **inputs: Any) -> Any:
