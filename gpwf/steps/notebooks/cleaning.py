@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["clean", "clean_text"]
+__all__ = ["clean", "clean_text", "hide"]
 
 _ADDED = "injected-parameters"
 _RANDOM_TYPES = ("application/vnd.jupyter.widget-view+json",)
@@ -20,6 +21,8 @@ _ADDRESS = re.compile(r"(?<=\bat )0x[0-9a-fA-F]{6,16}\b")
 _CELL_FILE = re.compile(r"[^\s'\"<>()]*ipykernel_\d+[/\\](?=\d+\.py)")
 # ` 3/10 [00:01<00:02,  2.9it/s]` of tqdm
 _RATE = re.compile(r" ?\[\d+:\d\d(?::\d\d)?<[^\]\n]*\]")
+_REDACTED = "[redacted]"
+_ALONE = 8  # shorter secrets count only where no letter or digit touches them
 
 
 def clean(notebook: Any, *, scratch: str, original: str) -> None:
@@ -106,3 +109,40 @@ def _clean_output(output: Any, scratch: str) -> None:
             data[name] = clean_text(value, scratch)
     if "traceback" in output:
         output["traceback"] = [clean_text(str(line), scratch) for line in output["traceback"]]
+
+
+def hide(notebook: Any, secrets: Iterable[str]) -> None:
+    """Take secrets out of the cell of parameters and of what cells show, in place.
+
+    Parameters
+    ----------
+    notebook : mapping
+        As it was executed.
+    secrets : iterable of str
+        In every form in which they may stand there.
+    """
+    words = [
+        re.escape(text)
+        if len(text) >= _ALONE
+        else rf"(?<![A-Za-z0-9]){re.escape(text)}(?![A-Za-z0-9])"
+        for text in sorted(secrets, key=len, reverse=True)
+    ]
+    if not words:
+        return
+    pattern = re.compile("|".join(words))
+    for cell in notebook["cells"]:
+        if _ADDED in cell.get("metadata", {}).get("tags", ()):
+            cell["source"] = pattern.sub(_REDACTED, cell["source"])
+        if cell.get("outputs"):
+            cell["outputs"] = _hidden(cell["outputs"], pattern)
+
+
+def _hidden(value: Any, pattern: re.Pattern[str]) -> Any:
+    if isinstance(value, str):
+        return pattern.sub(_REDACTED, value)
+    if isinstance(value, list):
+        return [_hidden(item, pattern) for item in value]
+    if isinstance(value, dict):
+        for key, item in value.items():  # of a class of nbformat, which stays
+            value[key] = _hidden(item, pattern)
+    return value

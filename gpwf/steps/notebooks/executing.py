@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from gpwf.core.redact import SHORTEST, looks_secret
 from gpwf.errors import NoDataError, StepError, TransientStepError
 from gpwf.steps.base import StepContext
 from gpwf.steps.commands.environment import command_environment
@@ -81,6 +83,7 @@ def execute(
         "parameters": dict(values),
         "kernel": settings.kernel or "python3",
         "language": language,
+        "hidden": _hidden(values, settings.environment),
     }
     place = job_folder / "job.json"
     place.write_text(json.dumps(job), encoding="utf-8")
@@ -145,6 +148,40 @@ def _environment(settings: _Settings, ctx: StepContext) -> dict[str, str]:
     if settings.kernel is not None:
         fixed["JUPYTER_PATH"] = os.pathsep.join(map(str, data_folders()))
     return {**fixed, **command_environment(settings.environment, ctx.n_jobs)}
+
+
+def _hidden(values: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """Return what must not be in the products: papermill writes all values into a cell.
+
+    Those whose names look like secrets, of parameters at any depth and of environment variables, in
+    the forms that cells show.
+    """
+    named = [*_texts(values, ""), *((name, os.environ.get(name, "")) for name in names)]
+    found = {text.strip() for name, text in named if looks_secret(name, text)}
+    forms = {
+        form
+        for text in found
+        for form in (
+            text,
+            json.dumps(text)[1:-1],
+            json.dumps(text, ensure_ascii=False)[1:-1],
+            repr(text)[1:-1],
+            html.escape(text),
+        )
+    }
+    return sorted(form for form in forms if len(form) >= SHORTEST)
+
+
+def _texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Yield every text and number with the name that it has, or the list that it is in."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, str(key))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item, name)
+    elif value is not None and not isinstance(value, bool):
+        yield name, str(value)
 
 
 def _failure(error: Mapping[str, Any], name: str, ctx: StepContext) -> StepError:

@@ -174,7 +174,7 @@ def _failed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _clean(notebook: Any, job: dict[str, Any]) -> None:
-    """Remove what differs from one execution to the next."""
+    """Remove what differs from one execution to the next, and secrets."""
     # gpwf itself may not be on the path of this process
     spec = importlib.util.spec_from_file_location(
         "_cleaning", Path(__file__).with_name("cleaning.py")
@@ -184,6 +184,7 @@ def _clean(notebook: Any, job: dict[str, Any]) -> None:
     cleaning = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(cleaning)
     cleaning.clean(notebook, scratch=str(Path(job["folder"]).parent), original=job["notebook"])
+    cleaning.hide(notebook, job["hidden"])
 
 
 def _write(notebook: Any, job: dict[str, Any]) -> None:

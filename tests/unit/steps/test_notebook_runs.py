@@ -182,6 +182,27 @@ def test_a_notebook_may_say_that_there_is_no_data(tmp_path: Path) -> None:
         run(tmp_path / "t")
 
 
+def test_secrets_stay_out_of_the_products(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though papermill writes all values into a cell, and cells show what they got."""
+    monkeypatch.setenv("ARCHIVE_TOKEN", "hushword<&>s3cr3t")
+    cells = [
+        code("password = ''\naccess = {}\nlimit = 1", "parameters"),
+        code(
+            "import os\nprint(password, access, os.environ['ARCHIVE_TOKEN'], len(password), limit)"
+        ),
+    ]
+    write_notebook(tmp_path / "n.ipynb", cells)
+    given = {"password": 'it\'s "quoted"', "access": {"api_key": ["k-123456"]}, "limit": 4711}
+    products = run(tmp_path / "t", parameters=given, environment=["ARCHIVE_TOKEN"])
+    for name in ("notebook", "html"):
+        text = products[name].path.read_text()
+        assert "[redacted]" in text
+        assert " 13 4711" in text
+        for secret in ('"quoted', 'quoted\\"', "123456", "hushword", "s3cr3t"):
+            assert secret not in text, (name, secret)
+    json.loads(products["notebook"].path.read_text())
+
+
 def test_an_output_that_is_not_written(tmp_path: Path) -> None:
     write_notebook(tmp_path / "n.ipynb", [code("1 + 1")])
     with pytest.raises(StepError, match=r"did not make 'a\.txt', its output 'a'"):
