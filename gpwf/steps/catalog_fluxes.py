@@ -7,6 +7,7 @@ from typing import Any, Literal
 from gpwf.core.catalog import ExternalFile
 from gpwf.errors import StepError, StepInputError
 from gpwf.steps.base import input_file
+from gpwf.steps.dataset_readers import keep_energies
 from gpwf.steps.settings import Field, InputPath, Section
 from gpwf.steps.source_catalogs import CATALOGS, open_catalog, quiet_units, rows_by_name
 
@@ -70,7 +71,7 @@ def catalog_flux(item: CatalogSource, step: str, setting: str) -> Any:
         )
     try:
         with quiet_units():
-            flux = catalog[rows[0]].flux_points
+            flux = _flux_points(catalog[rows[0]], item)
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise StepError(
             f"{step}: the catalogue '{item.catalog}' has no flux points of '{item.source}': "
@@ -83,3 +84,23 @@ def catalog_flux(item: CatalogSource, step: str, setting: str) -> Any:
             hint="choose another source, or another catalogue",
         )
     return flux
+
+
+def _flux_points(source: Any, item: CatalogSource) -> Any:
+    """Return the flux points of a source, each at the energy that the catalogue has for it.
+
+    Those of ground-based telescopes come with energies that need not be the middle of their bins:
+    that of the highest bin of W 49B lies a factor of four below it.
+    """
+    if item.catalog not in ("gamma-cat", "hgps"):
+        return source.flux_points
+    from gammapy.estimators import FluxPoints
+    from gammapy.modeling.models import SkyModel
+
+    table = source.flux_points_table
+    if table is None or not len(table):
+        return None
+    table.sort("e_ref")
+    keep_energies(table, item.source)
+    reference = SkyModel(spectral_model=source.spectral_model(), name=source.name)
+    return FluxPoints.from_table(table, reference_model=reference, format="gadf-sed")

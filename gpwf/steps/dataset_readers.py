@@ -9,7 +9,7 @@ from typing import Any
 from gpwf.errors import StepError
 from gpwf.steps.dataset_files import FLUX_POINTS, DatasetFile
 
-__all__ = ["flux_dataset", "isotropic_model", "read_dataset"]
+__all__ = ["flux_dataset", "isotropic_model", "keep_energies", "read_dataset"]
 
 _ERRORS = (KeyError, ValueError, TypeError, IndexError, AttributeError, OSError)
 _SHIFT = 1e-3  # energies in tables are rounded
@@ -124,7 +124,7 @@ def _flux_points(item: DatasetFile, name: str, stat_type: str) -> Any:
         if key in table.colnames
     }
     table.remove_columns(list(masks))
-    _keep_energies(table, name)
+    keep_energies(table, name)
     if str(table.meta.get("SED_TYPE", "")) == "likelihood" or "norm" in table.colnames:
         flux = FluxPoints.from_table(table, gti=gti)  # its reference is a part of the table
         reference = flux.reference_spectral_model
@@ -136,11 +136,18 @@ def _flux_points(item: DatasetFile, name: str, stat_type: str) -> Any:
     return flux_dataset(flux, name, stat_type, **masks)
 
 
-def _keep_energies(table: Any, name: str) -> None:
+def keep_energies(table: Any, name: str) -> None:
     """Drop the bins of a table where gammapy would move fluxes to other energies because of them.
 
     It takes the energy of a flux to be the geometric mean of its bin, whatever ``e_ref`` says, and
     the end of a bin to be the beginning of the next.
+
+    Parameters
+    ----------
+    table : `astropy.table.Table`
+        Of flux points; changed in place.
+    name : str
+        Of what, for messages.
 
     Raises
     ------
