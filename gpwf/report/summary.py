@@ -57,6 +57,8 @@ def summary_text(
 ) -> str:
     """Return the end of a run for people: the table of steps, and where the products are.
 
+    Where nothing failed, it says why the first task without data had none.
+
     Parameters
     ----------
     view : RunView
@@ -76,7 +78,7 @@ def summary_text(
     stopped = view.state in (RunState.CANCELLED, RunState.INTERRUPTED)
     reason = f" ({clean(view.reason)})" if stopped and view.reason else ""
     head = f"{one_line(view.workflow)}: {state}{after}: {counts_text(view.counts())}{reason}"
-    lines = ["", step_table(view, width), "", head]
+    lines = ["", step_table(view, width), "", head, *_without_data(view)]
     if any(item.products for item in view.tasks.values()):
         lines.append(f"products: {products}")
     for name, paths in outputs.items():
@@ -84,6 +86,18 @@ def summary_text(
         if len(paths) > _SHOWN:
             lines.append(f"  {name}: and {len(paths) - _SHOWN} more")
     return "\n".join(lines)
+
+
+def _without_data(view: RunView) -> Iterator[str]:
+    """Yield the reason of the first task without data, in a run that is no failure."""
+    found = first_failure(view) if view.state is RunState.OK else None
+    if found is None or not found[1].no_data:
+        return
+    yield from _reason(*found, head=f"{found[0].task.id}: no data", colour="yellow")
+    failures = (item.last.failure for item in view.tasks.values() if item.last is not None)
+    others = sum(item is not None and item.no_data for item in failures) - 1
+    if others > 0:
+        yield f"  and {others} more without data of their own: gpwf status"
 
 
 def failure_text(view: RunView, *, run_dir: str, command: str) -> str:
@@ -103,7 +117,7 @@ def failure_text(view: RunView, *, run_dir: str, command: str) -> str:
     failed = first_failure(view)
     if failed is not None:
         task, failure = failed
-        lines += _reason(task, failure)
+        lines += _reason(task, failure, head=f"{task.task.id}: {task.state}", colour="red")
         others = sum(item.state in _HARD for item in view.tasks.values()) - 1
         if others > 0:
             lines.append(f"  and {others} more: gpwf status {shlex.quote(run_dir)}")
@@ -112,10 +126,10 @@ def failure_text(view: RunView, *, run_dir: str, command: str) -> str:
     return "\n".join(lines)
 
 
-def _reason(task: TaskView, failure: Failure) -> Iterator[str]:
+def _reason(task: TaskView, failure: Failure, *, head: str, colour: str) -> Iterator[str]:
     from click import style
 
-    head = style(f"{task.task.id}: {task.state}", fg="red", bold=True)
+    head = style(head, fg=colour, bold=True)
     where = f"{task.task.place}: " if task.task.place else ""
     # a step may name itself in its message: once is enough
     yield f"{where}{head}: {clean(failure.message.removeprefix(f'{task.task.step}: '))}"

@@ -162,6 +162,33 @@ def test_the_summary_has_steps_time_memory_and_products():
     ]
 
 
+def test_a_run_without_data_says_why():
+    """It is no failure, and nothing else tells at its end."""
+    why = [
+        Failure(kind="no-data", message=f"datasets: run {n} is empty", no_data=True, hint="widen")
+        for n in (1, 2)
+    ]
+    events = [
+        event
+        for n in (1, 2)
+        for event in (
+            fakes.begin(f"datasets[run={n}]", n),
+            fakes.end(f"datasets[run={n}]", n + 1, state=TaskState.SKIPPED, failure=why[n - 1]),
+        )
+    ]
+    view = fold(fakes.make_plan(), [fakes.started(), *events])
+    view.state = RunState.OK
+    lines = bare(summary_text(view, products="p", outputs={}))
+    at = next(number for number, line in enumerate(lines) if line.startswith("crab: ok"))
+    assert lines[at + 1 :] == [
+        "crab.gpwf.yaml:7:5: datasets[run=1]: no data: run 1 is empty",
+        "  hint: widen",
+        "  and 1 more without data of their own: gpwf status",
+    ]
+    view.state = RunState.FAILED  # then that is told
+    assert "no data" not in str(bare(summary_text(view, products="p", outputs={}))[at + 1 :])
+
+
 def test_a_failure_says_where_why_and_how_to_go_on():
     view = fold(fakes.make_plan(), fakes.failed_run())
     lines = bare(failure_text(view, run_dir="runs/my run", command="gpwf run w.yaml"))
