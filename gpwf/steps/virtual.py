@@ -119,7 +119,7 @@ def read_irfs(path: Path, step: str, required: tuple[str, ...]) -> dict[str, Any
     Raises
     ------
     StepError
-        Where the file is no FITS file, or lacks a response.
+        Where the file is no FITS file, lacks a response, or has that of a point source.
     """
     from gammapy.irf import load_irf_dict_from_file
 
@@ -135,6 +135,13 @@ def read_irfs(path: Path, step: str, required: tuple[str, ...]) -> dict[str, Any
         raise StepError(
             f"{step}: {path.name} has no {', '.join(missing)}; it has "
             f"{', '.join(sorted(irfs)) or 'no response'}",
+            hint="give a file with the full-enclosure response",
+        )
+    pointlike = [name for name, irf in irfs.items() if getattr(irf, "is_pointlike", False)]
+    if pointlike:
+        raise StepError(
+            f"{step}: {path.name} has the response after a cut on the distance from the source "
+            f"(HDUCLAS3 = POINT-LIKE: {', '.join(pointlike)}), which would be applied twice",
             hint="give a file with the full-enclosure response",
         )
     for irf in irfs.values():

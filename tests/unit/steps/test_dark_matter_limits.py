@@ -157,7 +157,7 @@ def test_every_channel_and_mass_has_a_row(table: str, datasets: Any) -> None:
 
 @pytest.mark.parametrize(
     ("process", "mass", "factor"),
-    [  # 8 pi for a pair of Majorana particles; a particle that decays has the spectrum of half of it
+    [  # 8 pi for Majorana particles; one that decays has the spectrum of half its mass
         ("annihilation", 5000, 3e-26 * 1e21 / (8 * np.pi * 5000**2)),
         ("decay", 10000, 1e21 / (4 * np.pi * 4.3e17 * 10000)),
     ],

@@ -142,10 +142,22 @@ def test_a_source_is_added_to_a_map_with_off_counts(tmp_path: Path) -> None:
     assert made.counts.data.max() > 50
 
 
+def _pointlike(irf_file: str, folder: Path) -> str:
+    """Return a file whose effective area is that after a cut on the distance from the source."""
+    from astropy.io import fits
+
+    path = folder / "pointlike.fits"
+    with fits.open(irf_file) as hdus:
+        hdus["AEFF"].header.update({"HDUCLAS3": "POINT-LIKE", "RAD_MAX": 0.1})
+        hdus.writeto(path)
+    return str(path)
+
+
 def test_files_that_cannot_be_used_are_told(irf_file: str, tmp_path: Path) -> None:
     (tmp_path / "none.fits").write_text("no FITS")
     cases = {
         write_irfs(tmp_path, without=("psf",)): "irfs.fits has no psf; it has aeff, bkg, edisp",
+        _pointlike(irf_file, tmp_path): "cut on the distance from the source .*POINT-LIKE: aeff",
         str(tmp_path / "none.fits"): "cannot read instrument response from none.fits",
     }
     for path, message in cases.items():
