@@ -9,7 +9,7 @@ from typing import Any
 from gpwf.core.selections import Cut, EventSelection
 from gpwf.errors import StepError
 
-__all__ = ["Interval", "cut_gti", "parent_of", "part_of"]
+__all__ = ["Interval", "cut_gti", "good_time", "parent_of", "part_of"]
 
 Interval = tuple[Any, Any]
 """Start and stop, `astropy.time.Time`, or None for a side that does not limit."""
@@ -74,6 +74,23 @@ def part_of(
         parent=parent_of(observation), name=name, cuts=(*known, *cuts), gti=gti
     )
     return part
+
+
+def good_time(observation: Any, step: str) -> Any:
+    """Return the good time of an observation, `gammapy.data.GTI`.
+
+    Raises
+    ------
+    StepError
+        Where there is none: gammapy gives None for what is damaged.
+    """
+    gti = observation.gti
+    if gti is None or not len(gti.table):
+        raise StepError(
+            f"{step}: observation {observation.obs_id} has no good time that can be read",
+            hint="leave it out; the step 'check-data' does so",
+        )
+    return gti
 
 
 def cut_gti(gti: Any, intervals: Sequence[Interval]) -> Any:

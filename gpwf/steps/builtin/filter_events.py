@@ -23,7 +23,7 @@ from gpwf.core.selections import (
 from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.selecting import Interval, cut_gti, parent_of, part_of
+from gpwf.steps.selecting import Interval, cut_gti, good_time, parent_of, part_of
 from gpwf.steps.settings import (
     Angle,
     AnyQuantity,
@@ -187,6 +187,8 @@ class FilterEventsStep(Step):
         intervals = None if settings.time is None else _intervals(settings.time)
         if intervals is not None:
             cuts.insert(0, TimeCut(intervals=tuple(intervals)))
+        if not len(inputs["observations"]):
+            raise NoDataError(f"{ctx.step}: there is no observation")
         _warn_of_response(settings, ctx.step)
         _warn_of_ids(ids or {}, inputs["observations"], ctx.step)
         kept = []
@@ -212,7 +214,7 @@ def _part(
     """Return what is left of an observation; None where that is no time."""
     gti = None
     if intervals is not None:
-        gti = cut_gti(observation.gti, intervals)
+        gti = cut_gti(good_time(observation, step), intervals)
         if gti is None:
             return None
     return part_of(observation, step, cuts=cuts, gti=gti)
@@ -328,6 +330,11 @@ def _number(observation: Any, settings: FilterEventsSettings, step: str) -> int:
     from astropy.units import UnitConversionError
 
     at = f"{step}: observation {observation.obs_id}"
+    if observation._events is None:  # gammapy's word for what is damaged
+        raise StepError(
+            f"{at}: its events cannot be read",
+            hint="leave it out; the step 'check-data' does so",
+        )
     columns = observation._events.table.colnames
     missing = [name for name in settings.columns if name not in columns]
     if settings.event_ids is not None and "EVENT_ID" not in columns:
@@ -343,6 +350,10 @@ def _number(observation: Any, settings: FilterEventsSettings, step: str) -> int:
         return len(observation.events.table)
     except UnitConversionError as error:
         raise StepError(f"{at}: 'columns': {error}", hint="use the unit of the column") from error
+    except KeyError as error:
+        raise StepError(
+            f"{at}: its event list has no {error}", hint="leave it out, or leave out the cut"
+        ) from error
     except (ValueError, TypeError, AttributeError, IndexError) as error:
         what = "'region' or 'columns'"
         raise StepError(f"{at}: {what} cannot be applied: {error}", hint=_REGION_HINT) from error

@@ -14,7 +14,7 @@ from gpwf.core.selections import TimeCut
 from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.selecting import Interval, cut_gti, part_of
+from gpwf.steps.selecting import Interval, cut_gti, good_time, part_of
 from gpwf.steps.settings import Duration, Field, Instant, StepSettings, problem
 
 __all__ = ["SplitTimeSettings", "SplitTimeStep"]
@@ -121,7 +121,7 @@ class SplitTimeStep(Step):
         whole = list(inputs["observations"])
         if not whole:
             raise NoDataError(f"{ctx.step}: there is no observation")
-        goods = ctx.map(lambda item: item.gti, whole, label="observations")
+        goods = ctx.map(lambda item: good_time(item, ctx.step), whole, label="observations")
         first = min((gti.time_start.min() for gti in goods), key=lambda time: time.tt.mjd)
         kept: list[list[Interval]] = []
         dropped: list[str] = []
