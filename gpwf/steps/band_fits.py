@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpwf.errors import NoDataError, StepError
+from gpwf.steps.attach import copy_models
 from gpwf.steps.likelihoods import quiet_numbers
 from gpwf.steps.positions import bound_positions
 
@@ -66,23 +67,29 @@ def _band_datasets(world: Bands, number: int) -> Any:
     sliced = Datasets(
         [item.slice_by_energy(*edges, name=f"{item.name}-{number}") for item in world.datasets]
     )
-    models = []
-    for model in world.models:
-        if model.tag[0] != "SkyModel":
-            continue
+    # copied together, so that what is linked stays linked
+    models = list(copy_models(Models([m for m in world.models if m.tag[0] == "SkyModel"])))
+    own = {id(item) for m in models if m.name == world.source for item in m.parameters}
+    for model in models:
+        if model.name != world.source and not world.reoptimize:
+            for parameter in model.parameters:
+                parameter.frozen = parameter.frozen or id(parameter) not in own
         names = model.datasets_names
         names = world.datasets.names if names is None else names
         # also where the model is for all datasets: the copy is for those of its band
         names = [f"{name}-{number}" for name in ([names] if isinstance(names, str) else names)]
-        copy = model.copy(name=f"{model.name}-{number}", datasets_names=names)
-        if model.name != world.source and not world.reoptimize:
-            copy.freeze()
-        models.append(copy)
+        model._name, model.datasets_names = f"{model.name}-{number}", names
     if world.margin_deg is not None:
         bound_positions(models, world.margin_deg)
-    models += [FoVBackgroundModel(dataset_name=d.name) for d in sliced if d.stat_type == "cash"]
+    models += [FoVBackgroundModel(dataset_name=d.name) for d in sliced if _has_background(d)]
     sliced.models = Models(models)
     return sliced
+
+
+def _has_background(dataset: Any) -> bool:
+    """Tell whether there is a known background, whose norm can be fitted."""
+    background = dataset.background if dataset.stat_type == "cash" else None
+    return background is not None and bool(background.data.any())
 
 
 def check_counts(world: Bands) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from gpwf.core.catalog import SettingProblem
 from gpwf.core.contents import Need
 from gpwf.core.spec import Port
 from gpwf.errors import StepError
@@ -89,6 +90,14 @@ class MorphologyStep(Step):
         alone = Need(port="models", path=("source",), one_source=True)
         return [*super().requires(settings), *([alone] if settings.source is None else [])]
 
+    def check(self, settings: MorphologySettings) -> Sequence[SettingProblem]:
+        """Refuse a single band."""
+        wanted = settings.energy_edges
+        if wanted.nbins != 1 and (wanted.edges is None or len(wanted.edges) > 2):
+            return []
+        message = "one energy band has nothing to compare with; give two or more"
+        return [SettingProblem(path=("energy_edges",), message=message, code="GP306")]
+
     def run(
         self, settings: MorphologySettings, inputs: Mapping[str, Any], ctx: StepContext
     ) -> Mapping[str, Any]:
@@ -154,6 +163,12 @@ def _prepare(
         raise StepError(
             f"{step}: the datasets are spectra of a region, which have no shape",
             hint="reduce the observations with 'type: 3d'",
+        )
+    templates = [item.name for item in datasets.models if item.tag[0] == "TemplateNPredModel"]
+    if templates:
+        raise StepError(
+            f"{step}: {', '.join(templates)}: templates of counts have no bands of energy",
+            hint="make them the background of their datasets",
         )
     spatial = model.spatial_model
     shape = [] if spatial is None else [item.name for item in spatial.parameters.free_parameters]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -137,12 +138,15 @@ def test_significances_on_pixels_of_another_mask() -> None:
 
 def test_a_shape_that_cannot_be_tested_says_why() -> None:
     from gammapy.datasets import Datasets
+    from gammapy.modeling.models import Models, TemplateNPredModel
 
     sky, models = make_sky(), make_point(lat=22.01)
     inputs = {"datasets": [sky], "models": models}
     config = {"energy_edges": EDGES}
-    with pytest.raises(StepError, match="one energy band has nothing to compare"):
-        run("morphology", {"energy_edges": EDGES | {"nbins": 1}}, inputs)
+    near = {"energy_edges": {"edges": ["1 TeV", "1.1 TeV", "10 TeV"]}}  # both at one edge of a bin
+    with pytest.raises(StepError, match="are narrower than"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run("morphology", near, inputs)
     with pytest.raises(StepError, match="no parameter of the shape of 'crab' is free"):
         run("morphology", config, {"datasets": [sky], "models": make_models()})
     with pytest.raises(StepError, match="which have no shape"):
@@ -150,7 +154,42 @@ def test_a_shape_that_cannot_be_tested_says_why() -> None:
     sky[0].counts.data[1] = 0
     with pytest.raises(NoDataError, match=r"no counts between 3.16 and 10 TeV"):
         run("morphology", config, inputs)
+    template = TemplateNPredModel(sky[0].counts, name="diffuse", datasets_names=sky.names)
+    with pytest.raises(StepError, match="diffuse: templates of counts have no bands"):
+        run("morphology", config, inputs | {"models": Models([*models, template])})
     assert problems("morphology", {}) == {"energy_edges": "GP305"}
+    one = {"min": "1 TeV", "max": "10 TeV", "nbins": 1}
+    assert problems("morphology", {"energy_edges": one}) == {"energy_edges": "GP306"}
+    assert problems("morphology", {"energy_edges": {"edges": ["1 TeV", "9 TeV"]}}) == {
+        "energy_edges": "GP306"
+    }
+    assert problems("morphology", {"energy_edges": {"edges": ["1 TeV", "2 TeV", "9 TeV"]}}) == {}
+
+
+def test_links_between_sources_are_kept_in_every_band() -> None:
+    from gpwf.steps.band_fits import Bands, _band_datasets
+
+    sky, models = make_sky(), make_models("crab", "other")
+    models["other"].spectral_model.index = models["crab"].spectral_model.index
+    options = {"step": "s", "source": "crab", "shape": ("lon_0",), "norm": "amplitude"}
+    edges = [1, 3.16, 10] * sky[0].counts.geom.axes["energy"].unit
+    for reoptimize in (False, True):
+        bands = Bands(
+            datasets=sky,
+            models=models,
+            edges=edges,
+            reoptimize=reoptimize,
+            margin_deg=None,
+            **options,  # type: ignore[arg-type]
+        )
+        found = _band_datasets(bands, 1).models
+        assert found.names == ["crab-1", "other-1", f"{sky[0].name}-1-bkg"]
+        crab, other = (found[name].spectral_model for name in ("crab-1", "other-1"))
+        assert other.index is crab.index is not models["crab"].spectral_model.index
+        assert not crab.index.frozen
+        assert other.amplitude.frozen is not reoptimize
+    sky[0].background.data[...] = 0  # no norm to fit of a background that is not there
+    assert _band_datasets(bands, 1).models.names == ["crab-1", "other-1"]
 
 
 def test_the_same_shape_in_all_bands_is_no_change() -> None:
