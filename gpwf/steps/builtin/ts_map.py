@@ -28,6 +28,7 @@ _DATASETS = Port(
     help="Maps with known background",
 )
 _MODELS = Port(name="models", kind="models", help="Sources to subtract, or the one to look for")
+_INDEX = 2.0
 # what gammapy says where there is nothing to work on
 _NOTHING = ("No valid positions", "No valid exposure")
 
@@ -38,7 +39,7 @@ class TemplateSettings(Section):
     source: str | None = Field(
         None, description="Name of a model whose shape and spectrum to take; instead of the others"
     )
-    spectral_index: float = Field(2.0, description="Index of its power law")
+    spectral_index: float = Field(_INDEX, description="Index of its power law")
     shape: Literal["point", "gauss", "disk"] = Field("point", description="Its shape on the sky")
     size: Radius | None = Field(
         None, description="Its size: sigma of a Gaussian, radius of a disk; a point has none"
@@ -177,6 +178,8 @@ def _template_problems(settings: TSMapSettings) -> list[SettingProblem]:
 
     if template.source is not None and (template.shape != "point" or template.size is not None):
         tell("source", "give either 'source' or 'shape' and 'size', not both")
+    elif template.source is not None and template.spectral_index != _INDEX:
+        tell("spectral_index", "the spectrum is that of 'source'; leave 'spectral_index' out")
     elif template.shape == "point" and template.size is not None:
         tell("size", "a point has no size; set 'shape: gauss' or 'shape: disk'")
     elif template.shape != "point" and (template.size is None or not template.size.value > 0):

@@ -255,6 +255,10 @@ def test_what_cannot_be_fitted_says_why() -> None:
         ({"kernel_width": None, "template": {"shape": "disk", "size": "1 deg"}}, {}),
         ({"template": {"size": "0.1 deg"}}, {"template.size": "GP306"}),
         ({"template": {"shape": "gauss"}}, {"template.shape": "GP306"}),
+        (
+            {"template": {"source": "a", "spectral_index": 3.0}},
+            {"template.spectral_index": "GP306"},
+        ),
         ({"template": {"source": "a", "shape": "gauss", "size": "0.1 deg"}}, None),
         ({"template": {"shape": "disk", "size": "0.3 deg"}}, {"kernel_width": "GP306"}),
         ({"downsampling_factor": 3}, {"downsampling_factor": "GP304"}),
