@@ -164,7 +164,7 @@ def _prepare(
             f"{step}: the datasets are spectra of a region, which have no shape",
             hint="reduce the observations with 'type: 3d'",
         )
-    templates = [item.name for item in datasets.models if item.tag[0] == "TemplateNPredModel"]
+    templates = [item.name for item in datasets.models if item.tag == "TemplateNPredModel"]
     if templates:
         raise StepError(
             f"{step}: {', '.join(templates)}: templates of counts have no bands of energy",
