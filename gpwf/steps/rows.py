@@ -213,15 +213,21 @@ def _of_models(models: Any) -> Rows:
 
 
 def _of_datasets(datasets: Any) -> Rows:
-    """Return a row per dataset with its counts, as gammapy sums them up."""
+    """Return a row per dataset with its counts, as gammapy sums them up.
+
+    What a dataset does not have, as flux points have no counts, is NaN.
+    """
     from astropy.table import Table
 
     info = [
         dataset.info_dict() if has_counts(dataset) else {"name": dataset.name}
         for dataset in datasets
     ]
-    shared = [name for name in info[0] if all(name in item for item in info)]
-    rows = _of_table(Table([{name: item[name] for name in shared} for item in info]))
+    blanks = {name: _blank(value) for item in reversed(info) for name, value in item.items()}
+    names = dict.fromkeys(name for item in info for name in item)
+    rows = _of_table(
+        Table([{name: item.get(name, blanks[name]) for name in names} for item in info])
+    )
     defaults = ("counts", "background", "excess", "sqrt_ts", "livetime")
     return Rows(
         kind="datasets",
@@ -229,6 +235,11 @@ def _of_datasets(datasets: Any) -> Rows:
         keys=("name",),
         defaults=tuple(name for name in defaults if name in rows.columns),
     )
+
+
+def _blank(value: Any) -> Any:
+    """Return what stands for a missing value: NaN in the unit of the others, or no text."""
+    return "" if isinstance(value, str) else math.nan * getattr(value, "unit", 1)
 
 
 def _of_table(table: Any) -> Rows:

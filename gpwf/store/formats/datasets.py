@@ -268,12 +268,13 @@ def _summary(datasets: Any) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "n_datasets": len(datasets),
         "counts": float(sum(item["counts"] for item in totals)),
-        "excess": round(float(sum(item["excess"] for item in totals)), 2),
     }
-    livetime_h = float(sum(item["livetime_h"] for item in totals))
-    if math.isfinite(livetime_h):  # data of satellites have none, and JSON has no NaN
-        summary["livetime_h"] = round(livetime_h, 4)
-    if totals and "counts_off" in totals[0]:
+    # data without background have no excess, those of satellites no livetime; JSON has no NaN
+    for name, digits in (("excess", 2), ("livetime_h", 4)):
+        total = float(sum(item[name] for item in totals))
+        if math.isfinite(total):
+            summary[name] = round(total, digits)
+    if any("counts_off" in item for item in totals):
         summary["counts_off"] = float(sum(item.get("counts_off", 0.0) for item in totals))
     points = sum(int(item.mask_safe.sum()) for item in datasets if item.tag == FLUX_POINTS)
     if points:
@@ -291,10 +292,10 @@ def _totals(dataset: Any) -> dict[str, float]:
     if dataset.counts is not None:
         totals["counts"] = float(int(dataset.counts.data[mask].sum()))
         if dataset.background is not None:
-            statistic = dataset._counts_statistic[mask].sum()
-            totals["excess"] = float(statistic.n_sig)
+            totals["excess"] = float(dataset._counts_statistic[mask].sum().n_sig)
     if dataset.tag.endswith("OnOff"):
-        totals["counts_off"] = float(int(statistic.n_off)) if dataset.counts_off is not None else 0
+        off = dataset.counts_off
+        totals["counts_off"] = 0.0 if off is None else float(int(off.data[mask].sum()))
     if dataset.exposure is not None:
         livetime = dataset.exposure.meta.get("livetime", np.nan * u.s)
         totals["livetime_h"] = float(livetime.to_value("h"))

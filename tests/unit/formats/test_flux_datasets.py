@@ -88,6 +88,21 @@ def test_the_round_trip_is_exact_and_deterministic(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == set(written(tmp_path / "again"))
 
 
+def test_the_summary_does_not_depend_on_the_order_and_has_no_nan(tmp_path: Path) -> None:
+    from gammapy.datasets import Datasets, SpectrumDataset
+
+    on_off = make_dataset()
+    safe = on_off.mask_safe.data
+    plain = SpectrumDataset(
+        counts=on_off.counts, exposure=on_off.exposure, edisp=on_off.edisp, name="no-background"
+    )
+    for number, found in enumerate(([on_off, plain], [plain, on_off])):
+        (tmp_path / str(number)).mkdir()
+        summary = formats.write("datasets", Datasets(found), tmp_path / str(number), CARD)
+        assert summary["counts_off"] == int(on_off.counts_off.data[safe].sum())
+        assert "excess" not in summary
+
+
 def test_gammapy_reads_it(tmp_path: Path) -> None:
     from gammapy.datasets import Datasets
 

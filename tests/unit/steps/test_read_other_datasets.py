@@ -260,6 +260,20 @@ def test_steps_that_need_counts_say_so() -> None:
     assert list(table["name"]) == ["sed"]
 
 
+def test_counts_beside_flux_points_are_collected() -> None:
+    from gammapy.datasets import Datasets, FluxPointsDataset
+
+    counts = make_datasets(0, 1)
+    points = FluxPointsDataset(data=make_flux(), name="sed")
+    for mixed in ([*counts, points], [points, *counts]):
+        table = run("collect", {}, {"items": [Datasets(mixed)]})["table"]
+        found = {str(row["name"]): row for row in table}
+        for dataset in counts:
+            assert found[dataset.name]["counts"] == int(dataset.counts.data.sum())
+        assert np.isnan(found["sed"]["counts"])
+        assert np.isnan(found["sed"]["livetime"])
+
+
 def test_a_wrong_statistic_and_a_wrong_table_are_told(tmp_path: Path) -> None:
     path = tmp_path / "crab.ecsv"
     make_flux().write(path, sed_type="dnde")
