@@ -119,6 +119,8 @@ def _problems(
     unions: dict[_Path, Shape] = {}
     unlike: set[SettingProblem] = set()  # words that are near to no choice
     for item in error.errors(include_url=False):
+        if _is_counted_wrong(item):
+            continue
         path, shape, union = _follow(shape_of(model), item["loc"])
         problem = _problem(path, shape, item)
         if union is None:
@@ -135,6 +137,13 @@ def _problems(
             merged = _union_problems(path, unions[path], config, items, unlike)
         problems.extend(_as_written(item, config) for item in merged)
     return tuple(dict.fromkeys(problems))
+
+
+def _is_counted_wrong(item: Any) -> bool:
+    """Tell whether a list is too short for pydantic alone, which counts valid items only."""
+    if item["type"] != "too_short" or not isinstance(item["input"], (list, tuple)):
+        return False
+    return bool(len(item["input"]) >= item["ctx"]["min_length"])
 
 
 def _follow(

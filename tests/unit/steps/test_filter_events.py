@@ -298,3 +298,13 @@ def test_no_observations_are_no_data() -> None:
 )
 def test_settings_that_contradict_each_other(config: dict[str, Any], path: str) -> None:
     assert problems("filter-events", config) == {path: "GP306"}
+
+
+def test_a_wrong_item_does_not_make_a_list_too_short() -> None:
+    """It was told twice: as no time, and as a list of no items."""
+    time = {"start": ["noon"], "stop": ["2020-01-01"]}
+    assert problems("filter-events", {"time": time}) == {"time.start.0": "GP302"}
+    assert problems("filter-events", {"time": {"start": [], "stop": []}}) == {
+        "time.start": "GP304",
+        "time.stop": "GP304",
+    }
