@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,25 @@ def test_workflow_names_its_schema(path: Path) -> None:
     first = path.read_text().partition("\n")[0]
     assert first.startswith(mark)
     assert (path.parent / first.removeprefix(mark)).resolve().is_file()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/reference/workflows.md"])
+def test_every_workflow_is_listed(page: str) -> None:
+    """And nothing that is no more."""
+    rows = [line for line in (ROOT / page).read_text().splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[1])}
+    assert named == {path.name.removesuffix(".gpwf.yaml") for path in WORKFLOWS}
+
+
+def test_every_step_type_is_in_the_readme() -> None:
+    """By its group, and nothing that is no more."""
+    from gpwf.steps.registry import load_catalog
+
+    catalog = load_catalog()
+    known: dict[str, set[str]] = {}
+    for tag in catalog.tags():
+        if type(catalog.step(tag)).__module__.startswith("gpwf."):
+            known.setdefault(catalog.step(tag).group, set()).add(tag)
+    text = (ROOT / "README.md").read_text().partition("| group | step types |")[2]
+    rows = (line.split("|")[1:3] for line in text.partition("\n\n")[0].splitlines()[2:])
+    assert {group.strip(): set(re.findall(r"`([\w-]+)`", tags)) for group, tags in rows} == known
