@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
@@ -186,7 +187,7 @@ def _resolved(data: Any, folder: Path, step: str) -> dict[str, Any]:
     result.pop("checksum", None)
     for component, part in product(result["components"], _PARTS):
         if isinstance(component.get(part), dict):
-            _complete(component[part])
+            _complete(component[part], step)
     for at, key, text in list(references_in(result)):
         place: Any = result
         for item in at:
@@ -197,7 +198,7 @@ def _resolved(data: Any, folder: Path, step: str) -> dict[str, Any]:
     return result
 
 
-def _complete(part: dict[str, Any]) -> None:
+def _complete(part: dict[str, Any], step: str) -> None:
     """Add lists of parameters, also to the models that one is made of."""
     part.setdefault("parameters", [])
     if part.get("type") in ("EBLAbsorptionNormSpectralModel", "ebl-norm"):
@@ -206,9 +207,12 @@ def _complete(part: dict[str, Any]) -> None:
         for name, value in (("redshift", 0.1), ("alpha_norm", 1.0)):
             if name not in given:
                 part["parameters"].append({"name": name, "value": value})
+        if "redshift" not in given:  # a guess that nobody should make without a word
+            text = f"{step}: absorption has no 'redshift'; 0.1 is taken, as gammapy has it"
+            warnings.warn(text, stacklevel=2)
     for name in ("model1", "model2"):
         if isinstance(part.get(name), dict):
-            _complete(part[name])
+            _complete(part[name], step)
 
 
 def _read_template(part: dict[str, Any], at: _Path, step: str) -> None:

@@ -295,6 +295,21 @@ def test_files_of_absorption_that_are_not_there(
 
 
 @needs_data
+def test_a_redshift_that_is_not_given_is_told() -> None:
+    name = f"$GAMMAPY_DATA/ebl/{EBL_FILES['dominguez']}"
+    spectral = {
+        "type": "compound",
+        "model1": {"type": "pl"},
+        "model2": {"type": "ebl-norm", "filename": name},
+        "operator": "mul",
+    }
+    component = {"name": "a", "type": "SkyModel", "spectral": spectral}
+    with pytest.warns(UserWarning, match="absorption has no 'redshift'; 0.1 is taken"):
+        found = run("models", {"inline": [component]}, {})["models"]
+    assert found["a"].spectral_model.model2.redshift.value == 0.1
+
+
+@needs_data
 def test_absorption_in_gammapys_yaml(tmp_path: Path) -> None:
     """Full paths of another machine are looked for in the data; no parameter is ignored."""
     from gammapy.modeling.models import (
