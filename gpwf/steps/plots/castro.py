@@ -43,14 +43,12 @@ def _check_scan(flux: Any, tag: str, step: str) -> None:
     StepError
         Where there are none.
     """
-    import numpy as np
-
     if not flux.has_stat_profiles:
         raise StepError(
             f"{step}: the points have no likelihood profiles",
             hint=f"add 'scan' to 'selection_optional' of the step '{tag}'",
         )
-    lowest = np.nanmin(_profiles(flux)[1], axis=0)
+    lowest = _lowest(_profiles(flux)[1])
     missed = int((lowest > _NEAR).sum())
     if missed:
         warnings.warn(
@@ -137,16 +135,31 @@ def draw_castro_light_curve(light_curve: Any, *, title: str) -> Any:
 
 
 def _profiles(flux: Any) -> tuple[Any, Any]:
-    """Return norms, shape (n,), and differences of the fit statistic, shape (n, …)."""
+    """Return norms, shape (n,), and differences of the fit statistic, shape (n, …).
+
+    They count from the minimum; where there is no flux, because nothing was counted, from no flux,
+    as the limit does: the minimum lies at a negative one.
+    """
     import numpy as np
 
     scan = flux.stat_scan
     names = scan.geom.axes.names  # in the data the last axis of the geometry comes first
     place = scan.data.ndim - 1 - 2 - names.index("norm")
     values = np.moveaxis(scan.data, place, 0)[..., 0, 0]
-    with np.errstate(invalid="ignore"):
-        lowest = np.fmin(np.nanmin(values, axis=0), flux.stat.data[..., 0, 0])
-    return scan.geom.axes["norm"].center.to_value(""), values - lowest
+    norm = scan.geom.axes["norm"].center.to_value("")
+    has_flux = np.isfinite(flux.norm.data[..., 0, 0])
+    none = flux.stat_null if "stat_null" in flux.available_quantities else flux.stat
+    minimum = np.where(has_flux, flux.stat.data[..., 0, 0], none.data[..., 0, 0])
+    physical = np.where(has_flux | (norm >= 0).reshape(-1, *[1] * has_flux.ndim), values, np.nan)
+    return norm, values - np.fmin(_lowest(physical), minimum)
+
+
+def _lowest(values: Any) -> Any:
+    """Return the lowest number along the first axis; NaN where there is none."""
+    import numpy as np
+
+    lowest = np.min(np.where(np.isnan(values), np.inf, values), axis=0)
+    return np.where(np.isfinite(lowest), lowest, np.nan)
 
 
 def _reference(flux: Any, power: float) -> Any:

@@ -8,6 +8,8 @@ import pytest
 from response_files import spectrum_of, write_irfs
 from spectra import make_datasets, make_models, run
 
+from gpwf.steps.plots.castro import _profiles
+
 pytestmark = pytest.mark.gammapy
 
 np = pytest.importorskip("numpy")
@@ -70,7 +72,9 @@ def test_off_counts_do_not_change_the_limit_of_no_counts(n_off: int) -> None:
     spectrum.counts_off.data[6] = n_off
     edges = spectrum.counts.geom.axes["energy"].edges[[5, 6, 7]]
     energy = {"edges": [str(edge) for edge in edges]}
-    config = {"energy": energy, "n_sigma_ul": 3.0}
+    scan = {"scan_min": 1e-3, "scan_max": 0.1, "scan_n_values": 5}
+    config = {"energy": energy, "n_sigma_ul": 3.0, "parameters": {"norm": scan}}
+    config["selection_optional"] = ["ul", "scan"]
     points = run("flux-points", config, {"datasets": [datasets], "models": make_models()})
     limit = points["flux_points"].norm_ul.data.ravel()
     assert limit[1] == pytest.approx(4.5 / signal(spectrum)[6], rel=1e-5)
@@ -87,3 +91,6 @@ def test_off_counts_do_not_change_the_limit_of_no_counts(n_off: int) -> None:
     lowest = rise(0.0)
     assert limit[1] == pytest.approx(brentq(lambda x: rise(x) - lowest - 9, 0, 1e4), rel=1e-4)
     assert limit[0] > 0
+    # the colours of a castro plot count from no flux, as the limit does
+    norm, delta = _profiles(points["flux_points"])
+    np.testing.assert_allclose(delta[:, 1], 9 * norm / limit[1], rtol=1e-3)

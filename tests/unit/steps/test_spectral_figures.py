@@ -175,3 +175,19 @@ def test_profiles_that_were_not_scanned_near_their_minimum_are_warned_of() -> No
     flux.stat_scan.data[:, :, :] += 20
     with pytest.warns(UserWarning, match="5 of 5 profiles were not scanned near their minimum"):
         plot("castro", {"flux_points": flux})
+
+
+def test_points_without_any_profile_are_drawn_without_colour() -> None:
+    """A fit that failed leaves NaN: no warning of numpy, and no colour."""
+    from test_figures import make_flux
+
+    flux = make_flux(5, scan=True)
+    for name in ("stat_scan", "norm", "norm_err", "norm_ul"):
+        item = flux._data[name].data
+        item[2] = np.nan
+    figure = plot("castro", {"flux_points": flux})
+    colors = [
+        mesh.get_array() for mesh in figure.axes[0].collections if mesh.get_array() is not None
+    ]
+    masked = [bool(np.ma.getmaskarray(item).all()) for item in colors]
+    assert sum(masked) == 1
