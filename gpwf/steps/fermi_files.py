@@ -8,8 +8,9 @@ from typing import Any
 from gpwf.errors import StepError
 from gpwf.steps.healpix import ring_weights
 
-__all__ = ["read_containment", "read_events", "read_exposure"]
+__all__ = ["check_energies", "read_containment", "read_events", "read_exposure"]
 
+_ROUNDING = 1e-6  # energies were written in other units
 _ERRORS = (KeyError, ValueError, TypeError, IndexError, AttributeError, OSError)
 
 
@@ -49,6 +50,49 @@ def read_events(path: Path, step: str) -> tuple[Any, Any]:
             hint="give a file of gtselect or gtmktime, with the HDUs EVENTS and GTI",
         ) from error
     return events, GTI.create([start.value] * start.unit, [stop.value] * stop.unit, reference)
+
+
+def check_energies(events: Any, energy: Any, step: str) -> None:
+    """Refuse energies at which no events were selected: their bins would be empty, not unknown.
+
+    Parameters
+    ----------
+    events : `gammapy.data.EventList`
+        Whose header may say what `gtselect` selected.
+    energy : `gammapy.maps.MapAxis`
+        Reconstructed energies of the counts.
+    step : str
+        Name of the step, for messages.
+
+    Raises
+    ------
+    StepError
+        Where the axis goes beyond the selection.
+
+    References
+    ----------
+    "Data subspace keywords" of the Fermi Science Tools: DSTYPn, DSUNIn, DSVALn.
+    """
+    from astropy import units as u
+
+    header = {str(key).upper(): value for key, value in events.table.meta.items()}
+    for key in [key for key, value in header.items() if key.startswith("DSTYP")]:
+        number = key.removeprefix("DSTYP")
+        if str(header[key]).strip().upper() != "ENERGY":
+            continue
+        low, _, high = str(header.get(f"DSVAL{number}", "")).partition(":")
+        try:
+            bounds = u.Quantity([float(low), float(high)], header.get(f"DSUNI{number}", "MeV"))
+        except (ValueError, TypeError):
+            continue
+        edges = energy.edges[[0, -1]]
+        if edges[0] < bounds[0] * (1 - _ROUNDING) or edges[1] > bounds[1] * (1 + _ROUNDING):
+            low, high = (f"{item.to_value('TeV'):.4g}" for item in bounds)
+            raise StepError(
+                f"{step}: the events were selected from {low} to {high} TeV, and 'axes.energy' "
+                f"reaches from {edges[0].to_value('TeV'):.4g} to {edges[1].to_value('TeV'):.4g}",
+                hint="stay inside the selection, or select events again with gtselect",
+            )
 
 
 def read_exposure(path: Path, position: Any, energy: Any, step: str) -> Any:
@@ -125,11 +169,14 @@ def _at_pixels(hdu: Any, position: Any) -> Any:
 
 
 def _on_map(path: Path, position: Any) -> Any:
-    """Return the values of a cube in image pixels, one per energy, shape (n,)."""
+    """Return the values of a cube in image pixels, one per energy, shape (n,); NaN beyond it."""
+    import numpy as np
     from gammapy.maps import Map
 
     cube = Map.read(path)
     axis = cube.geom.axes[0]
+    if not cube.geom.to_image().contains(position).all():
+        return np.full(axis.nbin, np.nan)  # gammapy would go on in a straight line
     coords = {"skycoord": position, axis.name: axis.center}
     return cube.interp_by_coord(coords, method="linear")
 

@@ -11,12 +11,19 @@ from gpwf.core.contents import Contents
 from gpwf.core.spec import Port
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.base import Step, StepContext
-from gpwf.steps.fermi_files import read_containment, read_events, read_exposure
+from gpwf.steps.fermi_files import (
+    check_energies,
+    read_containment,
+    read_events,
+    read_exposure,
+)
 from gpwf.steps.reduction.common import energy_axes
 from gpwf.steps.reduction.settings import Axes
 from gpwf.steps.settings import Field, InputPath, Radius, Section, SkyCircle, StepSettings
 
 __all__ = ["FermiDatasetsStep"]
+
+_EMPTY = 10  # none where ten are expected: less likely than 5e-5
 
 
 class Ring(Section):
@@ -108,6 +115,7 @@ class FermiDatasetsStep(Step):
 
         events, gti = read_events(settings.events.path, ctx.step)
         energy, energy_true = energy_axes(settings.axes)
+        check_energies(events, energy, ctx.step)
         counts, counts_off, ratio = _counted(settings, events, energy, ctx.step)
         geom, geom_true = counts.geom, counts.geom.to_image().to_cube([energy_true])
         acceptance = RegionNDMap.from_geom(geom, data=1.0)
@@ -128,45 +136,78 @@ class FermiDatasetsStep(Step):
 def _counted(settings: FermiDatasetsSettings, events: Any, energy: Any, step: str) -> Any:
     """Return the counts of the region and of the ring, and how much larger the ring is.
 
+    Distances are those on the sphere, as the solid angles: a plane stretches wide rings.
+
     Raises
     ------
     NoDataError
         Where nothing was counted.
     StepError
-        Where the ring is empty.
+        Where the ring is empty, or reaches beyond the events.
     """
-    from gammapy.maps import RegionGeom, RegionNDMap
-    from regions import CircleAnnulusSkyRegion, CircleSkyRegion
+    from gammapy.maps import RegionGeom
+    from regions import CircleSkyRegion
 
-    center = settings.on_region.center.skycoord
-    radius = settings.on_region.radius
-    inner = settings.background.r_in
-    outer = inner.quantity + settings.background.width.quantity
-    found = []
-    for region in (
-        CircleSkyRegion(center, radius.quantity),
-        CircleAnnulusSkyRegion(center, inner.quantity, outer),
-    ):
-        counts = RegionNDMap.from_geom(RegionGeom.create(region, axes=[energy]))
-        counts.fill_events(events)
-        found.append(counts)
-    on, ring = found
+    center, radius = settings.on_region.center.skycoord, settings.on_region.radius
+    inner = settings.background.r_in.value
+    outer = inner + settings.background.width.value
+    geom = RegionGeom.create(CircleSkyRegion(center, radius.quantity), axes=[energy])
+    distance = events.radec.separation(center).deg
+    on = _filled(geom, center, events.energy[distance < radius.value])
+    off = _filled(geom, center, events.energy[(distance > inner) & (distance < outer)])
     if not on.data.any():
         bounds = f"{settings.axes.energy.min} and {settings.axes.energy.max}"
         raise NoDataError(
             f"{step}: no event of {settings.events.path.name} in the ON region between {bounds}",
             hint="check 'on_region' and 'axes.energy'",
         )
-    if not ring.data.any():
+    if not off.data.any():
         raise StepError(
-            f"{step}: no event of {settings.events.path.name} in the ring from {inner} to "
-            f"{outer.to_value('deg'):g} deg",
+            f"{step}: no event of {settings.events.path.name} in the ring from "
+            f"{settings.background.r_in} to {outer:g} deg",
             hint="widen 'background', or check that the events reach as far",
         )
-    off = RegionNDMap.from_geom(on.geom, data=ring.data)
-    caps = [1 - math.cos(math.radians(x)) for x in (radius.value, inner.value)]
-    caps.append(1 - math.cos(outer.to_value("rad")))
-    return on, off, (caps[2] - caps[1]) / caps[0]
+    _check_reach(distance, inner, outer, step)
+    return on, off, _solid_angle(inner, outer) / _solid_angle(0, radius.value)
+
+
+def _filled(geom: Any, center: Any, energy: Any) -> Any:
+    """Return a map with the energies of some events, wherever in the region they were."""
+    import numpy as np
+    from astropy.coordinates import SkyCoord
+    from gammapy.maps import RegionNDMap
+
+    counts = RegionNDMap.from_geom(geom)
+    if len(energy):
+        ra, dec = (np.full(len(energy), item.deg) for item in (center.icrs.ra, center.icrs.dec))
+        place = SkyCoord(ra, dec, unit="deg", frame="icrs")
+        counts.fill_by_coord({"skycoord": place, "energy": energy})
+    return counts
+
+
+def _solid_angle(inner: float, outer: float) -> float:
+    """Return the solid angle of a ring, without the factor 2 pi; angles in deg."""
+    return math.cos(math.radians(inner)) - math.cos(math.radians(outer))
+
+
+def _check_reach(distance: Any, inner: float, outer: float, step: str) -> None:
+    """Refuse a ring that reaches beyond the events of the file, where it would be empty.
+
+    Raises
+    ------
+    StepError
+        Where the part of the ring beyond the farthest event should have more than ten.
+    """
+    reach = float(distance.max())
+    if reach >= outer or reach <= inner:
+        return
+    n_inside = int(((distance > inner) & (distance < outer)).sum())
+    missing = n_inside * _solid_angle(reach, outer) / _solid_angle(inner, reach)
+    if missing > _EMPTY:
+        raise StepError(
+            f"{step}: the ring ends at {outer:g} deg, and no event is farther than {reach:.3g} deg",
+            hint="make 'background.width' smaller, or select events in a wider region",
+        )
 
 
 def _exposure(settings: FermiDatasetsSettings, geom: Any, step: str) -> Any:

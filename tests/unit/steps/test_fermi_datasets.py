@@ -174,3 +174,65 @@ def test_a_ring_inside_the_region_is_told_before_the_run(fermi: Path) -> None:
         "background.r_in": "GP306",
         "background.width": "GP306",
     }
+
+
+def test_a_position_beyond_the_map_of_the_exposure_is_refused(fermi: Path) -> None:
+    """gammapy extrapolates there."""
+    from gammapy.maps import Map, MapAxis
+
+    axis = MapAxis.from_nodes(NODES, unit="MeV", interp="log", name="energy")
+    cube = Map.create(skydir=(83.63, 32), binsz=1, width=6, frame="icrs", axes=[axis], unit="cm2 s")
+    cube.data += 3e11
+    cube.write(fermi / "map.fits", format="fgst-template")
+    with pytest.raises(StepError, match=r"map\.fits has no exposure at the position"):
+        run("fermi-datasets", config(fermi, exposure=str(fermi / "map.fits")), {})
+
+
+def test_wide_rings_are_counted_on_the_sphere(fermi: Path) -> None:
+    """A plane that touches the sphere at the source stretches 10 deg to 10.1 deg."""
+    from astropy.coordinates import SkyCoord
+    from astropy.io import fits
+
+    center = SkyCoord("83.63 deg", "22.01 deg")
+    places = center.directional_offset_by(
+        np.linspace(0, 360, 40) * _deg(), np.repeat([9.95, 1.5], 20) * _deg()
+    )
+    with fits.open(fermi / "events.fits", mode="update") as hdulist:
+        table = hdulist["EVENTS"].data
+        ring = np.flatnonzero(np.abs(table["DEC"] - 22.01) > 0.35)[:40]
+        table["RA"][ring], table["DEC"][ring] = places.ra.deg, places.dec.deg
+    ring = {"r_in": "9 deg", "width": "1 deg"}
+    for frame in ("icrs", "galactic"):
+        found = getattr(center, frame).spherical
+        place = {"frame": frame, "lon": f"{found.lon.deg} deg", "lat": f"{found.lat.deg} deg"}
+        region = {"center": place, "radius": "0.3 deg"}
+        dataset = run("fermi-datasets", config(fermi, on_region=region, background=ring), {})
+        assert int(dataset["datasets"][0].counts.data.sum()) == 30
+        assert int(dataset["datasets"][0].counts_off.data.sum()) == 20
+
+
+def _deg() -> Any:
+    from astropy import units as u
+
+    return u.deg
+
+
+def test_a_ring_beyond_the_events_is_refused(fermi: Path) -> None:
+    """They reach to 2 deg."""
+    near = {"r_in": "1 deg", "width": "1.05 deg"}
+    run("fermi-datasets", config(fermi, background=near), {})
+    far = {"r_in": "1 deg", "width": "2 deg"}
+    with pytest.raises(StepError, match=r"the ring ends at 3 deg, and no event is farther than"):
+        run("fermi-datasets", config(fermi, background=far), {})
+
+
+def test_energies_beyond_the_selection_are_refused(fermi: Path) -> None:
+    from astropy.io import fits
+
+    cards = {"DSTYP1": "TIME", "DSVAL1": "TABLE", "DSTYP4": "ENERGY", "DSUNI4": "MeV"}
+    with fits.open(fermi / "events.fits", mode="update") as hdulist:
+        hdulist["EVENTS"].header.update(cards | {"DSVAL4": "30000:2000000"})
+    run("fermi-datasets", config(fermi), {})
+    low = {"energy": {"min": "0.02 TeV", "max": "1 TeV", "nbins": 8}}
+    with pytest.raises(StepError, match=r"selected from 0\.03 to 2 TeV, .* from 0\.02 to 1"):
+        run("fermi-datasets", config(fermi, axes=low), {})
