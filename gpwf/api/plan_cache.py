@@ -4,8 +4,8 @@ Reading, checking and compiling a workflow imports the schema validator, the ste
 networkx: half a second that an unchanged workflow need not pay. The plan is kept in the store
 under what it was made from, and used again only while every one of these is unchanged: the
 arguments, the text of every document, the environment variables that were looked up, the code of
-gpwf, of its plugins and of the functions that steps call, the versions of the packages, and the
-content of every external file.
+gpwf, of its plugins and of the functions that steps call, the versions of the packages, the content
+of every external file, and what there is in folders and for patterns that settings name.
 
 A plan with secrets in its settings is not kept: a worker needs them as they are, and they shall
 lie nowhere.
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import glob
 import json
 import os
 import re
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["code_fingerprint", "kept_or_made", "load_plan", "save_plan"]
 
-_FORMAT = "gpwf-plan-cache/3"
+_FORMAT = "gpwf-plan-cache/4"
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -170,6 +171,7 @@ def save_plan(
         "environment": {
             name: _sealed(value) for name, value in {**_implied(plan), **environment}.items()
         },
+        "listings": _listings(plan),
         "text": text,
     }
     head = json.dumps(entry).encode()
@@ -177,6 +179,39 @@ def save_plan(
     with contextlib.suppress(OSError):
         path.parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         write_atomic(path, chain([head, b"\n"], plan_to_text(plan)), durable=False)
+
+
+def _listings(plan: Plan) -> dict[str, Digest]:
+    """Return what settings name folders or patterns of files, with a digest of what is there.
+
+    A file that comes there later is not among the files of the plan.
+    """
+    texts = {text for task in plan.tasks for text in _absolute_paths(task.settings)}
+    return {
+        text: _listing(text)
+        for text in sorted(texts)
+        if glob.has_magic(text) or Path(text).is_dir()
+    }
+
+
+def _absolute_paths(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        if value.startswith(os.sep):
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _absolute_paths(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _absolute_paths(item)
+
+
+def _listing(place: str) -> Digest:
+    try:
+        names = os.listdir(place)  # noqa: PTH208  (names are enough)
+    except OSError:
+        names = glob.glob(place, recursive=True)  # noqa: PTH207  (absolute)
+    return tagged_digest("gpwf-listing/1", sorted(names))
 
 
 def _implied(plan: Plan) -> dict[str, str | None]:
@@ -197,6 +232,8 @@ def load_plan(store: Store, arguments: Mapping[str, Any]) -> tuple[Plan, str] | 
         head, _, data = _entry_path(store, arguments).read_bytes().partition(b"\n")
         entry = json.loads(head)
         if entry["format"] != _FORMAT or entry["code"] != code_fingerprint():
+            return None
+        if any(_listing(place) != digest for place, digest in entry["listings"].items()):
             return None
         plan = plan_from_text(data)
         if not _unchanged(store, plan, entry["environment"]):

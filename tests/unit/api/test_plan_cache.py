@@ -177,3 +177,37 @@ def test_the_fingerprint_changes_with_the_code_of_a_plugin(
     assert plan_cache.code_fingerprint() == before
     file.write_text("x = 1\n")
     assert plan_cache.code_fingerprint() != before
+
+
+def write_events(path: Path, obs_id: int) -> None:
+    """Write the headers of a file of events, which are all that a plan looks at."""
+
+    def block(*cards: str) -> bytes:
+        return "".join(f"{card:<80}" for card in (*cards, "END")).ljust(2880).encode()
+
+    table = ["XTENSION= 'BINTABLE'", "BITPIX  = 8", "NAXIS   = 0"]
+    path.write_bytes(
+        block("SIMPLE  = T", "BITPIX  = 8", "NAXIS   = 0")
+        + block(*table, "EXTNAME = 'EVENTS  '", f"OBS_ID  = {obs_id}")
+        + block(*table, "EXTNAME = 'GTI     '")
+    )
+
+
+@pytest.mark.parametrize(
+    "where", ["files: [data/*.fits]", "datastore: data", "files: ['**/*.fits']"]
+)
+def test_a_file_that_comes_later_is_seen(
+    where: str, tmp_path: Path, n_compiled: Callable[[], int]
+) -> None:
+    """Patterns, and folders without an index, stand for the files that are there."""
+    path = tmp_path / "w.yaml"
+    config = f"{{{where}, required_irf: all-optional}}"
+    path.write_text(f"gpwf: 1\nsteps:\n  - {{tag: observations, config: {config}}}\n")
+    (tmp_path / "data").mkdir()
+    for number in (1, 2):
+        write_events(tmp_path / "data" / f"{number}.fits", number)
+        plan = plan_of(path)
+        assert plan == plan_of(path)
+        assert n_compiled() == number
+        names = [Path(item.path).name for item in plan.tasks[0].files]
+        assert names == [f"{n + 1}.fits" for n in range(number)]
