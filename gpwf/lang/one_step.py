@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,10 @@ def check_step(draft: StepDraft, catalog: StepCatalog) -> CheckedStep:
     found = report.finished()
     if spec is None:
         return CheckedStep(spec=None, problems=found)
-    return CheckedStep(spec=spec, problems=found, text=_text(spec, draft, catalog))
+    written = _written(_root(draft, config), draft, catalog)
+    return CheckedStep(
+        spec=spec, problems=found, text=_text(spec, draft, catalog, partial(_kept, written, base))
+    )
 
 
 def _config(draft: StepDraft) -> tuple[Node | None, Path, Document | None]:
@@ -150,10 +154,41 @@ def _paths(draft: StepDraft) -> list[tuple[str, str]]:
     return [(f"steps.{draft.name}.config.{path}", value) for path, value in draft.sets]
 
 
-def _text(spec: WorkflowSpec, draft: StepDraft, catalog: StepCatalog) -> str:
+def _written(root: Node, draft: StepDraft, catalog: StepCatalog) -> Any:
+    """Return the settings as they were given, with references in them."""
+    root = apply_sets(root, _paths(draft), catalog, Report())
+    given = root.get("steps", len(draft.sources), "config")
+    return given.plain() if given is not None else {}
+
+
+def _kept(written: Any, base: Path, value: Any) -> Any:
+    """Return a settled value with the references that it was written with.
+
+    The document must not have the values of environment variables: they may be secrets, and only
+    what refers to a variable is known to be one of them.
+    """
+    if isinstance(written, str) and "${" in written:
+        is_relative = not written.startswith(("/", "$", "~"))
+        is_path = isinstance(value, str) and value.startswith(f"{base}/")
+        return f"{base}/{written}" if is_path and is_relative else written
+    if isinstance(written, Mapping) and isinstance(value, Mapping):
+        return {
+            key: _kept(written[key], base, item) if key in written else item
+            for key, item in value.items()
+        }
+    if not isinstance(written, list) or not isinstance(value, (list, tuple)):
+        return value
+    if len(written) != len(value):
+        return value
+    return [_kept(old, base, item) for old, item in zip(written, value, strict=True)]
+
+
+def _text(
+    spec: WorkflowSpec, draft: StepDraft, catalog: StepCatalog, kept: Callable[[Any], Any]
+) -> str:
     """Return the document with what was given; with everything where that says something else."""
     own = spec.step(draft.name)
-    for config in (_given(own), dict(own.settings)):
+    for config in (kept(_given(own)), kept(dict(own.settings))):
         step: dict[str, Any] = {"name": draft.name, "tag": draft.tag}
         if config:
             step["config"] = config

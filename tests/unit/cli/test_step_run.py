@@ -49,6 +49,32 @@ FIT_INPUTS = [("datasets", "a"), ("models", "m.yaml")]
 # ---- settings ------------------------------------------------------------------------------------
 
 
+def test_environment_variables_stay_references(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their values may be secrets, and what does not say where they come from is recorded."""
+    monkeypatch.setenv("HUSH", "v3ry-hidden")
+    monkeypatch.setenv("ENDING", "txt")
+    (folder / "conf").mkdir()
+    (folder / "conf" / "n.txt").write_text("")
+    (folder / "conf" / "command.yaml").write_text(
+        "argv: [curl, '--user=${env.HUSH}', x]\ninputs: {n: 'n.${env.ENDING}'}\n"
+        "outputs: {page: x.html}\n"
+    )
+    step = OneStep("command", output="out", config_file="conf/command.yaml")
+    text = step.check()
+    assert "hidden" not in text
+    assert "--user=${env.HUSH}" in text
+    assert f"{folder}/conf/n.${{env.ENDING}}" in text
+    text = OneStep(
+        "command",
+        output="out",
+        sets=[("argv", "[echo, '${env.HUSH}']"), ("outputs.page", "x.html")],
+    ).check()
+    assert "${env.HUSH}" in text
+    assert "hidden" not in text
+
+
 def test_settings_come_from_a_file_and_from_single_values(folder: Path) -> None:
     (folder / "conf").mkdir()
     (folder / "conf" / "fit.yaml").write_text("fit_range: {min: 1 TeV, max: 20 TeV}\n")
