@@ -151,8 +151,8 @@ def _require_counts(datasets: Any, step: str) -> None:
     if all(has_counts(item) and not item.counts.data[mask_of(item)].any() for item in datasets):
         raise NoDataError(
             f"{step}: there are no counts in the bins to fit",
-            hint="check the region and the energy range; the step 'upper-limit' gives a limit of "
-            "what was not seen",
+            hint="check the region and the energy range; where OFF events were counted, the step "
+            "'upper-limit' gives a limit of an amplitude with 'min: 0'",
         )
 
 

@@ -120,6 +120,20 @@ def test_data_that_do_not_limit_are_told(monkeypatch: pytest.MonkeyPatch) -> Non
         limit({})
 
 
+def test_no_on_counts_limit_an_amplitude_that_is_not_negative() -> None:
+    """Half the rise is expected at the limit, whatever was counted OFF."""
+    datasets, models = make_datasets(0), make_models()
+    datasets[0].counts.data[...] = 0
+    spectrum = models[0].spectral_model
+    spectrum.index.frozen, spectrum.amplitude.min = True, 0
+    by_hand = datasets[0].copy(name="by-hand")
+    by_hand.models = models.copy()
+    signal = float(by_hand.npred_signal().data.sum()) / spectrum.amplitude.value
+    inputs = {"datasets": [datasets], "models": models}
+    table = run("upper-limit", {"parameter": "amplitude"}, inputs)["limit"]
+    assert table["limit"][0] * signal == pytest.approx(one_sided_delta(0.95) / 2, rel=1e-3)
+
+
 def test_no_counts_are_no_data() -> None:
     datasets = nothing()
     for dataset in datasets:
