@@ -151,7 +151,9 @@ class FluxProfileStep(Step):
         datasets = _datasets(inputs, ctx.step)
         geom = datasets[0].counts.geom.to_image()
         regions = _line(settings.line, geom) if settings.line else _rings(settings.rings)
-        solid_angles = _solid_angles(regions, geom, ctx.step)
+        solid_angles = [
+            _solid_angles(regions, dataset.counts.geom.to_image(), ctx.step) for dataset in datasets
+        ]
         for dataset in datasets:
             for number, region in enumerate(regions):
                 require_region(dataset, region, f"region {number + 1} of {len(regions)}", ctx.step)
@@ -176,7 +178,9 @@ class FluxProfileStep(Step):
         with spread_estimators(ctx):
             profile = estimator.run(datasets)
         profile.meta["sqrt_ts_threshold_ul"] = settings.sqrt_ts_threshold_ul
-        profile.meta["solid_angle_sr"] = solid_angles
+        profile.meta["solid_angle_sr"] = [
+            sum(item) / len(item) for item in zip(*solid_angles, strict=True)
+        ]
         profile.meta["regions"] = "line" if settings.line else "rings"
         profile.gti = datasets.gti  # gammapy adds that of every region up
         settle_flux(profile, _SOURCE, ctx.step, datasets)
@@ -258,12 +262,12 @@ def _solid_angles(regions: Sequence[Any], geom: Any, step: str) -> list[float]:
     return found
 
 
-def _warn_uneven(solid_angles: list[float], regions: Sequence[Any], step: str) -> None:
+def _warn_uneven(solid_angles: list[list[float]], regions: Sequence[Any], step: str) -> None:
     """Warn of regions that pixels cannot follow."""
     small = [
         str(number + 1)
-        for number, (pixels, region) in enumerate(zip(solid_angles, regions, strict=True))
-        if not math.isclose(pixels, _area_sr(region), rel_tol=0.3)
+        for number, region in enumerate(regions)
+        if not all(math.isclose(one[number], _area_sr(region), rel_tol=0.3) for one in solid_angles)
     ]
     if small:
         warnings.warn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,6 +131,22 @@ def test_regions_that_do_not_fit_the_map_are_told(maps: Any) -> None:
     masked.mask_safe.data[:, :9] = False
     with pytest.raises(StepError, match="the safe range of dataset 'masked' ends inside region 1"):
         profile({"rings": RINGS}, Datasets([masked]))
+
+
+def test_the_solid_angle_is_that_of_all_maps(maps: Any, tmp_path: Path) -> None:
+    """Pixels of 0.05 deg cover another part of a region than those of 0.02 deg."""
+    from gammapy.datasets import Datasets
+
+    other = map_of(write_irfs(tmp_path), prefix="fine")
+    other["geom"]["wcs"] |= {"binsize": "0.02 deg"}
+    fine = run("simulate", {"observation": other, "seed": 1}, {})["datasets"]
+    config = {"rings": RINGS | {"nbins": 2, "radius_max": "0.25 deg"}, "selection_optional": []}
+    angles = [
+        np.array(profile(config, item).meta["solid_angle_sr"])
+        for item in (maps, fine, Datasets([*maps, *fine]))
+    ]
+    assert not np.allclose(angles[0], angles[1], rtol=1e-2)
+    np.testing.assert_allclose(angles[2], (angles[0] + angles[1]) / 2, rtol=1e-9)
 
 
 def test_what_is_no_map_is_refused(maps: Any) -> None:
