@@ -98,6 +98,12 @@ def find_datasets(setting: str, path: str) -> list[DatasetFile]:
     OGIP/92-007, "The OGIP spectral file format".
     """
     if not Path(path).is_file():
+        if any(sign in path for sign in "*?["):
+            raise StepInputError(
+                f"{setting}: no such file: {path}",
+                setting=setting,
+                hint="patterns are not for reduced data, whose files name others: name each file",
+            )
         raise missing_path(setting, path, "file")
     if path.lower().endswith(_LIST_ENDINGS):
         return _listed(setting, Path(path))
@@ -142,6 +148,13 @@ def _listed(setting: str, path: Path) -> list[DatasetFile]:
             raise missing_path(setting, str(place), "file")
         ecsv = place.name.lower().endswith(".ecsv")
         inner = (_from_ecsv if ecsv else _from_fits)(setting, place)
+        if inner.type != kind and (inner.ogip or FLUX_POINTS in (inner.type, kind)):
+            raise StepInputError(
+                f"{setting}: dataset '{name}' of {path} is a '{kind}', and its file {filename} is "
+                f"that of a '{inner.type}'",
+                setting=setting,
+                hint="correct 'type' or 'filename'",
+            )
         found.append(replace(inner, type=kind, name=name, telescope="", listed=filename))
     return found
 

@@ -119,12 +119,7 @@ def scan_files(setting: str, files: Sequence[Path], response: Path | None = None
     headers = {path: _headers(setting, path) for path in files}
     shared = [path for path, found in headers.items() if not _is_events(found)]
     events = {path: found for path, found in headers.items() if path not in shared}
-    lent: dict[str, IndexedHdu] = {}
-    if response is not None:
-        lent = _hdus("irfs", response, _headers("irfs", response), 0)
-        _check_response("irfs", response, lent)
-    elif shared:
-        lent = _shared_response(setting, shared, {path: headers[path] for path in shared})
+    lent, lenders = _lent(setting, {path: headers[path] for path in shared}, response)
     if not events:
         names = ", ".join(path.name for path in shared[:_SHOWN])
         raise StepInputError(
@@ -132,14 +127,14 @@ def scan_files(setting: str, files: Sequence[Path], response: Path | None = None
             setting=setting,
             hint="give the files that have an HDU 'EVENTS'",
         )
-    used = [*events, *({item.path for item in lent.values()})]
+    used = [*events, *lenders]
     base = Path(os.path.commonpath([path.parent for path in used]))
     rows: dict[int, list[IndexedHdu]] = {}
     places: dict[int, Path] = {}
     telescopes: dict[str, Path] = {}
     pointings = {}
     for path, found in events.items():
-        header = next(item for item in found if _kind(item) == "events")
+        header = _events_header(setting, path, found)
         obs_id = _obs_id(setting, path, header)
         if obs_id in places:
             raise StepInputError(
@@ -157,6 +152,8 @@ def scan_files(setting: str, files: Sequence[Path], response: Path | None = None
         if pointing is not None:
             pointings[obs_id] = pointing
     _check_telescopes(setting, telescopes)
+    if len(telescopes) == 1:
+        _check_lenders(next(iter(telescopes)), lenders)
     return DatastoreIndex(
         directory=base,
         files={obs_id: _data_files(rows[obs_id], base) for obs_id in sorted(rows)},
@@ -266,20 +263,42 @@ def _pointing(header: Mapping[str, Any]) -> tuple[float, float] | None:
     return ra, dec
 
 
-def _shared_response(
-    setting: str, paths: Sequence[Path], headers: Mapping[Path, Sequence[Mapping[str, Any]]]
-) -> dict[str, IndexedHdu]:
-    """Return the response of the only file that has nothing but response."""
-    if len(paths) > 1:
-        names = ", ".join(path.name for path in paths[:_SHOWN])
+def _lent(
+    setting: str, shared: Mapping[Path, Sequence[Mapping[str, Any]]], response: Path | None
+) -> tuple[dict[str, IndexedHdu], dict[Path, Sequence[Mapping[str, Any]]]]:
+    """Return the response for all observations by type, and the headers of the file that has it.
+
+    Parameters
+    ----------
+    setting : str
+        Setting that names the files without events.
+    shared : mapping of Path to sequence of mapping
+        Headers of these files.
+    response : Path, optional
+        File that is named for it; left out, the only one of ``shared``.
+
+    Raises
+    ------
+    StepInputError
+        Where several files have no events, or the file has no response.
+    """
+    others = [path for path in shared if path != response]
+    if len(others) > (response is None):
+        names = ", ".join(path.name for path in others[:_SHOWN])
+        few = "a file has" if len(others) == 1 else "several files have"
         raise StepInputError(
-            f"{setting}: several files have no events: {names}",
+            f"{setting}: {few} no events: {names}",
             setting=setting,
             hint="leave them out, and give the one with the response as 'irfs'",
         )
-    found = _hdus(setting, paths[0], headers[paths[0]], 0)
-    _check_response(setting, paths[0], found)
-    return found
+    path = response if response is not None else next(iter(others), None)
+    if path is None:
+        return {}, {}
+    setting = "irfs" if response is not None else setting
+    headers = shared.get(path) or _headers(setting, path)
+    found = _hdus(setting, path, headers, 0)
+    _check_response(setting, path, found)
+    return found, {path: headers}
 
 
 def _check_response(setting: str, path: Path, found: Mapping[str, IndexedHdu]) -> None:
@@ -297,6 +316,47 @@ def _check_response(setting: str, path: Path, found: Mapping[str, IndexedHdu]) -
             setting=setting,
             hint="a file of response has HDUs whose HDUCLAS1 is RESPONSE",
         )
+
+
+def _events_header(
+    setting: str, path: Path, headers: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    """Return the header of the events of a file.
+
+    Raises
+    ------
+    StepInputError
+        Where it has several lists of events: one of them alone would be read.
+    """
+    found = [item for item in headers if _kind(item) == "events"]
+    if len(found) > 1:
+        names = ", ".join(str(item.get("EXTNAME", "")) for item in found[:_SHOWN])
+        raise StepInputError(
+            f"{setting}: {path.name} has {len(found)} lists of events: {names}",
+            setting=setting,
+            hint="write each into a file of its own, or make index tables for the folder",
+        )
+    return found[0]
+
+
+def _check_lenders(telescope: str, lenders: Mapping[Path, Sequence[Mapping[str, Any]]]) -> None:
+    """Refuse response of another telescope, where both headers tell theirs.
+
+    Raises
+    ------
+    StepInputError
+        With the file.
+    """
+    for path, headers in lenders.items():
+        for header in headers:
+            name = str(header.get("TELESCOP", "")).strip()
+            if telescope and name and _kind(header) and name.upper() != telescope.upper():
+                raise StepInputError(
+                    f"irfs: {path.name} has the response of {name}, and the events are of "
+                    f"{telescope}",
+                    setting="irfs",
+                    hint="give the response of the same telescope, or correct TELESCOP",
+                )
 
 
 def _check_telescopes(setting: str, telescopes: Mapping[str, Path]) -> None:

@@ -176,3 +176,32 @@ def test_settings_that_exclude_each_other(folder: Path) -> None:
     assert [item.path for item in settle(step, {"irfs": "a.fits"}, base=folder).problems] == [
         ("irfs",)
     ]
+
+
+def test_no_list_of_events_is_lost(tmp_path: Path) -> None:
+    path = write(tmp_path / "two.fits", [*events(1), *events(2), ("AEFF", AEFF)])
+    with pytest.raises(StepInputError, match=r"two\.fits has 2 lists of events: EVENTS, EVENTS"):
+        scan_files("files", [path])
+
+
+def test_response_of_another_telescope_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "events.fits", events())
+    for name, given in (("fact", "FACT "), ("none", ""), ("magic", "MAGIC")):
+        cards = AEFF | {"TELESCOP": given}
+        irf = write(tmp_path / f"{name}.fits", [("EFFECTIVE AREA", cards)])
+        if name != "magic":
+            assert scan_files("files", [path], irf).hdu_types(7) >= {"aeff", "events"}
+            assert scan_files("files", [path, irf]).hdu_types(7) >= {"aeff", "events"}
+            continue
+        for arguments in (([path], irf), ([path, irf], None)):
+            with pytest.raises(StepInputError, match="response of MAGIC, and the events are of F"):
+                scan_files("files", *arguments)
+
+
+def test_a_file_without_events_is_not_passed_over(folder: Path) -> None:
+    """With 'irfs' it is no response, and it may be one whose events were lost."""
+    irf = folder / "irf.fits"
+    assert scan_files("files", sorted(folder.iterdir()), irf).obs_ids == (3, 20131103093)
+    write(folder / "c_dl3.fits", [("GTI", {"HDUCLAS1": "GTI"})])
+    with pytest.raises(StepInputError, match=r"a file has no events: c_dl3\.fits"):
+        scan_files("files", sorted(folder.iterdir()), irf)

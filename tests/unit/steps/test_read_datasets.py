@@ -241,3 +241,16 @@ def test_settings_are_checked_before_the_run() -> None:
     assert problems("read-datasets", {"edisp_bins": 2}) == {"edisp_bins": "GP306"}
     assert problems("read-datasets", {"files": []}) == {"files": "GP304"}
     assert problems("read-datasets", {"files": ["a.fits", "a.fits"]}) == {"files.1": "GP306"}
+
+
+def test_patterns_and_wrong_types_are_told_before_the_run(spectra: Path) -> None:
+    with pytest.raises(StepInputError, match="no such file") as caught:
+        external(spectra / "*.fits")
+    assert "name each file" in (caught.value.hint or "")
+    path = spectra / "datasets.yaml"
+    text = path.read_text()
+    assert "SpectrumDatasetOnOff" in text
+    for kind in ("MapDataset", "FluxPointsDataset"):
+        path.write_text(text.replace("SpectrumDatasetOnOff", kind))
+        with pytest.raises(StepInputError, match=f"is a '{kind}', and its file .* 'SpectrumData"):
+            external(path)
