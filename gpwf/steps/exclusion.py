@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,22 +21,24 @@ _SHAPE = re.compile(r"\s*[\[(]?\s*\d+(\s*,\s*\d+)*\s*,?\s*[\])]?\s*")
 _MAX_PIXELS = 200_000_000
 _WIDTH_DEG = 14.0
 _BIN_DEG = 0.02
+_MOST_BINS = 4000  # on a side
 _SETTING = "background.exclusion"
 _AT_ONCE = 100  # regions
 
 
-def read_exclusion(path: Path, center: Any, step: str) -> Any:
+def read_exclusion(path: Path, center: Any, step: str, *, width_deg: float = 0.0) -> Any:
     """Return an exclusion mask.
 
     Parameters
     ----------
     path : Path
-        A FITS map (zero: excluded) or a file of regions to exclude that the package regions reads
-        (DS9, CRTF, FITS).
+        A FITS map (zero: excluded) or a file of regions to exclude (DS9, CRTF).
     center : `astropy.coordinates.SkyCoord`
         Centre of the map that is made from regions.
     step : str
         Name of the step, for the message.
+    width_deg : float
+        Least width of the map that is made from regions, in deg; it is 14 deg or more.
 
     Returns
     -------
@@ -53,15 +56,17 @@ def read_exclusion(path: Path, center: Any, step: str) -> Any:
         from gammapy.maps import Map, WcsGeom
 
         regions = _read_regions(path, step, _SETTING)
-        geom = WcsGeom.create(
-            skydir=center, binsz=_BIN_DEG, width=_WIDTH_DEG, frame=center.frame.name
-        )
+        width = min(max(_WIDTH_DEG, width_deg), 180.0)  # around a position
+        binsz = max(_BIN_DEG, width / _MOST_BINS)
+        geom = WcsGeom.create(skydir=center, binsz=binsz, width=width, frame=center.frame.name)
         mask = Map.from_geom(geom, data=~_inside(regions, geom))
     if not mask.data.any():
         raise StepError(
             f"{step}: the exclusion mask {path.name} excludes everything",
             hint="in a mask, 0 is excluded and 1 may be used; perhaps it is inverted",
         )
+    if mask.data.all():
+        warnings.warn(f"{step}: {path.name} excludes nothing; perhaps it lies beside", stacklevel=3)
     return mask
 
 
@@ -206,20 +211,40 @@ def _read_map(path: Path, step: str, setting: str) -> Any:
 
 
 def _read_regions(path: Path, step: str, setting: str) -> list[Any]:
+    """Return the regions on the sky of a file.
+
+    Raises
+    ------
+    StepError
+        Where there is none, or one with a minus sign.
+    """
     from regions import Regions, SkyRegion
 
     try:
-        regions = [item for item in Regions.read(str(path)) if isinstance(item, SkyRegion)]
+        found = list(Regions.read(str(path)))
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise StepError(
             f"{step}: {path.name} is not a file of regions: {error}",
             hint=f"'{setting}' is a FITS image or a file of regions (DS9 '.reg')",
         ) from error
+    regions = [item for item in found if isinstance(item, SkyRegion)]
     if not regions:
         raise StepError(
             f"{step}: {path.name} has no region on the sky",
             hint="regions are to be in sky coordinates ('fk5', 'icrs', 'galactic'), not in pixels",
         )
+    if len(regions) < len(found):
+        warnings.warn(
+            f"{step}: {len(found) - len(regions)} of {len(found)} regions in {path.name} are in "
+            "pixels, not on the sky, and exclude nothing",
+            stacklevel=4,
+        )
+    for number, region in enumerate(found):
+        if not region.meta.get("include", True):  # to the package, all that is outside of it
+            raise StepError(
+                f"{step}: region {number + 1} in {path.name} has a minus sign",
+                hint="every region of the file is excluded: leave out the sign, or the region",
+            )
     return regions
 
 

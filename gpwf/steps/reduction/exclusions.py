@@ -17,7 +17,9 @@ log = logging.getLogger(__name__)
 _POSITIONS = 72  # on the circle around a pointing
 
 
-def exclusion_mask(settings: DatasetsSettings, given: Any, center: Any, step: str) -> Any:
+def exclusion_mask(
+    settings: DatasetsSettings, given: Any, center: Any, step: str, *, width_deg: float
+) -> Any:
     """Return the mask of a reduction, True where the background may be measured; or None.
 
     Parameters
@@ -30,6 +32,8 @@ def exclusion_mask(settings: DatasetsSettings, given: Any, center: Any, step: st
         Centre of the map that is made from a file of regions.
     step : str
         Name of the step, for messages.
+    width_deg : float
+        How wide that map has to be to hold all that is analysed, in deg.
 
     Returns
     -------
@@ -46,7 +50,8 @@ def exclusion_mask(settings: DatasetsSettings, given: Any, center: Any, step: st
     path = settings.background.exclusion
     if path is None:
         return None
-    return _image(read_exclusion(path.path, center, step), f"the mask {path.path.name}", step)
+    mask = read_exclusion(path.path, center, step, width_deg=width_deg)
+    return _image(mask, f"the mask {path.path.name}", step)
 
 
 def _image(mask: Any, name: str, step: str) -> Any:

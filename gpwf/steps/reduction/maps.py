@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -73,7 +74,9 @@ def reduce_maps(
 
     assert settings.geom.wcs is not None  # checked with the settings
     center = map_center(settings.geom.wcs, observations, ctx.step)
-    mask = exclusion_mask(settings, exclusion, center.skycoord, ctx.step)
+    extent = settings.geom.wcs.width
+    width = math.hypot(extent.width.value, extent.height.value)  # the corners are on it, too
+    mask = exclusion_mask(settings, exclusion, center.skycoord, ctx.step, width_deg=width)
     reduction = _Reduction(settings, settings.geom.wcs, center, mask, ctx.step)
     names = dataset_names(observations, settings.prefix)
     total = reduction.empty(stacked_name(observations, settings.prefix)) if settings.stack else None

@@ -31,6 +31,9 @@ from gpwf.steps.settings import Radius
 
 __all__ = ["reduce_spectra"]
 
+_WIDEST_DEG = 10.0  # no telescope sees further from its pointing
+_MARGIN_DEG = 2.0
+
 
 def reduce_spectra(
     settings: DatasetsSettings, observations: list[Any], ctx: StepContext, exclusion: Any = None
@@ -64,7 +67,10 @@ def reduce_spectra(
 
     region = settings.on_region
     assert region is not None  # checked with the settings
-    mask = exclusion_mask(settings, exclusion, region.center.skycoord, ctx.step)
+    center = region.center.skycoord
+    mask = exclusion_mask(
+        settings, exclusion, center, ctx.step, width_deg=_off_width(center, observations)
+    )
     reduction = _Reduction(settings, region, mask, ctx.step)
     names = dataset_names(observations, settings.prefix)
     pairs = list(zip(observations, names, strict=True))
@@ -72,7 +78,7 @@ def reduce_spectra(
     _check_seen(reduced, settings, ctx.step)
     seen = [item for item, result in zip(observations, reduced, strict=True) if result.is_seen]
     if mask is not None:
-        check_off_cover(mask, region.center.skycoord, seen, ctx.step)
+        check_off_cover(mask, center, seen, ctx.step)
     datasets = Datasets([item.dataset for item in reduced if item.dataset is not None])
     _check(datasets, settings, ctx.step)
     datasets = _safe_ones(datasets, settings, ctx.step)
@@ -80,6 +86,15 @@ def reduce_spectra(
         name = stacked_name(seen, settings.prefix)
         datasets = Datasets([datasets.stack_reduce(name=name)])
     return datasets
+
+
+def _off_width(center: Any, observations: list[Any]) -> float:
+    """Return how wide a map around the ON region holds all OFF regions, in deg.
+
+    They are up to twice as far from it as the pointing.
+    """
+    offsets = [item.get_pointing_icrs(item.tmid).separation(center).deg for item in observations]
+    return 4 * float(max([0, *(deg for deg in offsets if deg < _WIDEST_DEG)])) + _MARGIN_DEG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
