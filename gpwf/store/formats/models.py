@@ -8,12 +8,13 @@ their parameters, and how they are interpolated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from gpwf.core.digests import Digest
+from gpwf.errors import StoreError
 from gpwf.store.formats._fits import dump_yaml, load_yaml, write_hdulist
 from gpwf.store.formats._model_parts import (
     exact_dict,
@@ -88,6 +89,18 @@ def write_models(models: Any, directory: Path, card: Mapping[str, str], stem: st
     (directory / f"{stem}{_INDEX}").write_text(dump_yaml(index, card), encoding="utf-8")
 
 
+def _file_names(data: Any) -> Iterator[Any]:
+    """Yield the names of all files that components refer to."""
+    if isinstance(data, Mapping):
+        if "filename" in data:
+            yield data["filename"]
+        for item in data.values():
+            yield from _file_names(item)
+    elif isinstance(data, list) and data and isinstance(data[0], Mapping):
+        for item in data:
+            yield from _file_names(item)
+
+
 def read_models(directory: Path, stem: str = "") -> Any:
     """Read what `write_models` wrote."""
     from gammapy.modeling.models import Models
@@ -95,6 +108,12 @@ def read_models(directory: Path, stem: str = "") -> Any:
 
     index = load_yaml(directory / f"{stem}{_INDEX}")
     components = index["components"]
+    for name in [index.get("covariance"), *_file_names(components)]:
+        if name is not None and Path(str(name)).name != name:
+            raise StoreError(
+                f"the models refer to {name}, which is no file of the product",
+                hint="the step `models` reads files that gammapy wrote",
+            )
     models = Models.from_dict({"components": deepcopy(components)}, path=str(directory))
     for model, data in zip(models, components, strict=True):
         restore_parts(model, data)

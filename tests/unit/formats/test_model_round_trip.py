@@ -313,3 +313,17 @@ def test_the_absorption_of_gammapys_data_is_read_back(tmp_path: Path) -> None:
     }
     np.testing.assert_array_equal(evaluate(again[0]), evaluate(build()[0]))
     assert os.environ["GAMMAPY_DATA"].encode() not in (folder / "models.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["/data/map.fits", "../map.fits", "sub/map.fits"])
+def test_files_of_a_product_are_in_it(name: str, tmp_path: Path) -> None:
+    """Others would be read without being counted, and belong to whoever reads it."""
+    (tmp_path / "models.yaml").write_text(
+        "components:\n- {name: x, type: SkyModel, spectral: {type: compound, model1: "
+        f"{{type: TableModel, filename: {name}}}}}}}\n"
+    )
+    with pytest.raises(StoreError, match=f"refer to {name}, which is no file of the product"):
+        formats.read("models", tmp_path, never)
+    (tmp_path / "models.yaml").write_text(f"components: []\ncovariance: {name}\n")
+    with pytest.raises(StoreError, match="no file of the product"):
+        formats.read("models", tmp_path, never)
