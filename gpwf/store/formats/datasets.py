@@ -205,7 +205,10 @@ def _read_one(directory: Path, entry: Mapping[str, Any]) -> Any:
     """Read one dataset and restore what its file alone does not hold."""
     if entry["type"] == FLUX_POINTS:
         return read_flux_dataset(directory, entry["name"], entry["gpwf"])
-    content = (directory / entry["filename"]).read_bytes()
+    name = entry["filename"]
+    if Path(name).name != name:
+        raise StoreError(f"the datasets refer to {name}, which is no file of the product")
+    content = (directory / name).read_bytes()
     hdus = {hdu.name: hdu for hdu in split(content)}
     details = entry["gpwf"]["maps"]
     maps = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gpwf.errors import StoreError
 from gpwf.store import formats
 
 pytestmark = pytest.mark.gammapy
@@ -206,6 +207,14 @@ def test_datasets_carry_the_card_and_are_read_by_gammapy(tmp_path: Path) -> None
         plain = Datasets.read(folder / "datasets.yaml", lazy=False)
     assert len(plain) == 3
     assert plain[0].counts.data.sum() == make_dataset().counts.data.sum()
+
+
+def test_files_of_datasets_are_in_the_product(tmp_path: Path) -> None:
+    (tmp_path / "datasets.yaml").write_text(
+        "datasets: [{name: x, type: MapDataset, filename: ../x.fits, gpwf: {}}]\n"
+    )
+    with pytest.raises(StoreError, match=r"refer to \.\./x\.fits, which is no file of the product"):
+        formats.read("datasets", tmp_path, never)
 
 
 def test_models_keep_covariance_between_linked_parameters(tmp_path: Path) -> None:
