@@ -124,6 +124,8 @@ def _flux_points(item: DatasetFile, name: str, stat_type: str) -> Any:
         if key in table.colnames
     }
     table.remove_columns(list(masks))
+    if "is_ul" in table.colnames:  # 0 and 1 in tables of others; a missing one is no limit
+        table["is_ul"] = np.ma.filled(table["is_ul"], 0).astype(bool)
     keep_energies(table, name)
     if str(table.meta.get("SED_TYPE", "")) == "likelihood" or "norm" in table.colnames:
         flux = FluxPoints.from_table(table, gti=gti)  # its reference is a part of the table

@@ -134,6 +134,8 @@ def test_two_errors_are_as_good_as_one(tmp_path: Path) -> None:
 
 
 def test_limits_are_told_apart_from_fluxes(tmp_path: Path) -> None:
+    from astropy.table import MaskedColumn
+
     table = make_table()
     with pytest.raises(StepError, match="'stat_type: distrib' needs upper limits"):
         read(table, tmp_path / "crab.ecsv", stat_type="distrib")
@@ -142,7 +144,9 @@ def test_limits_are_told_apart_from_fluxes(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="5 of 6 fluxes are left out as upper limits"):
         datasets = read(table, tmp_path / "crab.ecsv")
     assert int(datasets[0].mask_safe.sum()) == 1
-    table["is_ul"] = np.arange(N_POINTS) == 5
-    datasets = read(table, tmp_path / "crab.ecsv")
-    assert int(datasets[0].mask_safe.sum()) == 5
+    for values in ([0, 0, 0, 0, 0, 1], [False] * 5 + [True]):
+        table["is_ul"] = MaskedColumn(values, mask=[False, True, False, False, False, False])
+        datasets = read(table, tmp_path / "crab.ecsv")
+        assert datasets[0].mask_safe.dtype == bool
+        assert datasets[0].mask_safe.ravel().tolist() == [True] * 5 + [False]
     check(fitted(datasets))
