@@ -47,6 +47,12 @@ def read_dataset(
     try:
         if item.ogip:
             dataset = _ogip_reader(item, name).read()
+            if "rmffile" not in item.ogip:
+                warnings.warn(
+                    f"{name}: {item.path.name} names no RESPFILE: reconstructed energies are taken "
+                    "for true ones",
+                    stacklevel=2,
+                )
         elif item.fermipy:
             reader = gammapy.datasets.FermipyDatasetsReader
             dataset = reader.create_dataset(**item.fermipy, edisp_bins=edisp_bins, name=name)

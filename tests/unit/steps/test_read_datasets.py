@@ -254,3 +254,11 @@ def test_patterns_and_wrong_types_are_told_before_the_run(spectra: Path) -> None
         path.write_text(text.replace("SpectrumDatasetOnOff", kind))
         with pytest.raises(StepInputError, match=f"is a '{kind}', and its file .* 'SpectrumData"):
             external(path)
+
+
+def test_a_spectrum_without_energy_dispersion_is_told(spectra: Path) -> None:
+    path = spectra / "pha_obshess-1.fits"
+    edit(path, RESPFILE="none")
+    with pytest.warns(UserWarning, match=r"hess-1: .* names no RESPFILE: reconstructed energies"):
+        dataset = read(path)[0]
+    assert dataset.edisp is None
