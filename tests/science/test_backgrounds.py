@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from reductions import CENTER, EXCLUSION, PARTS, hess, maps, reduce, run, spectra
+
+from gpwf.errors import NoDataError
 
 pytestmark = [pytest.mark.science, pytest.mark.gammapy]
 
@@ -314,3 +317,17 @@ def test_every_safe_mask_of_spectra_is_that_of_gammapy(
 def bare(crab: list[Any]) -> Any:
     """Return a spectrum without a safe mask."""
     return reduce(spectra() | {"safe_mask": {"methods": []}}, crab[:1])[0]
+
+
+@pytest.mark.filterwarnings("ignore:datasets. observation 23523 is left out")
+@pytest.mark.parametrize("method", ["fov_background", "ring"])
+def test_maps_without_events_are_no_data(method: str, crab: list[Any]) -> None:
+    """Also where the template has nothing to be scaled to."""
+    from gammapy.data import EventList
+
+    observation = copy.copy(crab[0])
+    table = observation.events.table
+    observation._events = EventList(table[:0])
+    with pytest.raises(NoDataError, match="no event in the map between") as caught:
+        reduce(maps(method, **(RING if method == "ring" else {})), [observation])
+    assert "geom.axes.energy" in caught.value.hint

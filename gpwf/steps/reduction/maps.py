@@ -82,12 +82,14 @@ def reduce_maps(
     total = reduction.empty(stacked_name(observations, settings.prefix)) if settings.stack else None
     datasets = Datasets()
     overlaps = used = 0
+    has_counts = False
     pairs = list(zip(observations, names, strict=True))
     reduced = ctx.each(lambda pair: reduction.run(*pair), pairs, label="observations")
     for observation, dataset in zip(observations, reduced, strict=True):
         if dataset is None:
             continue
         overlaps += 1
+        has_counts |= bool(dataset.counts.data.any())
         if not dataset.mask_safe.data.any():
             _warn_left_out(observation, settings, ctx.step)
             continue
@@ -96,12 +98,14 @@ def reduce_maps(
             datasets.append(dataset)
         else:
             total.stack(dataset)
-    _check_used(overlaps, used, center, ctx.step)
+    _check_overlap(overlaps, center, ctx.step)
+    _check_counts(has_counts, settings, ctx.step)  # without, the template cannot be scaled
+    _check_used(used, ctx.step)
     if mask is not None:
         check_map_cover(mask, reduction.image, ctx.step)
     if total is not None:
         datasets.append(reduction.with_background_model(total))
-    _check_counts(datasets, settings, ctx.step)
+    _check_counts(any(item.counts.data.any() for item in datasets), settings, ctx.step)
     return datasets
 
 
@@ -269,15 +273,13 @@ def _warn_left_out(observation: Any, settings: DatasetsSettings, step: str) -> N
     )
 
 
-def _check_used(overlaps: int, used: int, center: SkyPosition, step: str) -> None:
+def _check_overlap(overlaps: int, center: SkyPosition, step: str) -> None:
     """Refuse a reduction of nothing.
 
     Raises
     ------
     NoDataError
         Where no observation overlaps with the map.
-    StepError
-        Where none has a safe bin.
     """
     if not overlaps:
         raise NoDataError(
@@ -286,6 +288,16 @@ def _check_used(overlaps: int, used: int, center: SkyPosition, step: str) -> Non
             hint="check 'geom.wcs.skydir' and 'geom.axes.energy', or choose observations that "
             "point at it",
         )
+
+
+def _check_used(used: int, step: str) -> None:
+    """Refuse a reduction of which nothing is left.
+
+    Raises
+    ------
+    StepError
+        Where no observation has a safe bin.
+    """
     if not used:
         raise StepError(
             f"{step}: no observation has a bin left that is safe and has a background",
@@ -293,7 +305,7 @@ def _check_used(overlaps: int, used: int, center: SkyPosition, step: str) -> Non
         )
 
 
-def _check_counts(datasets: Any, settings: DatasetsSettings, step: str) -> None:
+def _check_counts(has_counts: bool, settings: DatasetsSettings, step: str) -> None:
     """Refuse maps without events.
 
     Raises
@@ -301,7 +313,7 @@ def _check_counts(datasets: Any, settings: DatasetsSettings, step: str) -> None:
     NoDataError
         Where there are no counts.
     """
-    if not any(dataset.counts.data.any() for dataset in datasets):
+    if not has_counts:
         energy = settings.geom.axes.energy
         raise NoDataError(
             f"{step}: no event in the map between {energy.min} and {energy.max}",

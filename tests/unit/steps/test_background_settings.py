@@ -207,3 +207,8 @@ def test_the_mask_of_another_step_is_an_input_unless_there_is_a_file() -> None:
     assert ports() == ["observations:observations", "exclusion_mask:map"]
     assert ports(exclusion="/mask.fits") == ["observations:observations"]
     assert ports(**background("phase", **PHASES)) == ["observations:observations"]
+
+
+def test_no_step_but_exclusion_mask_makes_a_map() -> None:
+    """A lone map above is taken for the mask without a word; others are of the kind ``maps``."""
+    assert list(load_catalog().makers("map")) == ["exclusion-mask"]
