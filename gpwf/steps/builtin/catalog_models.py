@@ -138,7 +138,7 @@ class CatalogModelsStep(Step):
     """
 
     tag: ClassVar[str] = "catalog-models"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Make models from a catalogue of sources"
     group: ClassVar[str] = "models"
     Settings: ClassVar[type[StepSettings]] = CatalogModelsSettings

@@ -72,7 +72,7 @@ class MorphologyStep(Step):
     """
 
     tag: ClassVar[str] = "morphology"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     title: ClassVar[str] = "Test whether a source's shape changes with energy"
     group: ClassVar[str] = "estimators"
     Settings: ClassVar[type[StepSettings]] = MorphologySettings
