@@ -211,7 +211,10 @@ def test_ring_is_that_of_gammapy(ring: Any, observations: Any) -> None:
     for observation in observations:
         pointing = observation.get_pointing_icrs(observation.tmid)
         dataset = empty.cutout(pointing, width="4 deg")
-        total.stack(rings.run(safe.run(maker.run(dataset, observation), observation)))
+        found = rings.run(safe.run(maker.run(dataset, observation), observation))
+        # counts, but for the rounding errors of a Fourier transform
+        found.counts_off.data = np.rint(found.counts_off.data)
+        total.stack(found)
     assert ring[0].tag == "MapDatasetOnOff"
     assert not ring.models
     for name in ("counts", "counts_off", "acceptance", "acceptance_off", "mask_safe", "exposure"):
