@@ -192,7 +192,7 @@ def _fields(
         mark = "" if needed and not off else "# "
         remark = f"  # {item.help}" if item.help else ""
         value = (given or {}).get(item.name)
-        if value is None and not item.required:
+        if value is None:
             value = item.example if item.default is None else plain(item.default)
         section = _section(item.shape)
         if section is not None:

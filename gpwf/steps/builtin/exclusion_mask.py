@@ -162,7 +162,7 @@ class ExclusionMaskStep(Step):
                 path=("circles",),
                 message="nothing to exclude: none of 'circles', 'files', 'models' and "
                 "'significance' is given",
-                code="GP305",
+                code="GP306",
                 hint="give at least one; 'models: {}' takes the sources of the input 'models'",
             ),
         ]

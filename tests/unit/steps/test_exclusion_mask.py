@@ -347,8 +347,8 @@ def test_files_that_are_none_are_named(
 
 
 def test_settings_that_exclude_nothing_are_refused() -> None:
-    assert problems("exclusion-mask", {}) == {"circles": "GP305"}
-    assert problems("exclusion-mask", {"files": []}) == {"circles": "GP305"}
+    assert problems("exclusion-mask", {}) == {"circles": "GP306"}
+    assert problems("exclusion-mask", {"files": []}) == {"circles": "GP306"}
     assert problems("exclusion-mask", {"models": {}}) == {}
     config = {"significance": {"threshold": 3.0, "threshold_low": 5.0}}
     assert problems("exclusion-mask", config) == {"significance": "GP306"}
