@@ -16,6 +16,7 @@ __all__ = ["castro", "castro_light_curve", "draw_castro", "draw_castro_light_cur
 
 _DEPTH = 9.0  # differences of the fit statistic up to here have a colour: three sigma
 _NEAR = 1.0  # a profile whose lowest value is more than this above the minimum misses it
+_ENOUGH = 3  # values with a colour: what lies between fewer is no parabola
 _NARROW = 0.012  # narrower columns than this part of the axis are widened
 _FINE = 400  # colours per bin
 _MAX_BANDS = 8
@@ -43,18 +44,22 @@ def _check_scan(flux: Any, tag: str, step: str) -> None:
     StepError
         Where there are none.
     """
+    import numpy as np
+
     if not flux.has_stat_profiles:
         raise StepError(
             f"{step}: the points have no likelihood profiles",
             hint=f"add 'scan' to 'selection_optional' of the step '{tag}'",
         )
-    lowest = _lowest(_profiles(flux)[1])
-    missed = int((lowest > _NEAR).sum())
+    delta = _profiles(flux)[1]
+    lowest, near = _lowest(delta), (delta < _DEPTH).sum(axis=0)
+    missed = int(((lowest > _NEAR) | (np.isfinite(lowest) & (near < _ENOUGH))).sum())
     if missed:
         warnings.warn(
-            f"{step}: {missed} of {lowest.size} profiles were not scanned near their minimum, and "
-            f"have little colour: set 'parameters: {{norm: {{scan_min: …, scan_max: …, "
-            f"scan_n_values: …}}}}' of the step '{tag}'",
+            f"{step}: {missed} of {lowest.size} profiles were not scanned near their minimum, or "
+            "in too few steps there, and have little colour, or a wrong one: set 'parameters: "
+            "{norm: {scan_min: …, scan_max: …, scan_n_values: …}}' of the step "
+            f"'{tag}'",
             stacklevel=3,
         )
 

@@ -175,6 +175,10 @@ def test_profiles_that_were_not_scanned_near_their_minimum_are_warned_of() -> No
     flux.stat_scan.data[:, :, :] += 20
     with pytest.warns(UserWarning, match="5 of 5 profiles were not scanned near their minimum"):
         plot("castro", {"flux_points": flux})
+    flux = make_flux(5, scan=True)
+    flux.stat_scan.data[...] = flux.stat_scan.data * 1e3  # the minimum is there, a value or two
+    with pytest.warns(UserWarning, match="5 of 5 profiles .* or in too few steps there"):
+        plot("castro", {"flux_points": flux})
 
 
 def test_points_without_any_profile_are_drawn_without_colour() -> None:
