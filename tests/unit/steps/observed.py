@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import gzip
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
+from spectra import run
+
 from gpwf.core.digests import Digest, digest_file
+from gpwf.store import formats
 
 RA, DEC = 83.63, 22.01
 START_S = (0.0, 3600.0)  # of the observations, after the reference
 LENGTH_S = 1800.0
 REFERENCE_MJD = 53000
 N_EVENTS = 90  # of an observation, one every 20 s, from 5 s on
+
+# observation 1 starts at 2003-12-27 00:00 TT, 64.184 s before UTC's midnight
+FIRST = "2003-12-26T23:58:55.816"
+LATER = "2003-12-27T00:08:55.816"  # 600 s later
+LAST = "2003-12-27T00:18:55.816"  # 1200 s later
 
 
 def make_datastore(folder: Path, *, obs_ids: tuple[int, ...] = (1, 2), shift_s: float = 0.0) -> Any:
@@ -139,3 +148,17 @@ def _write(path: Path, table: Any, name: str, what: str) -> None:
     stream = io.BytesIO()
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(stream)
     path.write_bytes(gzip.compress(stream.getvalue(), mtime=0))
+
+
+def filtered(observations: Any, **config: Any) -> Any:
+    """Return what the step filter-events leaves of observations."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that of the response has its own test
+        return run("filter-events", config, {"observations": observations})["observations"]
+
+
+def stored(observations: Any, folder: Path, place: Path) -> Any:
+    """Write observations into a new folder and read them back; their files are in ``place``."""
+    folder.mkdir()
+    formats.write("observations", observations, folder, {"GPWFKEY": "0" * 64})
+    return formats.read("observations", folder, locate_in(place))

@@ -7,23 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from observed import LENGTH_S, N_EVENTS, RA, ids, locate_in, make_datastore
+from observed import (
+    FIRST,
+    LAST,
+    LATER,
+    LENGTH_S,
+    N_EVENTS,
+    RA,
+    filtered,
+    ids,
+    make_datastore,
+    stored,
+)
 from spectra import problems, run
 
 from gpwf.core.selections import ColumnCut, phase_fraction
 from gpwf.errors import NoDataError, StepError
 from gpwf.steps.reduction.maps import scale_background
-from gpwf.store import formats
 
 pytestmark = pytest.mark.gammapy
 
 np = pytest.importorskip("numpy")
 
 CONE = {"frame": "icrs", "lon": f"{RA} deg", "lat": "22.01 deg", "radius": "0.105 deg"}
-# observation 1 starts at 2003-12-27 00:00 TT, 64.184 s before UTC's midnight
-FIRST = "2003-12-26T23:58:55.816"
-LATER = "2003-12-27T00:08:55.816"  # 600 s later
-LAST = "2003-12-27T00:18:55.816"  # 1200 s later
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +44,6 @@ def observations(place: Path) -> Any:
     from gammapy.data import DataStore
 
     return DataStore.from_dir(place).get_observations([1, 2], required_irf="all-optional")
-
-
-def filtered(observations: Any, **config: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that of the response has its own test
-        return run("filter-events", config, {"observations": observations})["observations"]
-
-
-def stored(observations: Any, folder: Path, place: Path) -> Any:
-    folder.mkdir()
-    formats.write("observations", observations, folder, {"GPWFKEY": "0" * 64})
-    return formats.read("observations", folder, locate_in(place))
 
 
 def test_an_interval_cuts_events_and_exposure(observations: Any) -> None:

@@ -194,7 +194,7 @@ def test_a_kernel_that_is_not_there(tmp_path: Path) -> None:
         ("<Line2D object at 0x7f3a5c0d1e10>", "<Line2D object at 0x0>"),
         ("value 0x7f3a5c0d1e10", "value 0x7f3a5c0d1e10"),
         ("/tmp/ipykernel_4711/2381.py:3: Warning", "ipykernel/2381.py:3: Warning"),
-        ("/run/1/scratch/work/a.txt", "SCRATCH/work/a.txt"),
+        ("/run/1/scratch/made/a.txt", "SCRATCH/made/a.txt"),
         (
             "\r 10%|1 | 1/10 [00:00<00:02, 4it/s]\r100%|9| 10/10 [00:01<00:00, 9it/s]",
             "100%|9| 10/10",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
-from observed import RA, ids, locate_in, make_datastore
-from spectra import run
+from observed import FIRST, LAST, LATER, RA, filtered, ids, make_datastore, stored
 
 from gpwf.core.selections import EventSelection
 from gpwf.errors import StoreError
@@ -18,11 +16,6 @@ from gpwf.store import formats
 pytestmark = pytest.mark.gammapy
 
 np = pytest.importorskip("numpy")
-
-# observation 1 starts at 2003-12-27 00:00 TT, 64.184 s before UTC's midnight
-FIRST = "2003-12-26T23:58:55.816"
-LATER = "2003-12-27T00:08:55.816"  # 600 s later
-LAST = "2003-12-27T00:18:55.816"  # 1200 s later
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +30,6 @@ def observations(place: Path) -> Any:
     from gammapy.data import DataStore
 
     return DataStore.from_dir(place).get_observations([1, 2], required_irf="all-optional")
-
-
-def filtered(observations: Any, **config: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that of the response has its own test
-        return run("filter-events", config, {"observations": observations})["observations"]
-
-
-def stored(observations: Any, folder: Path, place: Path) -> Any:
-    folder.mkdir()
-    formats.write("observations", observations, folder, {"GPWFKEY": "0" * 64})
-    return formats.read("observations", folder, locate_in(place))
 
 
 def test_parts_read_back_equal_and_have_the_same_bytes(
