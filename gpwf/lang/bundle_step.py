@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gpwf.core.catalog import StepCatalog
@@ -166,7 +167,7 @@ def step_schema(catalog: StepCatalog, tags: list[str]) -> dict[str, Any]:
             {
                 "if": {
                     "type": "object",
-                    "properties": {"tag": {"const": tag}},
+                    "properties": {"tag": _exactly(tag, tags)},
                     "required": ["tag"],
                 },
                 "then": {"properties": {"config": config_schema(tag)}},
@@ -174,6 +175,17 @@ def step_schema(catalog: StepCatalog, tags: list[str]) -> dict[str, Any]:
             for tag in tags
         ],
     }
+
+
+def _exactly(tag: str, tags: Sequence[str]) -> dict[str, Any]:
+    """Return the schema of a tag.
+
+    While somebody types, the YAML language server takes the beginning of a constant for the whole:
+    it would offer the settings of ``simulate-observations`` under ``simulate``.
+    """
+    if any(tag != other and tag.startswith(other) for other in tags):
+        return {"const": tag, "pattern": f"^{tag}$"}
+    return {"const": tag}
 
 
 def _scatter() -> dict[str, Any]:

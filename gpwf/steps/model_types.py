@@ -216,6 +216,8 @@ def make_table() -> dict[str, Any]:
     for kind, registry in registries.items():
         types[kind] = {}
         for cls in registry:
+            if not cls.__module__.startswith("gammapy.modeling."):
+                continue  # others enter the registry when somebody imports them
             tags = [cls.tag] if isinstance(cls.tag, str) else cls.tag
             types[kind] |= dict.fromkeys(tags, None if kind == "component" else _units_of(cls))
     version = ".".join(metadata.version("gammapy").split(".")[:2])

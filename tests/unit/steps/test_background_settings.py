@@ -106,7 +106,7 @@ def test_an_adaptive_ring_must_be_able_to_grow(
 
 
 def test_rings_of_a_large_map_are_not_too_many() -> None:
-    wcs = {"binsize": "0.01 deg", "width": {"width": "20 deg", "height": "20 deg"}}
+    wcs = {"binsize": "0.01 deg", "width": {"width": "21 deg", "height": "20 deg"}}
     rings = background("adaptive_ring", **ADAPTIVE)  # 25 of them
     config = maps(geom={**GEOM, "wcs": wcs}, background=rings)
     assert problems("datasets", config) == {"background.parameters.stepsize": "GP306"}
