@@ -202,7 +202,7 @@ class OneStep:
         """Refuse a folder in which something else lies."""
         if self._output.exists() and not self._output.is_dir():
             raise UsageError(f"{self._output} is a file", hint="give another folder with -o")
-        names = os.listdir(self._output) if self._output.is_dir() else []  # noqa: PTH208
+        names = [item.name for item in self._output.iterdir()] if self._output.is_dir() else []
         if names and _DOCUMENT not in names:
             raise UsageError(
                 f"{self._output} is not empty: it has {min(names)}",
@@ -215,7 +215,7 @@ class OneStep:
         if latest.is_symlink():
             latest.unlink()
         for entry in self._output.iterdir():
-            if entry.is_symlink() and f"{_RUN}/products/" in os.readlink(entry):  # noqa: PTH115
+            if entry.is_symlink() and f"{_RUN}/products/" in str(entry.readlink()):
                 entry.unlink()  # of an earlier run
         if run.state is not RunState.OK:
             return
